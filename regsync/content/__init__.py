@@ -1,0 +1,1 @@
+"""Content-addressed stores: the protocol, verified streams, walking and copying graphs."""

@@ -1,0 +1,67 @@
+"""What goes wrong with content, whichever place it is in."""
+
+from regsync.errors import RegsyncError, TemporaryError
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import Digest
+
+
+class ContentError(RegsyncError):
+    """Root of errors about one piece of content at one place."""
+
+
+class ContentNotFoundError(ContentError):
+    """The place answered, and the thing is not there."""
+
+    def __init__(self, thing: object, *, where: str) -> None:
+        super().__init__(f"{where}: {thing} not found")
+        self.thing, self.where = thing, where
+
+
+class DigestMismatchError(ContentError):
+    """The bytes are not those that the digest names: a lying source, or bit rot."""
+
+    def __init__(self, expected: Digest, actual: Digest, *, where: str) -> None:
+        super().__init__(f"{where}: expected {expected}, received {actual}")
+        self.expected, self.actual, self.where = expected, actual, where
+
+
+class SizeMismatchError(ContentError):
+    """The length is not what the descriptor says."""
+
+    def __init__(self, expected: Descriptor, actual: int, *, where: str) -> None:
+        super().__init__(
+            f"{where}: {expected.digest} has {actual} bytes, its descriptor says {expected.size}"
+        )
+        self.expected, self.actual, self.where = expected, actual, where
+
+
+class ContentTooLargeError(ContentError):
+    """Longer than what is read of its kind."""
+
+    def __init__(self, thing: object, limit: int, *, where: str) -> None:
+        super().__init__(f"{where}: {thing} is longer than {limit} bytes, the most that is read")
+        self.limit, self.where = limit, where
+
+
+class GraphTooDeepError(ContentError):
+    """Indexes in indexes beyond reason, or one that contains itself."""
+
+    def __init__(self, root: Digest, limit: int, *, where: str) -> None:
+        super().__init__(f"{where}: indexes under {root} are nested deeper than {limit} levels")
+
+
+class ForeignLayerError(ContentError):
+    """A layer that its type or its URLs say is not in the registry."""
+
+    def __init__(self, desc: Descriptor, *, where: str) -> None:
+        super().__init__(
+            f"{where}: layer {desc.digest} is foreign ({desc.media_type}); regsync does not carry such layers"
+        )
+
+
+class InterruptedStreamError(ContentError, TemporaryError):
+    """A body ended early; what came before it was good."""
+
+    def __init__(self, desc: Descriptor, received: int, *, where: str) -> None:
+        super().__init__(f"{where}: {desc.digest} ended after {received} of {desc.size} bytes")
+        self.received, self.where = received, where

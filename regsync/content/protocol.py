@@ -1,0 +1,129 @@
+"""The protocol that every place with content implements, so that any two can copy to each other.
+
+A store here is one repository. Required powers are few; what only some places can do is a protocol
+of its own, which the copy asks for once and has a fallback without.
+
+The contract, checked by one suite against every implementation (tests/contract):
+
+* `push` verifies before anything is visible; one that is cancelled or fails leaves nothing.
+* Pushing what exists is not an error.
+* Manifests come back byte for byte. A manifest is put after all it refers to.
+* A thing that is missing is always `ContentNotFoundError`.
+"""
+
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, runtime_checkable
+
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import Digest
+from regsync.oci.reference import Tag
+
+Chunks = AbstractAsyncContextManager[AsyncIterator[bytes]]
+
+
+class Source(Protocol):
+    """One repository's content, readable. `name` appears in every error."""
+
+    @property
+    def name(self) -> str:
+        """The place as a person knows it: `ghcr.io/acme/app`, `store:data/app`."""
+        ...
+
+    async def resolve(self, name: Tag | Digest) -> Descriptor:
+        """What a tag points to, or the full descriptor of a manifest's digest, without counting as a pull.
+
+        Raises ContentNotFoundError.
+        """
+        ...
+
+    async def manifest(self, name: Tag | Digest) -> tuple[Descriptor, bytes]:
+        """A manifest's exact bytes, verified: against the digest when one is named, else hashed here.
+
+        Raises ContentNotFoundError, DigestMismatchError, and ContentTooLargeError before reading past
+        the limit.
+        """
+        ...
+
+    async def exists(self, desc: Descriptor) -> bool:
+        """Whether the content is there, complete."""
+        ...
+
+    def fetch(self, desc: Descriptor) -> Chunks:
+        """Stream a blob, unverified: wrap it in `verified`. Raises ContentNotFoundError on entering."""
+        ...
+
+
+class Store(Source, Protocol):
+    """One repository's content, readable and writable."""
+
+    async def push(self, desc: Descriptor, chunks: AsyncIterable[bytes]) -> None:
+        """Put a blob. The stream is verified before the blob is visible.
+
+        Raises DigestMismatchError, SizeMismatchError, or what the place refuses with.
+        """
+        ...
+
+    async def push_manifest(self, desc: Descriptor, raw: bytes, *, tag: Tag | None = None) -> None:
+        """Put a manifest by its digest or, in the same step, at `tag`. What it refers to is there."""
+        ...
+
+    async def tag(self, desc: Descriptor, tag: Tag) -> None:
+        """Point `tag` to a manifest that is there; raises ContentNotFoundError if it is not."""
+        ...
+
+
+@runtime_checkable
+class Mounts(Protocol):
+    """Can take a blob from another repository of the same place without its bytes."""
+
+    def can_mount_from(self, other: Source) -> bool:
+        """Whether `other` is a repository of the same place."""
+        ...
+
+    async def mount(self, desc: Descriptor, source: Source) -> bool:
+        """Take the blob from `source`; False when the place would rather have the bytes."""
+        ...
+
+
+@runtime_checkable
+class ListsTags(Protocol):
+    """Can list its tags."""
+
+    def tags(self) -> AbstractAsyncContextManager[AsyncIterator[tuple[Tag, Descriptor | None]]]:
+        """Every tag in the order the place gives, with its descriptor where the listing shows it.
+
+        Raises ContentNotFoundError on entering where there is no such repository.
+        """
+        ...
+
+
+@runtime_checkable
+class ListsReferrers(Protocol):
+    """Can list the manifests whose `subject` is a given one."""
+
+    async def referrers(self, subject: Digest) -> Sequence[Descriptor]:
+        """Referrers of `subject`, from the API or the fallback tag; empty when there are none."""
+        ...
+
+
+@runtime_checkable
+class ResumesFetch(Protocol):
+    """Can stream a blob from an offset."""
+
+    def fetch_from(self, desc: Descriptor, offset: int) -> Chunks:
+        """Stream the blob's bytes from `offset` on. Raises ContentNotFoundError on entering."""
+        ...
+
+
+@runtime_checkable
+class Deletes(Protocol):
+    """Can delete content and tags."""
+
+    async def delete(self, desc: Descriptor) -> None:
+        """Delete a manifest, and every tag that points to it."""
+        ...
+
+    async def untag(self, tag: Tag) -> None:
+        """Delete one tag, and never another tag of the same manifest."""
+        ...

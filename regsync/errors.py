@@ -1,0 +1,31 @@
+"""Errors that a person has to act on: each names the thing, the place and the cause.
+
+One root, few branches. The branches decide what a run does next, and which exit code it ends with
+(DESIGN.md, section 4): a `TemporaryError` is worth another run, a `RefusedError` is a policy's no,
+a `SpecError` is the user's YAML. Rooms define the leaves beside the code that raises them.
+"""
+
+
+class RegsyncError(Exception):
+    """Root of every error that regsync raises on purpose. Anything else that escapes is a defect."""
+
+    @property
+    def hint(self) -> str | None:
+        """What to do next, in one sentence, where that is not plain from the message."""
+        return None
+
+
+class TemporaryError(RegsyncError):
+    """It may work later without any change: 429, 5xx, a timeout, a refused connection, a lease held."""
+
+
+class RefusedError(RegsyncError):
+    """A rule said no: an immutable tag moved, a target moved since it was observed, a plan is stale."""
+
+
+class UsageError(RegsyncError):
+    """The command line is wrong."""
+
+
+class SpecError(RegsyncError):
+    """The spec is invalid."""

@@ -1,0 +1,1 @@
+"""Values of the OCI specifications: parse, print, compare. No I/O."""

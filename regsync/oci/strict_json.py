@@ -1,0 +1,82 @@
+"""JSON from outside, read so that every parser agrees on what it says.
+
+Duplicate keys, NaN, trailing data, byte-order marks, other encodings and lone surrogates are read
+differently by different programs, which is how one document passes a check and another is run.
+"""
+
+import json
+from collections import Counter
+from typing import NoReturn
+
+from regsync.errors import RegsyncError
+
+MAX_DEPTH = 64  # levels; manifests need six
+
+
+class InvalidJSONError(RegsyncError, ValueError):
+    """The bytes are not one unambiguous JSON document."""
+
+
+def loads(raw: bytes) -> object:
+    """Parse `raw`; raises InvalidJSONError. The caller bounds the length."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as cause:
+        raise InvalidJSONError(f"not UTF-8 at byte {cause.start}") from cause
+    if _depth_may_exceed(text) and _depth(text) > MAX_DEPTH:
+        raise InvalidJSONError(f"nested deeper than {MAX_DEPTH} levels")
+    try:
+        value: object = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except InvalidJSONError:
+        raise
+    except (ValueError, RecursionError) as cause:
+        raise InvalidJSONError(f"not JSON: {cause}") from cause
+    if "\\u" in text:
+        _refuse_surrogates(value)
+    return value
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise InvalidJSONError(f"key {twice[:80]!r} stands twice in one object")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InvalidJSONError(f"{name} is not JSON")
+
+
+def _depth_may_exceed(text: str) -> bool:
+    return text.count("{") + text.count("[") > MAX_DEPTH
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    in_string = escaped = False
+    for character in text:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif character == "\\":
+                escaped = True
+            elif character == '"':
+                in_string = False
+        elif character == '"':
+            in_string = True
+        elif character in "{[":
+            depth += 1
+            deepest = max(deepest, depth)
+            if deepest > MAX_DEPTH:
+                break
+        elif character in "}]":
+            depth -= 1
+    return deepest
+
+
+def _refuse_surrogates(value: object) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as cause:
+        raise InvalidJSONError("holds half of a surrogate pair") from cause

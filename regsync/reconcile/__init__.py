@@ -1,0 +1,1 @@
+"""The I/O shell around the plan: observe, apply, the ledger, runs."""

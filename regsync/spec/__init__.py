@@ -1,0 +1,1 @@
+"""The spec language: YAML to frozen models, tag selection, JSON Schema, import from other tools."""
