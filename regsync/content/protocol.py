@@ -11,7 +11,7 @@ The contract, checked by one suite against every implementation (tests/contract)
 * A thing that is missing is always `ContentNotFoundError`.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Container, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
@@ -102,8 +102,12 @@ class ListsTags(Protocol):
 class ListsReferrers(Protocol):
     """Can list the manifests whose `subject` is a given one."""
 
-    async def referrers(self, subject: Digest) -> Sequence[Descriptor]:
-        """Referrers of `subject`, from the API or the fallback tag; empty when there are none."""
+    async def referrers(self, subject: Digest, *, listed: Container[Tag] | None = None) -> Sequence[Descriptor]:
+        """Referrers of `subject`, from the API or the fallback tag; empty when there are none.
+
+        `listed` are this repository's tags where the caller has just listed them: a place without
+        the API is then not asked for a fallback tag that is not among them.
+        """
         ...
 
 
