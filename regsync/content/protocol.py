@@ -102,7 +102,9 @@ class ListsTags(Protocol):
 class ListsReferrers(Protocol):
     """Can list the manifests whose `subject` is a given one."""
 
-    async def referrers(self, subject: Digest, *, listed: Container[Tag] | None = None) -> Sequence[Descriptor]:
+    async def referrers(
+        self, subject: Digest, *, listed: Container[Tag] | None = None
+    ) -> Sequence[Descriptor]:
         """Referrers of `subject`, from the API or the fallback tag; empty when there are none.
 
         `listed` are this repository's tags where the caller has just listed them: a place without

@@ -1,0 +1,32 @@
+"""What a run needs of the outside, so that it never learns what a place is made of."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from regsync.content.protocol import Store
+from regsync.oci.reference import RepositoryName
+from regsync.spec.model import Location
+
+
+class Places(Protocol):
+    """Every registry, store and layout of a spec, opened when first asked for."""
+
+    def connect(self, location: Location) -> Store:
+        """The repository at `location`; the same object for the same location."""
+        ...
+
+    async def repositories(self, registry: str) -> Sequence[RepositoryName]:
+        """The repositories that a registry lists; raises an error that names the ways out where it cannot."""
+        ...
+
+    async def may_push(self, location: Location) -> None:
+        """Ask whether `location` may be written, without writing; raises what a push would meet."""
+        ...
+
+    def requests(self) -> Mapping[str, Mapping[str, int]]:
+        """Requests made so far, by registry and kind."""
+        ...
+
+    def warnings(self) -> Sequence[str]:
+        """What registries asked to be told to people (`Warning: 299`), each once."""
+        ...

@@ -1,0 +1,105 @@
+"""What regsync remembers between runs: a cache and a memory, never the truth about a registry.
+
+Losing it costs requests and history, never correctness (DESIGN.md, section 6, rule 7). Rows are keyed
+by the place (`Place.key` and repository), never by the name of a Registry or Mirror. Reads come in
+bulk, once per repository; writes are gathered in memory and reach the disk in batches, at `flush` at
+the latest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from regsync.oci.digest import Digest
+from regsync.oci.platform import Platform
+from regsync.oci.reference import Tag
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Spot:
+    """A repository at a place: the key of most rows."""
+
+    place: str  # Place.key
+    repository: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """When a digest was first seen somewhere, and when its evidence was last compared."""
+
+    first_seen: datetime
+    compared: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpload:
+    """An upload session at a registry that a later run may go on with."""
+
+    location: str  # URL
+    offset: int  # bytes that the registry had confirmed
+    opened: datetime
+
+
+class Ledger(Protocol):
+    """The memory of runs. One writer at a time, which the lease ensures."""
+
+    def sightings(self, spot: Spot) -> Mapping[Digest, Sighting]:
+        """Every digest that was seen at `spot`."""
+        ...
+
+    def saw(self, spot: Spot, digest: Digest, when: datetime) -> None:
+        """Remember `when` as the first sight of `digest`, unless there was an earlier one."""
+        ...
+
+    def compared(self, spot: Spot, digest: Digest, when: datetime) -> None:
+        """Remember that the evidence of `digest` at the target `spot` was compared with its source's."""
+        ...
+
+    def wrote(self, spot: Spot, tag: Tag, digest: Digest, when: datetime) -> None:
+        """Remember that regsync pointed `tag` to `digest`: it is ours."""
+        ...
+
+    def ours(self, spot: Spot) -> Mapping[Tag, Digest]:
+        """The tags at `spot` that regsync wrote."""
+        ...
+
+    def trimmed(self, digest: Digest, platforms: tuple[Platform, ...]) -> Digest | None:
+        """The digest of an index reduced to `platforms`, if it was ever made. Content decides it for good."""
+        ...
+
+    def remember_trimmed(self, digest: Digest, platforms: tuple[Platform, ...], result: Digest) -> None:
+        """Remember what an index reduced to `platforms` is."""
+        ...
+
+    def known_blobs(self, spot: Spot, since: datetime) -> frozenset[Digest]:
+        """Blobs that were put or seen at `spot` after `since`."""
+        ...
+
+    def knows_blob(self, spot: Spot, digest: Digest, when: datetime) -> None:
+        """Remember that a blob is at `spot`."""
+        ...
+
+    def forget_blobs(self, spot: Spot) -> None:
+        """The registry said otherwise: drop what was known of its blobs."""
+        ...
+
+    def open_upload(self, spot: Spot, digest: Digest) -> OpenUpload | None:
+        """The session in which a blob was being sent, if one was left open."""
+        ...
+
+    def keep_upload(self, spot: Spot, digest: Digest, upload: OpenUpload) -> None:
+        """Remember a session; written to disk at once, since the next thing may be kill -9."""
+        ...
+
+    def drop_upload(self, spot: Spot, digest: Digest) -> None:
+        """The session is finished or gone."""
+        ...
+
+    def record_run(self, run_id: str, command: str, started: datetime, ended: datetime, summary: str) -> None:
+        """Remember a run; `summary` is the JSON of its counts."""
+        ...
+
+    async def flush(self) -> None:
+        """Bring what was gathered to disk. Raises LedgerError, after which the run goes on without it."""
+        ...
