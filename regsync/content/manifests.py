@@ -1,0 +1,78 @@
+"""Manifests of a run, read once: parsed, checked against what led to them, kept while there is room."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import anyio
+
+from regsync.content.errors import ContentNotFoundError, SizeMismatchError
+from regsync.content.protocol import Source
+from regsync.errors import RegsyncError
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import Digest
+from regsync.oci.manifest import Index, Manifest, parse_manifest
+from regsync.oci.reference import Tag
+
+MIB = 1024 * 1024
+CACHE_SIZE = 8 * MIB  # bytes of raw manifests; parsed they take about three times that
+
+
+class Manifests:
+    """Reads manifests by digest, each once while it stays in the cache, and by tag."""
+
+    def __init__(self, *, capacity: int = CACHE_SIZE) -> None:
+        self._capacity, self._held = capacity, 0
+        self._kept: OrderedDict[Digest, Manifest | Index] = OrderedDict()
+        self._reading: dict[Digest, anyio.Event] = {}
+
+    async def at_tag(self, source: Source, tag: Tag) -> Manifest | Index:
+        """What `tag` points to now, in one request. Raises as `Source.manifest` and `parse_manifest` do."""
+        desc, raw = await source.manifest(tag)
+        return self._keep(parse_manifest(raw, desc.media_type))
+
+    async def read(self, sources: Sequence[Source], desc: Descriptor) -> Manifest | Index:
+        """The manifest that `desc` names, from the first source that has it.
+
+        Raises SizeMismatchError when the descriptor lies about the length, and what the last source raised.
+        """
+        while (kept := self._kept.get(desc.digest)) is None:
+            reading = self._reading.get(desc.digest)
+            if reading is not None:
+                await reading.wait()
+                continue
+            event = self._reading[desc.digest] = anyio.Event()
+            try:
+                kept = await self._fetch(sources, desc)
+                break
+            finally:
+                del self._reading[desc.digest]
+                event.set()
+        else:
+            self._kept.move_to_end(desc.digest)
+        if kept.descriptor.size != desc.size:
+            raise SizeMismatchError(desc, kept.descriptor.size, where=sources[0].name)
+        return kept
+
+    async def _fetch(self, sources: Sequence[Source], desc: Descriptor) -> Manifest | Index:
+        failure: RegsyncError = ContentNotFoundError(desc.digest, where="no source")
+        for source in sources:
+            try:
+                _, raw = await source.manifest(desc.digest)
+                return self._keep(parse_manifest(raw, desc.media_type))
+            except RegsyncError as error:
+                failure = error
+        raise failure
+
+    def keep(self, manifest: Manifest | Index) -> None:
+        """Remember a manifest that was made here, such as a trimmed index."""
+        self._keep(manifest)
+
+    def _keep(self, manifest: Manifest | Index) -> Manifest | Index:
+        digest = manifest.descriptor.digest
+        if digest not in self._kept:
+            self._held += len(manifest.raw)
+        self._kept[digest] = manifest
+        while self._held > self._capacity and len(self._kept) > 1:
+            _, dropped = self._kept.popitem(last=False)
+            self._held -= len(dropped.raw)
+        return manifest
