@@ -1,0 +1,115 @@
+"""The story of a run on stderr: one line an event, as text for people or as NDJSON for machines.
+
+Text says little, since most runs are uneventful: a line per repository of a mirror, and one for each
+tag that was not done. NDJSON (`--log-format json`) has every event but the transfer of single chunks;
+its schema is docs/schemas/event.schema.json.
+"""
+
+from collections.abc import Callable
+
+from regsync.clock import Clock
+from regsync.errors import RegsyncError
+from regsync.plan.document import encode_line, timestamp
+from regsync.plan.model import Outcome, Result
+from regsync.reconcile.events import (
+    ActionFinished,
+    ActionStarted,
+    Event,
+    RepositoryFinished,
+    RepositorySelected,
+    RepositoryStarted,
+    Reused,
+    Transferred,
+)
+from regsync.report.entries import Entry
+from regsync.report.escape import message, visible
+from regsync.report.style import BY_MARK, PLAIN, Style
+from regsync.report.units import counted
+
+Write = Callable[[str], object]
+_QUIET = frozenset({Outcome.DONE})
+
+
+class TextLog:
+    """Lines for people, without a time: whatever collects them adds its own."""
+
+    def __init__(self, write: Write, style: Style = PLAIN) -> None:
+        self._write, self._style = write, style
+
+    def __call__(self, event: Event) -> None:
+        """Write a line if the event is worth one."""
+        match event:
+            case RepositoryFinished():
+                self._write(f"{_finished(event)}\n")
+            case ActionFinished(result) if result.outcome not in _QUIET:
+                self._write(f"{self._unfinished(result)}\n")
+
+    def _unfinished(self, result: Result) -> str:
+        entry = Entry(result.action, result.outcome, result.problem)
+        mark = self._style.paint(entry.mark, BY_MARK[entry.mark])
+        cause = f": {message(result.problem.message)}" if result.problem is not None else ""
+        place = f"{result.action.target}:{entry.name}" if result.action.tag else str(result.action.target)
+        return f"{mark} {visible(result.action.mirror)}: {visible(place)} {result.outcome.value}{cause}"
+
+
+def _finished(event: RepositoryFinished) -> str:
+    parts = [counted(event.unchanged, "tag") + " unchanged"]
+    if event.changed:
+        parts.insert(0, f"{event.changed} changed")
+    if event.problems:
+        parts.append(counted(event.problems, "problem"))
+    return f"{visible(event.mirror)}: {visible(str(event.source))}: {', '.join(parts)}"
+
+
+class JsonLog:
+    """One JSON object a line, each with its time, level and name."""
+
+    def __init__(self, write: Write, clock: Clock) -> None:
+        self._write, self._clock = write, clock
+
+    def __call__(self, event: Event) -> None:
+        """Write the event's line; chunks of transfers have none."""
+        match event:
+            case RepositoryStarted(mirror, source):
+                self._line("repository-started", mirror=mirror, source=str(source))
+            case RepositorySelected(mirror, source, tags):
+                self._line("repository-selected", mirror=mirror, source=str(source), tags=tags)
+            case RepositoryFinished(mirror, source, unchanged, changed, problems):
+                counts = {"unchanged": unchanged, "changed": changed, "problems": problems}
+                self._line("repository-finished", mirror=mirror, source=str(source), **counts)
+            case ActionStarted(action, size):
+                place = {"target": str(action.target), "tag": action.tag}
+                self._line("action-started", mirror=action.mirror, **place, size=size)
+            case ActionFinished(result):
+                self._finished(result)
+            case Transferred() | Reused():
+                pass
+
+    def error(self, error: RegsyncError) -> None:
+        """The line for what ended the command."""
+        self._line("error", level="error", message=str(error), hint=error.hint)
+
+    def note(self, text: str) -> None:
+        """A line for what else is to be told."""
+        self._line("note", message=text)
+
+    def _finished(self, result: Result) -> None:
+        problem = result.problem
+        self._line(
+            "action-finished",
+            level="info" if result.outcome in _QUIET else "warning",
+            mirror=result.action.mirror,
+            target=str(result.action.target),
+            tag=result.action.tag,
+            digest=str(result.action.digest) if result.action.digest is not None else None,
+            action=result.action.verb.value,
+            outcome=result.outcome.value,
+            copied=result.copied,
+            reused=result.reused,
+            message=problem.message if problem is not None else None,
+            hint=problem.hint if problem is not None else None,
+        )
+
+    def _line(self, event: str, *, level: str = "info", **values: object) -> None:
+        head = {"time": timestamp(self._clock.now()), "level": level, "event": event}
+        self._write(encode_line(head | values) + "\n")

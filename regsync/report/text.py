@@ -1,0 +1,105 @@
+"""Plans and reports as a person reads them at a glance: what changes, why, and how much."""
+
+from collections.abc import Iterable, Iterator
+
+from regsync.plan.model import Explanation, Plan, Report
+from regsync.report.entries import Entry, Group, entries_of, groups_of, summary_sentence
+from regsync.report.escape import message, visible
+from regsync.report.style import BOLD, BY_MARK, DIM, PLAIN, YELLOW, Style
+from regsync.report.units import human_bytes, human_seconds
+
+MAX_ROWS = 50  # of one repository without a problem; JSON has all of them
+MAX_NAME_WIDTH = 40  # characters that the column of tags takes at most
+INDENT = " " * 6
+
+
+def render(document: Plan | Report, style: Style = PLAIN) -> Iterator[str]:
+    """Lines, each with its newline; the last says what it comes to."""
+    mirror = None
+    for group in groups_of(entries_of(document)):
+        if group.mirror != mirror:
+            mirror = group.mirror
+            yield f"{style.paint(visible(mirror), BOLD)}\n"
+        yield from _group(group, style)
+    if isinstance(document, Plan):
+        yield from _explanations(document.explanations, style)
+    for warning in document.warnings:
+        yield f"{style.paint('warning:', YELLOW)} {message(warning)}\n"
+    yield f"{style.paint(closing(document), BOLD)}\n"
+
+
+def closing(document: Plan | Report) -> str:
+    """The one sentence that says it all."""
+    if isinstance(document, Plan):
+        return _plan_sentence(document)
+    return _report_sentence(document)
+
+
+def _plan_sentence(plan: Plan) -> str:
+    if not plan.actions:
+        return f"Nothing to do: {summary_sentence(plan.summary)}."
+    much = f"; at most {human_bytes(plan.bytes)} to copy" if plan.pending else ""
+    return f"Plan: {summary_sentence(plan.summary, future='to ')}{much}."
+
+
+def _report_sentence(report: Report) -> str:
+    took = f"in {human_seconds(report.run.seconds)}"
+    if not report.results:
+        return f"Nothing to do: {summary_sentence(report.summary)} ({took})."
+    parts = [f"{human_bytes(report.copied)} copied"]
+    if report.reused:
+        parts.append(f"{human_bytes(report.reused)} reused")
+    return f"Done: {summary_sentence(report.summary)}; {', '.join(parts)} {took}."
+
+
+def _group(group: Group, style: Style) -> Iterator[str]:
+    yield f"  {visible(group.source)} → {visible(group.target)}\n"
+    shown = _shown(group.entries)
+    widths = _widths(shown)
+    for entry in shown:
+        yield from _entry(entry, widths, style)
+    if len(group.entries) > len(shown):
+        left_out = len(group.entries) - len(shown)
+        yield f"{INDENT}{style.paint(f'and {left_out} more; -o json lists all', DIM)}\n"
+
+
+def _shown(entries: tuple[Entry, ...]) -> list[Entry]:
+    """Problems first in line for the room there is, then changes; in their own order again."""
+    if len(entries) <= MAX_ROWS:
+        return list(entries)
+    ranked = sorted(range(len(entries)), key=lambda number: (entries[number].problem is None, number))
+    return [entries[number] for number in sorted(ranked[:MAX_ROWS])]
+
+
+def _widths(entries: Iterable[Entry]) -> tuple[int, int, int]:
+    rows = [(len(visible(entry.name)), len(entry.digests), len(_size(entry))) for entry in entries]
+    names, digests, sizes = zip(*rows, strict=True)
+    return min(max(names), MAX_NAME_WIDTH), max(digests), max(sizes)
+
+
+def _entry(entry: Entry, widths: tuple[int, int, int], style: Style) -> Iterator[str]:
+    name, digests, size = widths
+    row = f"{visible(entry.name):<{name}}  {entry.digests:<{digests}}  {_size(entry):>{size}}"
+    mark = style.paint(entry.mark, BY_MARK[entry.mark])
+    yield f"    {mark} {row}  {message(entry.action.reason)}".rstrip() + "\n"
+    problem = entry.problem
+    if problem is not None:
+        word = style.paint(problem.outcome.value, BY_MARK[entry.mark])
+        yield f"{INDENT}{word}: {message(problem.message)}\n"
+        if problem.hint is not None:
+            yield f"{INDENT}{style.paint('hint:', DIM)} {message(problem.hint)}\n"
+
+
+def _size(entry: Entry) -> str:
+    return human_bytes(entry.action.size) if entry.action.size is not None else ""
+
+
+def _explanations(explanations: tuple[Explanation, ...], style: Style) -> Iterator[str]:
+    place = None
+    for entry in explanations:
+        if place != (entry.mirror, entry.source):
+            place = (entry.mirror, entry.source)
+            heading = f"{entry.mirror}: tags of {entry.source}"
+            yield f"{style.paint(visible(heading), BOLD)}\n"
+        mark = style.paint("kept   ", BY_MARK["+"]) if entry.kept else style.paint("dropped", DIM)
+        yield f"    {mark} {visible(entry.tag)}  {message(entry.why)}\n"
