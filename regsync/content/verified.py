@@ -5,6 +5,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from regsync.content.errors import DigestMismatchError, InterruptedStreamError, SizeMismatchError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
+from regsync.oci.manifest import Index, Manifest, parse_manifest
 
 
 class VerifiedChunks:
@@ -42,6 +43,23 @@ class VerifiedChunks:
 
 def verified(chunks: AsyncIterable[bytes], desc: Descriptor, *, where: str) -> VerifiedChunks:
     """`chunks`, checked against `desc` while they flow; as they are if they already are so checked."""
-    if isinstance(chunks, VerifiedChunks) and chunks.desc.digest == desc.digest:
+    if (
+        isinstance(chunks, VerifiedChunks)
+        and chunks.desc.digest == desc.digest
+        and chunks.desc.size == desc.size  # else one of the two lies, and the stream must show it
+    ):
         return chunks
     return VerifiedChunks(chunks, desc, where=where)
+
+
+def verified_manifest(raw: bytes, desc: Descriptor, *, where: str) -> Manifest | Index:
+    """Read the manifest that `desc` names from `raw`, which has to be exactly that.
+
+    Raises SizeMismatchError, DigestMismatchError, or InvalidManifestError.
+    """
+    if len(raw) != desc.size:
+        raise SizeMismatchError(desc, len(raw), where=where)
+    actual = Digest.of(raw, desc.digest.algorithm)
+    if actual != desc.digest:
+        raise DigestMismatchError(desc.digest, actual, where=where)
+    return parse_manifest(raw, desc.media_type)

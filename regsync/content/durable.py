@@ -1,0 +1,216 @@
+"""Files that are whole or absent, also after a power loss. Blocking: called in worker threads.
+
+A file is written under a name that nobody looks for, synced, renamed, and its directory synced.
+What a killed process left under such a name is recognised by its lock, which died with it.
+"""
+
+import contextlib
+import errno
+import fcntl
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from regsync.errors import RegsyncError, TemporaryError
+
+_PART_PREFIX = "part-"
+_numbers = itertools.count()
+_FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: fsync alone stops at the drive's cache
+
+
+class StorageError(RegsyncError):
+    """The file system refused: names the path, the cause and what to do."""
+
+    advice: str | None = None
+
+    def __init__(self, path: "str | os.PathLike[str]", cause: object) -> None:
+        super().__init__(f"{os.fspath(path)}: {cause}")
+        self.path = os.fspath(path)
+
+    @property
+    def hint(self) -> str | None:
+        """What to do next."""
+        return self.advice
+
+
+class StorageFullError(StorageError, TemporaryError):
+    """No space, or the quota is used up. Nothing was changed."""
+
+    advice = "free space on that file system or raise the quota, then run again: nothing was changed"
+
+
+class FilesExhaustedError(StorageError, TemporaryError):
+    """The process or the system has no more open files to give."""
+
+    advice = "raise the limit of open files (ulimit -n) or lower the concurrency"
+
+
+class StorageDeniedError(StorageError):
+    """The user may not write there, or the file system is read-only."""
+
+    advice = "check the owner and mode of the directory, and that its file system is mounted read-write"
+
+
+class StorageDeviceError(StorageError):
+    """The device failed to read or write."""
+
+    advice = "check the disk and the system log; what was acknowledged before is not touched by this failure"
+
+
+_KINDS: dict[int, type[StorageError]] = {
+    errno.ENOSPC: StorageFullError,
+    errno.EDQUOT: StorageFullError,
+    errno.EMFILE: FilesExhaustedError,
+    errno.ENFILE: FilesExhaustedError,
+    errno.EACCES: StorageDeniedError,
+    errno.EPERM: StorageDeniedError,
+    errno.EROFS: StorageDeniedError,
+    errno.EIO: StorageDeviceError,
+}
+
+
+@contextlib.contextmanager
+def storage_errors(path: "str | os.PathLike[str]") -> Iterator[None]:
+    """Turn an OSError inside into the StorageError that says what to do."""
+    try:
+        yield
+    except OSError as cause:
+        kind = _KINDS.get(cause.errno or 0, StorageError)
+        raise kind(path, cause.strerror or cause) from cause
+
+
+class PartFile:
+    """A file being written; `keep` makes it visible, `discard` leaves no trace. Opened at the first write."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._fd: int | None = None
+        self._path = ""
+
+    def write(self, buffers: Iterable[bytes]) -> None:
+        """Append `buffers`; raises StorageError."""
+        with storage_errors(self._directory):
+            fd = self._opened()
+            for buffer in buffers:
+                rest = memoryview(buffer)
+                while rest:
+                    rest = rest[os.write(fd, rest) :]
+
+    def keep(self, final: Path) -> None:
+        """Sync, then give the file its name, replacing what bears it; raises StorageError."""
+        with storage_errors(final):
+            fd = self._opened()
+            sync(fd)
+            try:
+                os.rename(self._path, final)
+            except FileNotFoundError:
+                make_directory(final.parent)
+                os.rename(self._path, final)
+            self._fd = None
+            os.close(fd)
+            sync_directory(final.parent)
+
+    def discard(self) -> None:
+        """Remove what was written, if anything was."""
+        if self._fd is None:
+            return
+        with contextlib.suppress(OSError):
+            os.unlink(self._path)
+        os.close(self._fd)
+        self._fd = None
+
+    def _opened(self) -> int:
+        while self._fd is None:
+            self._path = str(self._directory / f"{_PART_PREFIX}{os.getpid()}-{next(_numbers)}")
+            self._fd = _create_locked(self._path, self._directory)
+        return self._fd
+
+
+def _create_locked(path: str, directory: Path) -> int | None:
+    """A new file of that name, locked while open; None when another name has to be tried."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags, 0o666)
+    except FileExistsError:
+        return None  # another host's or container's process of the same number
+    except FileNotFoundError:
+        make_directory(directory)
+        fd = os.open(path, flags, 0o666)
+    if _try_lock(fd) and os.fstat(fd).st_nlink:
+        return fd
+    os.close(fd)  # a sweep came between creating and locking it
+    return None
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def sweep(directory: Path) -> int:
+    """Remove what dead processes were writing in `directory`; returns how many files that were."""
+    removed = 0
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return 0
+    for name in names:
+        if name.startswith(_PART_PREFIX):
+            removed += _remove_abandoned(directory / name)
+    return removed
+
+
+def _remove_abandoned(path: Path) -> bool:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        if not _try_lock(fd):
+            return False
+        os.unlink(path)
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
+def write_durably(final: Path, raw: bytes, *, parts: Path) -> None:
+    """Put `raw` at `final` in one step; raises StorageError and then leaves what was there."""
+    part = PartFile(parts)
+    try:
+        part.write([raw])
+        part.keep(final)
+    except BaseException:
+        part.discard()
+        raise
+
+
+def make_directory(path: Path) -> None:
+    """Create `path` and its parents, each synced into its own parent."""
+    missing = list(itertools.takewhile(lambda one: not one.is_dir(), (path, *path.parents)))
+    for directory in reversed(missing):
+        directory.mkdir(exist_ok=True)
+        sync_directory(directory.parent)
+
+
+def sync(fd: int) -> None:
+    """Wait until what was written to `fd` is on the medium."""
+    if _FULL_SYNC is None:
+        os.fsync(fd)
+    else:
+        fcntl.fcntl(fd, _FULL_SYNC)
+
+
+def sync_directory(path: Path) -> None:
+    """Wait until the names in `path` are on the medium."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,67 @@
+"""Referrers as descriptors, and the fallback tag that carries them where nothing lists them.
+
+Source: distribution-spec 1.1, "Listing Referrers" and "Referrers Tag Schema".
+"""
+
+import json
+import re
+from collections.abc import Iterable
+
+from regsync.oci import media_type as types
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import Digest
+from regsync.oci.manifest import Index, Manifest
+from regsync.oci.reference import Tag
+
+_FALLBACK = re.compile(r"(sha256|sha512)-([a-f0-9]{64,128})")
+_MAX_TAG_LENGTH = 128  # characters: a sha512 is cut to fit
+
+
+def as_referrer(manifest: Manifest | Index, desc: Descriptor) -> Descriptor:
+    """`desc` as a referrers list shows it: with the artifact type and all annotations.
+
+    Without an artifact type of its own, a manifest has its config's media type, an index none.
+    """
+    artifact_type = manifest.artifact_type
+    if not artifact_type and isinstance(manifest, Manifest):
+        artifact_type = manifest.config.media_type
+    return Descriptor(
+        desc.media_type,
+        desc.digest,
+        desc.size,
+        artifact_type=artifact_type or None,
+        annotations=manifest.annotations,
+    )
+
+
+def fallback_tag(subject: Digest) -> Tag:
+    """The tag under which the referrers of `subject` are listed: `sha256-<hex>`."""
+    return Tag.parse(f"{subject.algorithm}-{subject.encoded}"[:_MAX_TAG_LENGTH])
+
+
+def is_fallback_tag(tag: str) -> bool:
+    """Whether `tag` has the form of a fallback tag; GitLab answers such a tag with the subject itself."""
+    return _FALLBACK.fullmatch(tag) is not None
+
+
+def fallback_index(referrers: Iterable[Descriptor]) -> bytes:
+    """The bytes of an index that lists `referrers`; it must not have a subject itself."""
+    document = {
+        "schemaVersion": 2,
+        "mediaType": types.OCI_INDEX,
+        "manifests": [_document(one) for one in referrers],
+    }
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _document(desc: Descriptor) -> dict[str, object]:
+    document: dict[str, object] = {
+        "mediaType": desc.media_type,
+        "digest": str(desc.digest),
+        "size": desc.size,
+    }
+    if desc.artifact_type:
+        document["artifactType"] = desc.artifact_type
+    if desc.annotations:
+        document["annotations"] = dict(desc.annotations)
+    return document
