@@ -67,15 +67,6 @@ class InterruptedStreamError(ContentError, TemporaryError):
         self.received, self.where = received, where
 
 
-class MissingReferencesError(ContentError):
-    """A manifest was refused because content that it refers to is not at the place."""
-
-    def __init__(self, manifest: Digest, missing: tuple[Digest, ...], *, where: str) -> None:
-        named = ", ".join(str(digest) for digest in missing[:20]) or "content it does not name"
-        super().__init__(f"{where}: manifest {manifest} refers to what is not there: {named}")
-        self.manifest, self.missing, self.where = manifest, missing, where
-
-
 class NoPlatformError(ContentError):
     """None of the wanted platforms is in the index."""
 

@@ -28,7 +28,7 @@ class Manifests:
     async def at_tag(self, source: Source, tag: Tag) -> Manifest | Index:
         """What `tag` points to now, in one request. Raises as `Source.manifest` and `parse_manifest` do."""
         desc, raw = await source.manifest(tag)
-        return self._keep(parse_manifest(raw, desc.media_type))
+        return self._keep(_parsed(raw, desc))
 
     async def read(self, sources: Sequence[Source], desc: Descriptor) -> Manifest | Index:
         """The manifest that `desc` names, from the first source that has it.
@@ -58,7 +58,7 @@ class Manifests:
         for source in sources:
             try:
                 _, raw = await source.manifest(desc.digest)
-                return self._keep(parse_manifest(raw, desc.media_type))
+                return self._keep(_parsed(raw, desc))
             except RegsyncError as error:
                 failure = error
         raise failure
@@ -76,3 +76,7 @@ class Manifests:
             _, dropped = self._kept.popitem(last=False)
             self._held -= len(dropped.raw)
         return manifest
+
+
+def _parsed(raw: bytes, desc: Descriptor) -> Manifest | Index:
+    return parse_manifest(raw, desc.media_type, algorithm=desc.digest.algorithm)

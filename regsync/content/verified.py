@@ -1,8 +1,9 @@
 """Streams that are hashed and counted while they flow, once, whoever needs them checked."""
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 
 from regsync.content.errors import DigestMismatchError, InterruptedStreamError, SizeMismatchError
+from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.manifest import Index, Manifest, parse_manifest
@@ -13,13 +14,32 @@ class VerifiedChunks:
 
     Raises SizeMismatchError at the first byte too many, InterruptedStreamError at an early end,
     DigestMismatchError after the last byte. The last chunk is given only after its check, so that a
-    consumer never holds all of a wrong blob.
+    consumer never holds all of a wrong blob. `failure` is what went wrong on this side of the stream,
+    for a consumer that sees only that its own request broke.
     """
 
-    def __init__(self, chunks: AsyncIterable[bytes], desc: Descriptor, *, where: str) -> None:
-        self._chunks, self.desc, self._where = chunks, desc, where
+    def __init__(
+        self,
+        chunks: AsyncIterable[bytes],
+        desc: Descriptor,
+        *,
+        where: str,
+        watch: Callable[[int], None] | None = None,
+    ) -> None:
+        self._chunks, self.desc, self._where, self._watch = chunks, desc, where, watch
+        self.failure: RegsyncError | None = None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._checked():
+                yield chunk
+                if self._watch is not None:
+                    self._watch(len(chunk))
+        except RegsyncError as error:
+            self.failure = error
+            raise
+
+    async def _checked(self) -> AsyncIterator[bytes]:
         desc, where = self.desc, self._where
         hasher = desc.digest.hasher()
         received = 0
@@ -41,15 +61,28 @@ class VerifiedChunks:
             yield held
 
 
-def verified(chunks: AsyncIterable[bytes], desc: Descriptor, *, where: str) -> VerifiedChunks:
-    """`chunks`, checked against `desc` while they flow; as they are if they already are so checked."""
-    if (
-        isinstance(chunks, VerifiedChunks)
-        and chunks.desc.digest == desc.digest
-        and chunks.desc.size == desc.size  # else one of the two lies, and the stream must show it
-    ):
+class AlreadyVerified(VerifiedChunks):
+    """One branch of a stream that was checked where it forked."""
+
+    async def _checked(self) -> AsyncIterator[bytes]:
+        async for chunk in self._chunks:
+            yield chunk
+
+
+def verified(
+    chunks: AsyncIterable[bytes],
+    desc: Descriptor,
+    *,
+    where: str,
+    watch: Callable[[int], None] | None = None,
+) -> VerifiedChunks:
+    """`chunks`, checked against `desc` while they flow; as they are if they already are so checked.
+
+    `watch` is told the length of each chunk after the consumer took it.
+    """
+    if isinstance(chunks, VerifiedChunks) and chunks.desc.digest == desc.digest:
         return chunks
-    return VerifiedChunks(chunks, desc, where=where)
+    return VerifiedChunks(chunks, desc, where=where, watch=watch)
 
 
 def verified_manifest(raw: bytes, desc: Descriptor, *, where: str) -> Manifest | Index:
@@ -62,4 +95,4 @@ def verified_manifest(raw: bytes, desc: Descriptor, *, where: str) -> Manifest |
     actual = Digest.of(raw, desc.digest.algorithm)
     if actual != desc.digest:
         raise DigestMismatchError(desc.digest, actual, where=where)
-    return parse_manifest(raw, desc.media_type)
+    return parse_manifest(raw, desc.media_type, algorithm=desc.digest.algorithm)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from regsync.errors import RegsyncError
 from regsync.oci import media_type as types
 from regsync.oci.descriptor import Descriptor
-from regsync.oci.digest import Digest, InvalidDigestError
+from regsync.oci.digest import SHA256, Digest, InvalidDigestError
 from regsync.oci.platform import Platform
 from regsync.oci.strict_json import InvalidJSONError, loads
 
@@ -78,15 +78,16 @@ class Index:
         return _distinct(entry for entry in self.entries if entry.is_manifest)
 
 
-def parse_manifest(raw: bytes, served_as: str | None = None) -> Manifest | Index:
+def parse_manifest(raw: bytes, served_as: str | None = None, *, algorithm: str = SHA256) -> Manifest | Index:
     """Read a manifest or index from exactly these bytes.
 
     `served_as` is the Content-Type, or the media type of the descriptor that led here; types that
     servers use for any JSON are ignored, and the document's own `mediaType` or its fields decide.
+    `algorithm` is that of the digest in the result's descriptor.
     Raises InvalidManifestError, or UnsupportedManifestError for schema 1 and the withdrawn artifact
     manifest.
     """
-    digest = Digest.of(raw)
+    digest = Digest.of(raw, algorithm)
     if len(raw) > MAX_MANIFEST_SIZE:
         raise InvalidManifestError(f"{len(raw)} bytes, at most {MAX_MANIFEST_SIZE} are read", digest=digest)
     try:

@@ -1,0 +1,124 @@
+"""Copying a graph to one destination: blobs, children, the root, its evidence, and the tag last.
+
+Source: DESIGN.md, section 6, rules 1 and 2.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from regsync.content.concurrently import for_each
+from regsync.content.destination import Destination
+from regsync.content.graph import Graph
+from regsync.content.protocol import Source
+from regsync.content.references import MissingReferencesError
+from regsync.content.transfers import Transfers
+from regsync.oci.digest import Digest
+from regsync.oci.manifest import Index, Manifest
+from regsync.oci.reference import Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What one copy moved."""
+
+    sent: int = 0  # bytes
+    reused: int = 0  # bytes that were there, or mounted
+
+    def __add__(self, other: "Copied") -> "Copied":
+        return Copied(self.sent + other.sent, self.reused + other.reused)
+
+
+async def copy_graph(
+    transfers: Transfers,
+    sources: Sequence[Source],
+    graph: Graph,
+    to: Destination,
+    *,
+    tag: Tag | None = None,
+    before_tag: Callable[[], Awaitable[Copied]] | None = None,
+) -> Copied:
+    """Bring everything in `graph` to `to`; `tag` points there only when all of it is complete.
+
+    `before_tag` is awaited between the root and its tag: evidence goes there. Without it the root is
+    put once, at its tag. A destination that turns out to lack what it was thought to have is filled
+    in the same call. Raises what reading or writing raises; then the tag has not moved.
+    """
+    try:
+        return await _copy(transfers, sources, graph, to, tag, before_tag)
+    except MissingReferencesError:
+        to.forget(digest for node in graph.nodes for digest in _digests(node))
+        return await _copy(transfers, sources, graph, to, tag, before_tag)
+
+
+async def _copy(
+    transfers: Transfers,
+    sources: Sequence[Source],
+    graph: Graph,
+    to: Destination,
+    tag: Tag | None,
+    before_tag: Callable[[], Awaitable[Copied]] | None,
+) -> Copied:
+    missing = await _missing(graph, to)
+    done = await _copy_blobs(transfers, sources, missing, to)
+    below = [node for node in missing if node is not graph.root]
+
+    async def put(node: Manifest | Index) -> None:
+        await to.store.push_manifest(node.descriptor, node.raw)
+        to.holds(node.descriptor.digest)
+
+    await for_each(put, [node for node in below if isinstance(node, Manifest)])
+    for index in below:
+        if isinstance(index, Index):
+            await put(index)
+    root = graph.root
+    if before_tag is None:
+        await to.store.push_manifest(root.descriptor, root.raw, tag=tag)
+    else:
+        await to.store.push_manifest(root.descriptor, root.raw)
+        done += await before_tag()
+        if tag is not None:
+            await to.store.push_manifest(root.descriptor, root.raw, tag=tag)
+    to.holds(root.descriptor.digest)
+    manifests = sum(len(node.raw) for node in missing)
+    return done + Copied(sent=manifests, reused=graph.size - manifests - done.sent - done.reused)
+
+
+async def _copy_blobs(
+    transfers: Transfers, sources: Sequence[Source], nodes: Sequence[Manifest | Index], to: Destination
+) -> Copied:
+    wanted = {blob.digest: blob for node in nodes for blob in node.blobs}
+    deliveries = [transfers.want(blob, sources, to) for blob in wanted.values()]
+    for delivery in deliveries:
+        await delivery.arrived()
+    sent = sum(one.desc.size for one in deliveries if one.copied)
+    return Copied(sent, sum(one.desc.size for one in deliveries) - sent)
+
+
+async def _missing(graph: Graph, to: Destination) -> list[Manifest | Index]:
+    """The nodes that the destination lacks. One that is there has all below it: children go first."""
+    if await _is_there(graph.root, to):
+        return []
+
+    async def there(node: Manifest | Index) -> bool:
+        return node is not graph.root and await _is_there(node, to)
+
+    found = await for_each(there, graph.nodes)
+    present = {node.descriptor.digest for node, is_there in zip(graph.nodes, found, strict=True) if is_there}
+    for node in reversed(graph.nodes):  # parents first: what is below a present index is present
+        if node.descriptor.digest in present:
+            present.update(child.digest for child in node.manifests)
+    return [node for node in graph.nodes if node.descriptor.digest not in present]
+
+
+async def _is_there(node: Manifest | Index, to: Destination) -> bool:
+    digest = node.descriptor.digest
+    if to.has(digest):
+        return True
+    if to.may_have_content and await to.store.exists(node.descriptor):
+        to.holds(digest)
+        return True
+    return False
+
+
+def _digests(node: Manifest | Index) -> list[Digest]:
+    return [node.descriptor.digest, *(blob.digest for blob in node.blobs)]

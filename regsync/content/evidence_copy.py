@@ -1,0 +1,69 @@
+"""Bringing evidence to where its image is: referrers by digest, digest tags merged at their tag."""
+
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from regsync.content.copy import Copied, copy_graph
+from regsync.content.destination import Destination
+from regsync.content.errors import ContentNotFoundError
+from regsync.content.evidence import MAX_DEPTH, Evidence, Shelf, Takes
+from regsync.content.graph import Graph, read_graph
+from regsync.content.manifests import Manifests
+from regsync.content.merge import merged, signatures
+from regsync.content.transfers import Transfers
+from regsync.errors import RegsyncError
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import Digest
+from regsync.oci.reference import Tag
+
+
+@dataclass(slots=True)
+class EvidenceCopy:
+    """Evidence on its way from one repository to another.
+
+    A referrer that the target refuses does not stop the others: it is kept in `refused`, for the
+    caller to decide whether the image may do without it.
+    """
+
+    transfers: Transfers
+    manifests: Manifests
+    source: Shelf
+    to: Destination
+    takes: Takes
+    copied: Copied = Copied()
+    refused: list[RegsyncError] = field(default_factory=list)
+
+    async def bring_all(self, subjects: Iterable[Digest]) -> None:
+        """Bring everything that the source has beside `subjects`."""
+        for subject in subjects:
+            await self.bring(await self.source.find(subject, self.takes))
+
+    async def bring(self, evidence: Evidence, *, depth: int = 1) -> None:
+        """Bring this evidence, and the evidence of it."""
+        for referrer in evidence.referrers:
+            await self._attempt(self._referrer(referrer), referrer.digest, depth)
+        for tag in evidence.tags:
+            await self._attempt(self._digest_tag(tag), None, depth)
+
+    async def _attempt(self, step: Coroutine[None, None, Copied], digest: Digest | None, depth: int) -> None:
+        try:
+            self.copied += await step
+            if digest is not None and depth < MAX_DEPTH:
+                await self.bring(await self.source.find(digest, self.takes), depth=depth + 1)
+        except RegsyncError as error:
+            self.refused.append(error)
+
+    async def _referrer(self, referrer: Descriptor) -> Copied:
+        sources = (self.source.store,)
+        graph = await read_graph(self.manifests, sources, referrer)
+        return await copy_graph(self.transfers, sources, graph, self.to)
+
+    async def _digest_tag(self, tag: Tag) -> Copied:
+        manifest = await signatures(self.source.store, tag)
+        if self.to.may_have_content:
+            with suppress(ContentNotFoundError):  # nobody signed there
+                manifest = merged(manifest, await signatures(self.to.store, tag))
+        return await copy_graph(
+            self.transfers, (self.source.store, self.to.store), Graph((manifest,)), self.to, tag=tag
+        )

@@ -1,0 +1,49 @@
+"""Digest tags on a target are merged, never overwritten: others may have signed there."""
+
+import json
+
+from regsync.content.protocol import Source
+from regsync.oci.digest import Digest
+from regsync.oci.manifest import InvalidManifestError, Manifest, parse_manifest
+from regsync.oci.reference import Tag
+from regsync.oci.strict_json import loads
+
+
+async def signatures(source: Source, tag: Tag) -> Manifest:
+    """The manifest behind a digest tag, whose layers are the signatures or attestations."""
+    desc, raw = await source.manifest(tag)
+    manifest = parse_manifest(raw, desc.media_type, algorithm=desc.digest.algorithm)
+    if not isinstance(manifest, Manifest):
+        raise InvalidManifestError(f"tag {tag} at {source.name} is an index, not a list of signatures")
+    return manifest
+
+
+async def adds_to(source: Source, target: Source, tag: Tag) -> bool:
+    """Whether `source` has layers under `tag` that `target` lacks."""
+    ours, theirs = await signatures(source, tag), await signatures(target, tag)
+    return not _layers(ours) <= _layers(theirs)
+
+
+def merged(at_source: Manifest, at_target: Manifest) -> Manifest:
+    """The target's manifest with the layers that only the source has appended.
+
+    The source's own manifest when it has all that the target has, so that its digest is kept.
+    """
+    if _layers(at_target) <= _layers(at_source):
+        return at_source
+    document, addition = loads(at_target.raw), loads(at_source.raw)
+    assert isinstance(document, dict)  # noqa: S101 - it was parsed as a manifest
+    assert isinstance(addition, dict)  # noqa: S101 - so was it
+    present = {str(layer.digest) for layer in at_target.layers}
+    document["layers"] = [
+        *document["layers"],
+        *(layer for layer in addition["layers"] if layer["digest"] not in present),
+    ]
+    raw = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    manifest = parse_manifest(raw, at_target.descriptor.media_type)
+    assert isinstance(manifest, Manifest)  # noqa: S101 - the same fields as before
+    return manifest
+
+
+def _layers(manifest: Manifest) -> set[Digest]:
+    return {layer.digest for layer in manifest.layers}
