@@ -31,7 +31,7 @@ class EvidenceCopy:
     source: Shelf
     to: Destination
     takes: Takes
-    copied: Copied = Copied()
+    copied: Copied = field(default_factory=Copied)
     refused: list[RegsyncError] = field(default_factory=list)
 
     async def bring_all(self, subjects: Iterable[Digest]) -> None:
