@@ -75,11 +75,22 @@ class JsonLog:
             case RepositorySelected(mirror, source, tags):
                 self._line("repository-selected", mirror=mirror, source=str(source), tags=tags)
             case RepositoryFinished(mirror, source, unchanged, changed, problems):
-                counts = {"unchanged": unchanged, "changed": changed, "problems": problems}
-                self._line("repository-finished", mirror=mirror, source=str(source), **counts)
+                self._line(
+                    "repository-finished",
+                    mirror=mirror,
+                    source=str(source),
+                    unchanged=unchanged,
+                    changed=changed,
+                    problems=problems,
+                )
             case ActionStarted(action, size):
-                place = {"target": str(action.target), "tag": action.tag}
-                self._line("action-started", mirror=action.mirror, **place, size=size)
+                self._line(
+                    "action-started",
+                    mirror=action.mirror,
+                    target=str(action.target),
+                    tag=action.tag,
+                    size=size,
+                )
             case ActionFinished(result):
                 self._finished(result)
             case Transferred() | Reused():

@@ -34,6 +34,7 @@ class Progress:
         self._now = Snapshot()
         self._sizes: dict[tuple[str, ...], int] = {}  # of actions under way
         self._settled = 0  # bytes of finished actions, however they came there
+        self._fraction = 0.0
         self._samples: deque[tuple[float, int]] = deque()
 
     def add(self, event: Event) -> None:
@@ -54,19 +55,21 @@ class Progress:
                 pass
 
     def at(self, moment: float) -> Snapshot:
-        """Where the run stands at `moment`, seconds of the monotonic clock, which never goes back."""
+        """Where the run stands at `moment`, seconds of the monotonic clock, which never goes back.
+
+        Only one thread may call it; it may be another one than that which adds events.
+        """
         now = self._now
         reached = min(max(now.copied + now.reused, self._settled), now.total)
-        fraction = max(now.fraction, reached / now.total if now.total else 0.0)
-        rate = self._rate(moment)
+        self._fraction = max(self._fraction, reached / now.total if now.total else 0.0)
+        rate = self._rate(moment, now.copied)
         left = max(0, now.total - reached) / rate if rate else None
-        self._now = replace(now, fraction=fraction, rate=rate, seconds_left=left)
-        return self._now
+        return replace(now, fraction=self._fraction, rate=rate, seconds_left=left)
 
-    def _rate(self, moment: float) -> float | None:
+    def _rate(self, moment: float, copied: int) -> float | None:
         samples = self._samples
-        samples.append((moment, self._now.copied))
+        samples.append((moment, copied))
         while len(samples) > 2 and moment - samples[1][0] >= RATE_WINDOW:
             samples.popleft()
         span = moment - samples[0][0]
-        return (self._now.copied - samples[0][1]) / span if span >= _MIN_SPAN else None
+        return (copied - samples[0][1]) / span if span >= _MIN_SPAN else None

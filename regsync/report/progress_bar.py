@@ -1,5 +1,6 @@
 """The progress bar on a terminal. rich is loaded when the first byte is to be copied, not before:
-a run with nothing to do never pays for it."""
+a run with nothing to do never pays for it.
+"""
 
 import sys
 from collections.abc import Callable

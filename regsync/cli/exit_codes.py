@@ -1,0 +1,38 @@
+"""Exit codes (DESIGN.md, section 4). Those of outcomes are in `plan.model.exit_code`."""
+
+from collections.abc import Iterable
+
+from regsync.errors import RefusedError, RegsyncError, SpecError, TemporaryError, UsageError
+
+DONE = 0
+FAILED = 1
+PENDING = 2
+REFUSED = 3
+USAGE = 64
+SPEC = 65
+DEFECT = 70
+TEMPORARY = 75
+INTERRUPTED = 130  # 128 + SIGINT
+TERMINATED = 143  # 128 + SIGTERM
+
+_PRECEDENCE = (USAGE, SPEC, REFUSED, FAILED, TEMPORARY)
+
+
+def code_of(error: RegsyncError) -> int:
+    """The exit code of a command that an error ended."""
+    match error:
+        case UsageError():
+            return USAGE
+        case SpecError():
+            return SPEC
+        case RefusedError():
+            return REFUSED
+        case TemporaryError():
+            return TEMPORARY
+    return FAILED
+
+
+def code_of_all(errors: Iterable[RegsyncError]) -> int:
+    """The exit code when several errors ended it: the first of 64, 65, 3, 1, 75."""
+    codes = {code_of(error) for error in errors}
+    return next((code for code in _PRECEDENCE if code in codes), FAILED)

@@ -1,0 +1,53 @@
+"""The root command and the border at which every exception becomes a message and an exit code."""
+
+from collections.abc import Sequence
+
+import click
+
+from regsync import __version__
+from regsync.cli import streams
+from regsync.cli.exit_codes import DONE, INTERRUPTED, USAGE
+from regsync.cli.failures import Manner, handle
+from regsync.cli.lazy import LazyGroup, Verb
+
+VERBS = {
+    "validate": Verb("regsync.cli.validate", "Check the spec alone, without any network."),
+    "schema": Verb("regsync.cli.schema", "Print the JSON Schema of the spec, for editors."),
+    "import": Verb("regsync.cli.import_spec", "Make a spec from another tool's file."),
+    "plan": Verb("regsync.cli.plan", "Show what a sync would change; write nothing."),
+    "apply": Verb("regsync.cli.apply", "Carry out exactly a saved plan."),
+    "sync": Verb("regsync.cli.sync", "Plan and apply in one pass."),
+    "copy": Verb("regsync.cli.copy", "Copy one image with all that belongs to it."),
+    "inspect": Verb("regsync.cli.inspect", "Show an image's manifest, platforms, sizes and referrers."),
+    "store": Verb("regsync.cli.store", "Look into the built-in storage layer."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    verbs=VERBS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 failed, 2 changes pending, 3 refused by a rule, 64 misuse, 65 invalid "
+    "spec, 75 try later, 130 and 143 interrupted.",
+)
+@click.version_option(__version__, prog_name="regsync", message="%(prog)s %(version)s")
+def root() -> None:
+    """Keep container images consistent across registries, from YAML in git."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; nothing but a signal gets past it."""
+    streams.prepare()
+    manner = Manner()
+    try:
+        result = root.main(list(arguments), prog_name="regsync", standalone_mode=False, obj=manner)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the border: whatever comes here becomes a message
+        return handle(error, manner)
+    return result if isinstance(result, int) else DONE

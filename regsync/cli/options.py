@@ -1,0 +1,129 @@
+"""Options that several verbs have, gathered into one value each."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from regsync.cli.failures import Manner
+
+FORMATS = ("text", "json", "markdown")
+REPORT_SUFFIXES = {".json": "json", ".md": "markdown"}
+_F = TypeVar("_F", bound=Callable[..., object])
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a run over a spec is narrowed, and where its story and its answer go."""
+
+    paths: tuple[Path, ...]
+    output: str  # one of FORMATS
+    report: tuple[Path, ...]  # each with one of REPORT_SUFFIXES
+    label: Mapping[str, str]
+    mirror: tuple[str, ...]
+    state: Path | None
+    log_format: str  # text | json
+    no_color: bool
+
+
+def run_options(function: _F) -> Callable[..., object]:
+    """Give a command the options of RunOptions, and its function one of those as `run`."""
+    return _log_format(_no_color(_output(_report(_narrowing(_paths(_gather(function)))))))
+
+
+def _gather(function: _F) -> Callable[..., object]:
+    @wraps(function)
+    def command(**values: Any) -> object:
+        run = RunOptions(**{field.name: values.pop(field.name) for field in fields(RunOptions)})
+        manner = click.get_current_context().ensure_object(Manner)
+        manner.json_log, manner.no_color = run.log_format == "json", run.no_color
+        return function(run=run, **values)
+
+    return command
+
+
+def paths_argument(function: _F) -> _F:
+    """`PATH…`: files or directories with spec documents."""
+    return _paths(function)
+
+
+def output_option(formats: tuple[str, ...]) -> Callable[[_F], _F]:
+    """`-o`, for a verb that has some of the formats."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(formats),
+        default="text",
+        show_default=True,
+        help="Format on stdout.",
+    )
+
+
+def _labels(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for text in values:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise click.BadParameter(f"{text[:80]!r}: expected KEY=VALUE, such as team=web")
+        if found.setdefault(key, value) != value:
+            raise click.BadParameter(f"{key!r} is asked to be {found[key]!r} and {value!r}")
+    return found
+
+
+def _reports(context: click.Context, option: click.Parameter, values: tuple[Path, ...]) -> tuple[Path, ...]:
+    for path in values:
+        if path.suffix not in REPORT_SUFFIXES:
+            known = ", ".join(REPORT_SUFFIXES)
+            raise click.BadParameter(f"{str(path)[:200]!r}: the suffix names the format, one of {known}")
+    return values
+
+
+_paths = click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+_output = output_option(FORMATS)
+_report = click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    callback=_reports,
+    metavar="FILE",
+    help="Also write the report to FILE, as .json or .md; may be given several times.",
+)
+_no_color = click.option("--no-color", is_flag=True, help="No colours, as with NO_COLOR set.")
+_log_format = click.option(
+    "--log-format",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="Format of the story on stderr; json is one event a line.",
+)
+
+
+def _narrowing(function: Callable[..., object]) -> Callable[..., object]:
+    options = (
+        click.option(
+            "--state",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="The ledger, instead of Settings.state or .regsync/ledger.db beside the spec.",
+        ),
+        click.option(
+            "--mirror", multiple=True, metavar="NAME", help="Only this mirror; may be given several times."
+        ),
+        click.option(
+            "-l",
+            "--label",
+            multiple=True,
+            callback=_labels,
+            metavar="KEY=VALUE",
+            help="Only mirrors with this label; several must all match.",
+        ),
+    )
+    for option in options:
+        function = option(function)
+    return function
+
+
+exit_zero_option = click.option("--exit-zero", is_flag=True, help="Exit with 0 when changes are pending.")
