@@ -133,3 +133,18 @@ class Deletes(Protocol):
     async def untag(self, tag: Tag) -> None:
         """Delete one tag, and never another tag of the same manifest."""
         ...
+
+
+@runtime_checkable
+class KnowsItself(Protocol):
+    """Can say what a caller may leave out. Without it, it is assumed to have an API and to check nothing."""
+
+    @property
+    def has_referrers_api(self) -> bool | None:
+        """Whether the place lists referrers itself; None while it has not been asked."""
+        ...
+
+    @property
+    def checks_references(self) -> bool:
+        """Whether it is known to refuse a manifest whose blobs are missing."""
+        ...

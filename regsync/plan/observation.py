@@ -1,0 +1,52 @@
+"""What registries were seen to hold, as data: the input of planning."""
+
+from dataclasses import dataclass
+
+from regsync.oci.digest import Digest
+from regsync.oci.reference import Tag
+from regsync.plan.model import Explanation, Problem
+from regsync.spec.model import Location, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSeen:
+    """One target of one tag."""
+
+    location: Location
+    digest: Digest | None = None  # None: the tag, or the pinned content, is not there
+    kept: bool = False  # immutable and there: left alone without a look at either side
+    evidence_lacking: int = 0  # pieces that the source has beside the same digest
+    problem: Problem | None = None  # what kept it from being seen, or would keep it from being written
+
+
+@dataclass(frozen=True, slots=True)
+class TagSeen:
+    """One selected tag of a source, or content pinned by digest, and its targets."""
+
+    source: Location  # the place that supplies it
+    source_tag: Tag | None
+    tag: Tag | None  # its name on the targets
+    source_digest: Digest | None
+    digest: Digest | None  # on the targets, after trimming
+    targets: tuple[TargetSeen, ...]
+    size: int | None = None  # distinct bytes; known when something is to be copied
+    moves: bool = True  # whether this source may move a tag that a target has
+    problem: Problem | None = None  # what kept it from being read
+
+
+@dataclass(frozen=True, slots=True)
+class UnitSeen:
+    """One mirror and source repository."""
+
+    unit: Unit
+    tags: tuple[TagSeen, ...]
+    problems: tuple[Problem, ...] = ()  # of the repository as a whole, for every target
+    explanations: tuple[Explanation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything that one run saw."""
+
+    units: tuple[UnitSeen, ...]
+    warnings: tuple[str, ...] = ()
