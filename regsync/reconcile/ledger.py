@@ -7,13 +7,27 @@ the latest.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from regsync.errors import RegsyncError
 from regsync.oci.digest import Digest
 from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
+
+
+class LedgerError(RegsyncError):
+    """The ledger could not be read or written; a run that has begun goes on without it."""
+
+    def __init__(self, path: object, cause: str, *, hint: str | None = None) -> None:
+        super().__init__(f"ledger {path}: {cause}")
+        self._hint = hint
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about the cause."""
+        return self._hint
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,7 +50,7 @@ class Sighting:
 class OpenUpload:
     """An upload session at a registry that a later run may go on with."""
 
-    location: str  # URL
+    location: str = field(repr=False)  # URL; registries sign it, so whoever has it may write
     offset: int  # bytes that the registry had confirmed
     opened: datetime
 
@@ -49,11 +63,18 @@ class Ledger(Protocol):
         ...
 
     def saw(self, spot: Spot, digest: Digest, when: datetime) -> None:
-        """Remember `when` as the first sight of `digest`, unless there was an earlier one."""
+        """Remember `when` as the first sight of `digest`, unless there was an earlier one.
+
+        Call it for whatever is seen, known or not: it costs no write while nothing is new, and what
+        nobody has seen for long is dropped in the end.
+        """
         ...
 
     def compared(self, spot: Spot, digest: Digest, when: datetime) -> None:
-        """Remember that the evidence of `digest` at the target `spot` was compared with its source's."""
+        """Remember that the evidence of `digest` at the target `spot` was compared with its source's.
+
+        It counts as a sight too; of several times the one said last holds.
+        """
         ...
 
     def wrote(self, spot: Spot, tag: Tag, digest: Digest, when: datetime) -> None:
@@ -73,7 +94,7 @@ class Ledger(Protocol):
         ...
 
     def known_blobs(self, spot: Spot, since: datetime) -> frozenset[Digest]:
-        """Blobs that were put or seen at `spot` after `since`."""
+        """Blobs that were put or seen at `spot` after `since`, which is at most 12 h ago."""
         ...
 
     def knows_blob(self, spot: Spot, digest: Digest, when: datetime) -> None:
@@ -88,8 +109,11 @@ class Ledger(Protocol):
         """The session in which a blob was being sent, if one was left open."""
         ...
 
-    def keep_upload(self, spot: Spot, digest: Digest, upload: OpenUpload) -> None:
-        """Remember a session; written to disk at once, since the next thing may be kill -9."""
+    async def keep_upload(self, spot: Spot, digest: Digest, upload: OpenUpload) -> None:
+        """Remember a session; on disk when this returns, since the next thing may be kill -9.
+
+        Raises LedgerError, after which the upload goes on, only that no later run can resume it.
+        """
         ...
 
     def drop_upload(self, spot: Spot, digest: Digest) -> None:
@@ -100,6 +124,15 @@ class Ledger(Protocol):
         """Remember a run; `summary` is the JSON of its counts."""
         ...
 
+    @property
+    def pending(self) -> int:
+        """Facts gathered since the last flush was tried; the caller flushes when they are many."""
+        ...
+
     async def flush(self) -> None:
-        """Bring what was gathered to disk. Raises LedgerError, after which the run goes on without it."""
+        """Bring what was gathered to disk.
+
+        Raises LedgerError, after which the run goes on: what was gathered stays readable in memory,
+        and the next flush tries again. A read that failed before is told here too, once.
+        """
         ...

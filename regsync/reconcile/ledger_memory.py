@@ -1,0 +1,119 @@
+"""A ledger that lives as long as its process: for commands without a spec, and for tests."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+from threading import Lock
+from typing import NamedTuple
+
+from regsync.oci.digest import Digest
+from regsync.oci.platform import Platform
+from regsync.oci.reference import Tag
+from regsync.reconcile.lease import LeaseRow
+from regsync.reconcile.ledger import OpenUpload, Sighting, Spot
+
+
+class RecordedRun(NamedTuple):
+    """A run as it was recorded."""
+
+    command: str
+    started: datetime
+    ended: datetime
+    summary: str  # JSON
+
+
+class MemoryLedger:
+    """A `Ledger` and a `LeaseTable` without a disk: plain dictionaries, nothing ever fails."""
+
+    name = "in memory"
+
+    def __init__(self) -> None:
+        self.runs: dict[str, RecordedRun] = {}
+        self._sightings: dict[Spot, dict[Digest, Sighting]] = defaultdict(dict)
+        self._tags: dict[Spot, dict[Tag, Digest]] = defaultdict(dict)
+        self._trimmed: dict[tuple[Digest, frozenset[Platform]], Digest] = {}
+        self._blobs: dict[Spot, dict[Digest, datetime]] = defaultdict(dict)
+        self._uploads: dict[tuple[Spot, Digest], OpenUpload] = {}
+        self._lease: LeaseRow | None = None
+        self._swapping = Lock()
+
+    def sightings(self, spot: Spot) -> Mapping[Digest, Sighting]:
+        """Every digest that was seen at `spot`."""
+        return dict(self._sightings[spot])
+
+    def saw(self, spot: Spot, digest: Digest, when: datetime) -> None:
+        """Remember the first sight of `digest`."""
+        known = self._sightings[spot].get(digest)
+        if known is None:
+            self._sightings[spot][digest] = Sighting(when, None)
+        elif when < known.first_seen:
+            self._sightings[spot][digest] = Sighting(when, known.compared)
+
+    def compared(self, spot: Spot, digest: Digest, when: datetime) -> None:
+        """Remember that the evidence of `digest` was compared."""
+        self.saw(spot, digest, when)
+        self._sightings[spot][digest] = Sighting(self._sightings[spot][digest].first_seen, when)
+
+    def wrote(self, spot: Spot, tag: Tag, digest: Digest, when: datetime) -> None:
+        """Remember that `tag` is ours."""
+        self._tags[spot][tag] = digest
+
+    def ours(self, spot: Spot) -> Mapping[Tag, Digest]:
+        """The tags at `spot` that regsync wrote."""
+        return dict(self._tags[spot])
+
+    def trimmed(self, digest: Digest, platforms: tuple[Platform, ...]) -> Digest | None:
+        """The digest of an index reduced to `platforms`, if it was ever made."""
+        return self._trimmed.get((digest, frozenset(platforms)))
+
+    def remember_trimmed(self, digest: Digest, platforms: tuple[Platform, ...], result: Digest) -> None:
+        """Remember what an index reduced to `platforms` is."""
+        self._trimmed[(digest, frozenset(platforms))] = result
+
+    def known_blobs(self, spot: Spot, since: datetime) -> frozenset[Digest]:
+        """Blobs that were put or seen at `spot` after `since`."""
+        return frozenset(digest for digest, seen in self._blobs[spot].items() if seen > since)
+
+    def knows_blob(self, spot: Spot, digest: Digest, when: datetime) -> None:
+        """Remember that a blob is at `spot`."""
+        self._blobs[spot][digest] = when
+
+    def forget_blobs(self, spot: Spot) -> None:
+        """Drop what was known of the blobs at `spot`."""
+        self._blobs[spot].clear()
+
+    def open_upload(self, spot: Spot, digest: Digest) -> OpenUpload | None:
+        """The session in which a blob was being sent, if one was left open."""
+        return self._uploads.get((spot, digest))
+
+    async def keep_upload(self, spot: Spot, digest: Digest, upload: OpenUpload) -> None:
+        """Remember a session."""
+        self._uploads[(spot, digest)] = upload
+
+    def drop_upload(self, spot: Spot, digest: Digest) -> None:
+        """The session is finished or gone."""
+        self._uploads.pop((spot, digest), None)
+
+    def record_run(self, run_id: str, command: str, started: datetime, ended: datetime, summary: str) -> None:
+        """Remember a run; `summary` is the JSON of its counts."""
+        self.runs[run_id] = RecordedRun(command, started, ended, summary)
+
+    @property
+    def pending(self) -> int:
+        """Nothing ever waits for a disk."""
+        return 0
+
+    async def flush(self) -> None:
+        """There is no disk."""
+
+    def read_lease(self) -> LeaseRow | None:
+        """The lease as it stands."""
+        return self._lease
+
+    def swap_lease(self, old: LeaseRow | None, new: LeaseRow) -> bool:
+        """Replace `old` by `new`, unless it changed."""
+        with self._swapping:
+            if self._lease != old:
+                return False
+            self._lease = new
+            return True

@@ -1,0 +1,138 @@
+"""The ledger's tables, how an older file becomes a current one, and what is dropped with age.
+
+Rows are keyed by `spot`, a short number for place and repository. Nothing here needs more than
+SQLite 3.31, so STRICT tables and RETURNING are out.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from regsync.reconcile.ledger_rows import microseconds, pack_time
+
+APPLICATION_ID: Final = 0x72736C67  # "rslg", so that another program's database is told apart
+
+_FIRST: Final = (
+    """CREATE TABLE spot (
+        id INTEGER PRIMARY KEY,
+        place TEXT NOT NULL,
+        repository TEXT NOT NULL,
+        UNIQUE (place, repository))""",
+    """CREATE TABLE sighting (
+        spot INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        first_seen INTEGER NOT NULL,
+        last_seen INTEGER NOT NULL,
+        compared INTEGER,
+        PRIMARY KEY (spot, digest)) WITHOUT ROWID""",
+    """CREATE TABLE tag (
+        spot INTEGER NOT NULL,
+        tag TEXT NOT NULL,
+        digest BLOB NOT NULL,
+        written INTEGER NOT NULL,
+        PRIMARY KEY (spot, tag)) WITHOUT ROWID""",
+    """CREATE TABLE trimmed (
+        digest BLOB NOT NULL,
+        platforms TEXT NOT NULL,
+        result BLOB NOT NULL,
+        made INTEGER NOT NULL,
+        PRIMARY KEY (digest, platforms)) WITHOUT ROWID""",
+    """CREATE TABLE blob (
+        spot INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        seen INTEGER NOT NULL,
+        PRIMARY KEY (spot, digest)) WITHOUT ROWID""",
+    """CREATE TABLE upload (
+        spot INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        location TEXT NOT NULL,
+        offset INTEGER NOT NULL,
+        opened INTEGER NOT NULL,
+        PRIMARY KEY (spot, digest)) WITHOUT ROWID""",
+    """CREATE TABLE run (
+        id TEXT PRIMARY KEY,
+        command TEXT NOT NULL,
+        started INTEGER NOT NULL,
+        ended INTEGER NOT NULL,
+        summary TEXT NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE lease (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        fencing INTEGER NOT NULL,
+        owner TEXT NOT NULL,
+        command TEXT NOT NULL,
+        host TEXT NOT NULL,
+        machine TEXT NOT NULL,
+        pid INTEGER NOT NULL,
+        started TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        expires INTEGER NOT NULL)""",
+    "CREATE TABLE upkeep (id INTEGER PRIMARY KEY CHECK (id = 1), pruned INTEGER NOT NULL)",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+)
+MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST,)  # the n-th makes version n of version n - 1
+VERSION: Final = len(MIGRATIONS)
+
+PRUNE_EVERY: Final = timedelta(hours=1)
+BLOBS_KEPT: Final = timedelta(hours=12)  # since they were last seen; older words are not taken anyway
+UPLOADS_KEPT: Final = timedelta(days=7)  # registries drop sessions after that long, most sooner
+SIGHTINGS_KEPT: Final = timedelta(days=400)  # since they were last seen, not first
+TRIMMED_KEPT: Final = timedelta(days=400)  # made again at the price of one manifest
+RUNS_KEPT: Final = timedelta(days=400)
+RUNS_AT_MOST: Final = 10_000
+_CLOCKS_DIFFER: Final = timedelta(days=1)  # a blob seen later than that from now was seen by a wrong clock
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """The schema version a file was left at; 0 is an empty file."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def is_foreign(connection: sqlite3.Connection) -> bool:
+    """Whether the file is a database of something else."""
+    mark = connection.execute("PRAGMA application_id").fetchone()[0]
+    if mark == APPLICATION_ID:
+        return False
+    return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+    """Bring an older file to the current version in one transaction: wholly, or not at all."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have been faster, so the version counts that holds under the lock.
+        for statements in migrations[version_of(connection) :]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {max(len(migrations), version_of(connection))}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def prune(connection: sqlite3.Connection, now: datetime) -> None:
+    """Drop what has aged, at most once an hour, within the caller's transaction.
+
+    Only what can be learned again goes by age. Tags that are ours stay for good: they are what
+    pruning a registry is allowed by, and there are never more than regsync wrote.
+    """
+    row = connection.execute("SELECT pruned FROM upkeep").fetchone()
+    if row is not None and abs(pack_time(now) - row[0]) < microseconds(PRUNE_EVERY):
+        return
+    delete = connection.execute
+    delete("DELETE FROM blob WHERE seen <= ?", (pack_time(now - BLOBS_KEPT),))
+    delete("DELETE FROM blob WHERE seen > ?", (pack_time(now + _CLOCKS_DIFFER),))
+    delete("DELETE FROM upload WHERE opened <= ?", (pack_time(now - UPLOADS_KEPT),))
+    delete("DELETE FROM sighting WHERE last_seen <= ?", (pack_time(now - SIGHTINGS_KEPT),))
+    delete("DELETE FROM trimmed WHERE made <= ?", (pack_time(now - TRIMMED_KEPT),))
+    delete("DELETE FROM run WHERE ended <= ?", (pack_time(now - RUNS_KEPT),))
+    newest = "SELECT id FROM run ORDER BY started DESC, id LIMIT ?"
+    delete(f"DELETE FROM run WHERE id NOT IN ({newest})", (RUNS_AT_MOST,))  # noqa: S608  # both constant
+    delete(
+        """DELETE FROM spot WHERE id NOT IN (
+            SELECT spot FROM sighting UNION SELECT spot FROM tag
+            UNION SELECT spot FROM blob UNION SELECT spot FROM upload)"""
+    )
+    delete("INSERT OR REPLACE INTO upkeep (id, pruned) VALUES (1, ?)", (pack_time(now),))

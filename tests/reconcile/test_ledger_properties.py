@@ -1,0 +1,108 @@
+"""Over any sequence of operations the ledger on disk and the one in memory say the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anyio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from regsync.oci.digest import SHA512, Digest
+from regsync.oci.platform import Platform
+from regsync.oci.reference import Tag
+from regsync.reconcile.ledger import OpenUpload, Spot
+from regsync.reconcile.ledger_memory import MemoryLedger
+from regsync.reconcile.ledger_sqlite import SqliteLedger, open_ledger
+from tests.support.clock import START, FrozenClock
+
+SPOTS = (Spot("https://a.example:443", "app"), Spot("/srv/store", "app"))
+DIGESTS = (Digest.of(b"1"), Digest.of(b"2"), Digest.of(b"3", SHA512))
+PLATFORMS = (Platform.parse("linux/amd64"), Platform.parse("linux/arm64"))
+SINCE = START - timedelta(minutes=3)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a ledger's method."""
+
+    method: str
+    arguments: tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Flush:
+    """Facts go to the disk."""
+
+
+@dataclass(frozen=True)
+class Reopen:
+    """The process ends, another begins."""
+
+
+spots, digests = st.sampled_from(SPOTS), st.sampled_from(DIGESTS)
+tags = st.sampled_from((Tag("latest"), Tag("v1")))
+whens = st.integers(-5, 5).map(lambda minutes: START + timedelta(minutes=minutes))
+platforms = st.lists(st.sampled_from(PLATFORMS), min_size=1, max_size=2).map(tuple)
+uploads = st.builds(OpenUpload, st.just("https://a.example/upload"), st.integers(0, 2**40), whens)
+
+
+def calls(method: str, *arguments: st.SearchStrategy[object]) -> st.SearchStrategy[Call]:
+    return st.tuples(*arguments).map(lambda values: Call(method, values))
+
+
+operations = st.one_of(
+    calls("saw", spots, digests, whens),
+    calls("compared", spots, digests, whens),
+    calls("wrote", spots, tags, digests, whens),
+    calls("remember_trimmed", digests, platforms, digests),
+    calls("knows_blob", spots, digests, whens),
+    calls("forget_blobs", spots),
+    calls("keep_upload", spots, digests, uploads),
+    calls("drop_upload", spots, digests),
+    st.just(Flush()),
+    st.just(Reopen()),
+)
+
+
+def everything(ledger: MemoryLedger | SqliteLedger) -> list[object]:
+    """All that a ledger can be asked."""
+    return [
+        *(dict(ledger.sightings(spot)) for spot in SPOTS),
+        *(dict(ledger.ours(spot)) for spot in SPOTS),
+        *(ledger.known_blobs(spot, SINCE) for spot in SPOTS),
+        *(ledger.open_upload(spot, digest) for spot in SPOTS for digest in DIGESTS),
+        *(ledger.trimmed(digest, (p,)) for digest in DIGESTS for p in PLATFORMS),
+        *(ledger.trimmed(digest, PLATFORMS) for digest in DIGESTS),
+    ]
+
+
+async def carry_out(steps: Sequence[Call | Flush | Reopen], path: Path) -> None:
+    model, clock = MemoryLedger(), FrozenClock()
+    ledger = open_ledger(path, clock)
+    try:
+        for step in steps:
+            match step:
+                case Call("keep_upload", arguments):
+                    await model.keep_upload(*arguments)  # type: ignore[arg-type]
+                    await ledger.keep_upload(*arguments)  # type: ignore[arg-type]
+                case Call(method, arguments):
+                    getattr(model, method)(*arguments)
+                    getattr(ledger, method)(*arguments)
+                case Flush():
+                    await ledger.flush()
+                case Reopen():
+                    ledger.close()
+                    ledger = open_ledger(path, clock)
+            assert everything(ledger) == everything(model)
+    finally:
+        ledger.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(operations, max_size=25))
+def test_the_disk_and_the_model_agree(steps: Sequence[Call | Flush | Reopen]) -> None:
+    with TemporaryDirectory() as directory:
+        anyio.run(carry_out, steps, Path(directory) / "ledger.db")
