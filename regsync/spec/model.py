@@ -82,7 +82,7 @@ class Auth:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Files in PEM form, absolute. `ca` is trusted besides the system's roots; `cert` and `key` are a pair."""
+    """Files in PEM form, absolute. `ca` is trusted besides the system roots; `cert` and `key` are a pair."""
 
     ca: Path | None = None
     cert: Path | None = None
