@@ -17,9 +17,9 @@ from regsync.content.file_streams import read_file, write_file
 from regsync.content.layout_catalogue import Draft, LayoutCatalogue
 from regsync.content.layout_files import LayoutFiles
 from regsync.content.protocol import Chunks, Source
+from regsync.content.references import ContentInUseError
 from regsync.content.referrers import as_referrer, fallback_index, fallback_tag
 from regsync.content.verified import verified, verified_manifest
-from regsync.errors import RefusedError
 from regsync.oci import media_type as types
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
@@ -27,14 +27,6 @@ from regsync.oci.manifest import Index, InvalidManifestError, Manifest, parse_ma
 from regsync.oci.reference import Tag
 
 _THREADS = 8  # file operations of one layout at once
-
-
-class ManifestInUseError(RefusedError):
-    """An index lists the manifest: deleting it would break that image."""
-
-    def __init__(self, digest: Digest, index: Digest, *, where: str) -> None:
-        super().__init__(f"{where}: {digest} is part of index {index}; delete that first")
-        self.digest, self.index = digest, index
 
 
 class LayoutRepository:
@@ -217,7 +209,7 @@ class LayoutRepository:
     async def delete(self, desc: Descriptor) -> None:
         """Delete a manifest with every tag that points to it.
 
-        Raises ContentNotFoundError, or ManifestInUseError when an index lists it.
+        Raises ContentNotFoundError, or ContentInUseError when an index lists it.
         """
         if not await self.exists(desc):
             raise ContentNotFoundError(desc.digest, where=self.name)
@@ -226,7 +218,7 @@ class LayoutRepository:
             scanner = self._catalogue.scanner
             graph = scanner.scan(draft.index)
             if (parent := graph.parents.get(desc.digest)) is not None:
-                raise ManifestInUseError(desc.digest, parent, where=self.name)
+                raise ContentInUseError(desc.digest, parent, where=self.name)
             node = scanner.node(desc)
             draft.index = draft.index.without(desc.digest)
             draft.garbage.append(desc.digest)

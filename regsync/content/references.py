@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from enum import Enum
 
 from regsync.content.errors import ContentNotFoundError
+from regsync.errors import RefusedError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.manifest import Index, Manifest
@@ -39,3 +40,11 @@ def required(manifest: Manifest | Index, children: Children) -> tuple[Descriptor
     if children is Children.OPTIONAL:
         return ()
     return (*manifest.blobs, *manifest.manifests)
+
+
+class ContentInUseError(RefusedError):
+    """A manifest leads to the content: deleting it would break that image."""
+
+    def __init__(self, digest: Digest, by: Digest, *, where: str) -> None:
+        super().__init__(f"{where}: {digest} is part of {by}; delete that first")
+        self.digest, self.by = digest, by

@@ -1,0 +1,103 @@
+"""Where the bytes of blobs are: a directory now, an object store later, behind one small protocol."""
+
+import os
+from collections.abc import AsyncIterable
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+
+from regsync.content.durable import storage_errors, sweep
+from regsync.content.errors import ContentNotFoundError, SizeMismatchError
+from regsync.content.file_streams import read_file, write_file
+from regsync.content.protocol import Chunks
+from regsync.content.verified import verified
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import Digest
+
+_THREADS = 16  # file operations of one store at once: syncs of different files overlap in the kernel
+
+
+class BlobStore(Protocol):
+    """Content under its digest, whatever repository it is of. What is there is whole."""
+
+    async def write(self, desc: Descriptor, chunks: AsyncIterable[bytes], *, where: str) -> None:
+        """Store a blob, durable on return; leaves nothing when it fails or is cancelled.
+
+        Raises DigestMismatchError, SizeMismatchError, InterruptedStreamError, StorageError.
+        """
+        ...
+
+    async def size(self, digest: Digest) -> int | None:
+        """The length of a blob in bytes, None if it is not there."""
+        ...
+
+    def read(self, desc: Descriptor, *, offset: int, where: str) -> Chunks:
+        """Stream from `offset` on; raises ContentNotFoundError or SizeMismatchError on entering."""
+        ...
+
+    async def remove(self, digest: Digest) -> None:
+        """Remove a blob, if it is there; who is reading it reads on."""
+        ...
+
+    def local_path(self, digest: Digest) -> Path | None:
+        """The file that holds exactly the blob, where there is one: for servers that send files."""
+        ...
+
+
+class DirectoryBlobs:
+    """Blobs as files below `root`, in 256 directories by the first two digits."""
+
+    def __init__(self, root: Path, *, parts: Path) -> None:
+        self._root, self._parts = root, parts
+        self._limiter = CapacityLimiter(_THREADS)
+
+    def sweep(self) -> int:
+        """Remove what dead processes were writing; returns the number of files. Blocking."""
+        return sweep(self._parts)
+
+    def local_path(self, digest: Digest) -> Path:
+        """The file that holds the blob, if it is there."""
+        return self._root / digest.algorithm / digest.encoded[:2] / digest.encoded
+
+    async def write(self, desc: Descriptor, chunks: AsyncIterable[bytes], *, where: str) -> None:
+        """Store a blob: written aside and hashed, synced, renamed, its directory synced."""
+        checked = verified(chunks, desc, where=where)
+        await write_file(checked, self.local_path(desc.digest), parts=self._parts, limiter=self._limiter)
+
+    async def size(self, digest: Digest) -> int | None:
+        """The length of a blob in bytes, None if it is not there."""
+        try:
+            return os.stat(self.local_path(digest)).st_size
+        except FileNotFoundError:
+            return None
+
+    def read(self, desc: Descriptor, *, offset: int, where: str) -> Chunks:
+        """Stream from `offset` on; raises ContentNotFoundError or SizeMismatchError on entering."""
+        opened = partial(self._open, desc, where)
+        return read_file(opened, where=where, offset=offset, limiter=self._limiter)
+
+    def _open(self, desc: Descriptor, where: str) -> int:
+        path = self.local_path(desc.digest)
+        with storage_errors(path):
+            try:
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                raise ContentNotFoundError(desc.digest, where=where) from None
+        size = os.fstat(fd).st_size
+        if size != desc.size:
+            os.close(fd)
+            raise SizeMismatchError(desc, size, where=where)
+        return fd
+
+    async def remove(self, digest: Digest) -> None:
+        """Remove a blob, if it is there; who is reading it reads on."""
+
+        def unlink() -> None:
+            path = self.local_path(digest)
+            with storage_errors(path):
+                path.unlink(missing_ok=True)
+
+        await run_sync(unlink, limiter=self._limiter)

@@ -1,0 +1,105 @@
+"""The built-in store: a directory with a catalogue, its journal, and blobs.
+
+STORE/catalogue.db   SQLite; with -wal and -shm while it is open
+STORE/journal/       what `rebuild` restores the catalogue from, with the blobs
+STORE/blobs/         blobs by digest
+STORE/parts/         files that are being written
+"""  # fmt: skip
+
+import fcntl
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Self
+
+from anyio import CancelScope
+from anyio.to_thread import run_sync
+
+from regsync.clock import Clock, SystemClock
+from regsync.content.durable import make_directory, storage_errors
+from regsync.content.references import Children
+from regsync.oci.reference import RepositoryName
+from regsync.store import queries
+from regsync.store.blobs import DirectoryBlobs
+from regsync.store.catalogue import Catalogue
+from regsync.store.database import SQLiteDatabase
+from regsync.store.file_system import refuse_network
+from regsync.store.journal import FileJournal
+from regsync.store.migrate import upgrade
+from regsync.store.place import CATALOGUE
+from regsync.store.repository import BuiltinRepository
+
+
+class BuiltinStore:
+    """An open store. Several processes of one host may have it open at once."""
+
+    def __init__(self, path: Path, *, catalogue: Catalogue, blobs: DirectoryBlobs) -> None:
+        self.path, self.name = path, str(path)
+        self._catalogue, self._blobs = catalogue, blobs
+        self._repositories: dict[tuple[str, Children], BuiltinRepository] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path | str, *, clock: Clock | None = None) -> AsyncIterator[Self]:
+        """Open the store at `path`, made if it is not there, brought to today's schema if it is older.
+
+        Raises NetworkFileSystemError, StoreTooNewError, other StoreErrors, or StorageError.
+        """
+        store = await run_sync(cls._open, Path(path), clock or SystemClock())
+        try:
+            yield store
+        finally:
+            with CancelScope(shield=True):
+                await run_sync(store._catalogue.close)
+
+    @classmethod
+    def _open(cls, path: Path, clock: Clock) -> Self:
+        refuse_network(path)
+        with storage_errors(path):
+            make_directory(path)
+        database = SQLiteDatabase(path / CATALOGUE, name=str(path))
+        blobs = DirectoryBlobs(path / "blobs", parts=path / "parts")
+        try:
+            with _one_opener(path):
+                upgrade(database)
+        except BaseException:
+            database.close()
+            raise
+        blobs.sweep()
+        return cls(path, catalogue=Catalogue(database, FileJournal(path / "journal"), clock), blobs=blobs)
+
+    def repository(
+        self, name: RepositoryName, *, children: Children = Children.REQUIRED
+    ) -> BuiltinRepository:
+        """The repository of that name, the same object each time; it need not be there yet.
+
+        `children` says whether an index may be put of which not all manifests are there.
+        """
+        key = (str(name), children)
+        if key not in self._repositories:
+            self._repositories[key] = BuiltinRepository(
+                name, store=self.name, catalogue=self._catalogue, blobs=self._blobs, children=children
+            )
+        return self._repositories[key]
+
+    async def repositories(self) -> Sequence[RepositoryName]:
+        """Every repository, sorted."""
+        return await self._catalogue.scan(queries.repository_names)
+
+    async def stats(self) -> queries.StoreStats:
+        """How much the store holds."""
+        return await self._catalogue.scan(queries.stats)
+
+
+@contextmanager
+def _one_opener(path: Path) -> Iterator[None]:
+    """One process at a time makes the database: turning on the write-ahead log does not wait its turn."""
+    lock = path / ".open.lock"
+    with storage_errors(lock):
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)

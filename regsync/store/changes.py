@@ -1,0 +1,218 @@
+"""Every change of the catalogue. Each checks first and writes then, and says in the journal what it did."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, insert, select
+
+from regsync.content.errors import ContentNotFoundError, SizeMismatchError
+from regsync.content.references import Children, ContentInUseError, MissingReferencesError, required
+from regsync.content.referrers import as_referrer
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import Digest
+from regsync.oci.manifest import Index, Manifest
+from regsync.oci.reference import Tag
+from regsync.store.catalogue import Transaction
+from regsync.store.database import insert_missing, upsert
+from regsync.store.schema import blobs, manifest_references, manifests, repository_blobs, tags
+
+_AT_ONCE = 1000  # keys in one IN (…)
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """The repository that a change is made in, and how errors call it."""
+
+    name: str
+    where: str
+
+
+def link_blob(transaction: Transaction, repository: Repository, desc: Descriptor) -> None:
+    """Make a blob that is stored part of the repository; raises SizeMismatchError."""
+    digest = str(desc.digest)
+    connection = transaction.connection
+    known = connection.execute(select(blobs.c.size).where(blobs.c.digest == digest)).scalar()
+    if known is None:
+        connection.execute(insert_missing(connection, blobs), {"digest": digest, "size": desc.size})
+    elif known != desc.size:
+        raise SizeMismatchError(desc, known, where=repository.where)
+    key = transaction.created_repository(repository.name)
+    link = {"repository_id": key, "digest": digest}
+    if connection.execute(insert_missing(connection, repository_blobs), link).rowcount:
+        transaction.record("blob", repository=repository.name, digest=digest, size=desc.size)
+
+
+def link_known_blob(transaction: Transaction, repository: Repository, desc: Descriptor) -> bool:
+    """Make a blob that some repository has part of this one; False when none has it any more."""
+    query = select(blobs.c.digest).where(blobs.c.digest == str(desc.digest))
+    if transaction.connection.execute(query).first() is None:
+        return False
+    link_blob(transaction, repository, desc)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class NewManifest:
+    """A manifest to put: `parsed` was read from `raw`, which is what `desc` names."""
+
+    desc: Descriptor
+    raw: bytes
+    parsed: Manifest | Index
+    children: Children
+    tag: Tag | None
+
+
+def put_manifest(transaction: Transaction, repository: Repository, new: NewManifest) -> None:
+    """Put a manifest and, in the same step, its tag.
+
+    Raises MissingReferencesError with all that is missing, or SizeMismatchError.
+    """
+    digest = str(new.desc.digest)
+    key = transaction.repository(repository.name)
+    if key is None or not _has_manifest(transaction, key, digest):
+        _check_references(transaction, key, repository, new)
+        key = transaction.created_repository(repository.name)
+        _insert_manifest(transaction, key, new)
+        transaction.record(
+            "manifest",
+            repository=repository.name,
+            digest=digest,
+            mediaType=new.desc.media_type,
+            raw=new.raw.decode(),
+        )
+    if new.tag is not None:
+        _put_tag(transaction, key, repository, digest, new.tag)
+
+
+def _has_manifest(transaction: Transaction, key: int, digest: str) -> bool:
+    query = select(manifests.c.size).where(manifests.c.repository_id == key, manifests.c.digest == digest)
+    return transaction.connection.execute(query).first() is not None
+
+
+def _check_references(
+    transaction: Transaction, key: int | None, repository: Repository, new: NewManifest
+) -> None:
+    wanted = required(new.parsed, new.children)
+    sizes: dict[str, int] = {}
+    if key is not None:
+        sizes |= _blob_sizes(transaction, key, [str(one.digest) for one in wanted if not one.is_manifest])
+        sizes |= _manifest_sizes(transaction, key, [str(one.digest) for one in wanted if one.is_manifest])
+    missing = [one.digest for one in wanted if str(one.digest) not in sizes]
+    if missing:
+        raise MissingReferencesError(new.desc.digest, missing, where=repository.where)
+    for one in wanted:
+        if sizes[str(one.digest)] != one.size:
+            raise SizeMismatchError(one, sizes[str(one.digest)], where=repository.where)
+
+
+def _blob_sizes(transaction: Transaction, key: int, digests: Sequence[str]) -> Mapping[str, int]:
+    joined = repository_blobs.join(blobs, blobs.c.digest == repository_blobs.c.digest)
+    query = select(blobs.c.digest, blobs.c.size).select_from(joined)
+    found: dict[str, int] = {}
+    for some in _batches(digests):
+        asked = query.where(repository_blobs.c.repository_id == key, repository_blobs.c.digest.in_(some))
+        found.update((row.digest, row.size) for row in transaction.connection.execute(asked))
+    return found
+
+
+def _manifest_sizes(transaction: Transaction, key: int, digests: Sequence[str]) -> Mapping[str, int]:
+    query = select(manifests.c.digest, manifests.c.size)
+    found: dict[str, int] = {}
+    for some in _batches(digests):
+        asked = query.where(manifests.c.repository_id == key, manifests.c.digest.in_(some))
+        found.update((row.digest, row.size) for row in transaction.connection.execute(asked))
+    return found
+
+
+def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(keys), _AT_ONCE):
+        yield keys[start : start + _AT_ONCE]
+
+
+def _insert_manifest(transaction: Transaction, key: int, new: NewManifest) -> None:
+    parsed, digest = new.parsed, str(new.desc.digest)
+    shown = as_referrer(parsed, new.desc) if parsed.subject is not None else None
+    row = {
+        "repository_id": key,
+        "digest": digest,
+        "media_type": new.desc.media_type,
+        "size": new.desc.size,
+        "subject": str(parsed.subject.digest) if parsed.subject is not None else None,
+        "artifact_type": shown.artifact_type if shown is not None else None,
+        "annotations": json.dumps(dict(shown.annotations)) if shown is not None else None,
+        "pushed_at": transaction.now,
+        "raw": new.raw,
+    }
+    transaction.connection.execute(insert(manifests), row)
+    references = [(one, "blob") for one in parsed.blobs] + [(one, "manifest") for one in parsed.manifests]
+    if references:
+        rows = [
+            {"repository_id": key, "manifest": digest, "digest": str(one.digest), "kind": kind}
+            for one, kind in references
+        ]
+        transaction.connection.execute(insert(manifest_references), rows)
+
+
+def put_tag(transaction: Transaction, repository: Repository, desc: Descriptor, tag: Tag) -> None:
+    """Point a tag to a manifest; raises ContentNotFoundError, SizeMismatchError."""
+    key = transaction.repository(repository.name)
+    sizes = _manifest_sizes(transaction, key, [str(desc.digest)]) if key is not None else {}
+    if key is None or not sizes:
+        raise ContentNotFoundError(desc.digest, where=repository.where)
+    if sizes[str(desc.digest)] != desc.size:
+        raise SizeMismatchError(desc, sizes[str(desc.digest)], where=repository.where)
+    _put_tag(transaction, key, repository, str(desc.digest), tag)
+
+
+def _put_tag(transaction: Transaction, key: int, repository: Repository, digest: str, tag: Tag) -> None:
+    connection = transaction.connection
+    row = {"repository_id": key, "name": str(tag), "digest": digest, "pushed_at": transaction.now}
+    connection.execute(upsert(connection, tags, "digest", "pushed_at"), row)
+    transaction.record("tag", repository=repository.name, tag=str(tag), digest=digest)
+
+
+def untag(transaction: Transaction, repository: Repository, tag: Tag) -> None:
+    """Delete one tag; raises ContentNotFoundError."""
+    key = transaction.repository(repository.name)
+    gone = delete(tags).where(tags.c.repository_id == key, tags.c.name == str(tag))
+    if key is None or not transaction.connection.execute(gone).rowcount:
+        raise ContentNotFoundError(tag, where=repository.where)
+    transaction.record("untag", repository=repository.name, tag=str(tag))
+
+
+def delete_manifest(transaction: Transaction, repository: Repository, digest: Digest) -> None:
+    """Delete a manifest with its tags; raises ContentNotFoundError, or ContentInUseError."""
+    key = transaction.repository(repository.name)
+    if key is None or not _has_manifest(transaction, key, str(digest)):
+        raise ContentNotFoundError(digest, where=repository.where)
+    _refuse_if_used(transaction, key, repository, digest, {"manifest"})
+    gone = delete(manifests).where(manifests.c.repository_id == key, manifests.c.digest == str(digest))
+    transaction.connection.execute(gone)  # its tags and references go with it
+    transaction.record("delete", repository=repository.name, digest=str(digest))
+
+
+def unlink_blob(transaction: Transaction, repository: Repository, digest: Digest) -> None:
+    """Take a blob out of the repository; raises ContentNotFoundError, or ContentInUseError."""
+    key = transaction.repository(repository.name)
+    if key is not None:
+        _refuse_if_used(transaction, key, repository, digest, {"blob"})
+    gone = delete(repository_blobs).where(
+        repository_blobs.c.repository_id == key, repository_blobs.c.digest == str(digest)
+    )
+    if key is None or not transaction.connection.execute(gone).rowcount:
+        raise ContentNotFoundError(digest, where=repository.where)
+    transaction.record("unlink", repository=repository.name, digest=str(digest))
+
+
+def _refuse_if_used(
+    transaction: Transaction, key: int, repository: Repository, digest: Digest, kinds: Collection[str]
+) -> None:
+    query = select(manifest_references.c.manifest).where(
+        manifest_references.c.repository_id == key,
+        manifest_references.c.digest == str(digest),
+        manifest_references.c.kind.in_(kinds),
+    )
+    user = transaction.connection.execute(query.limit(1)).scalar()
+    if user is not None:
+        raise ContentInUseError(digest, Digest.parse(user), where=repository.where)

@@ -1,0 +1,150 @@
+"""The catalogue's database: SQLite now, PostgreSQL later. What only SQLite knows stands here alone.
+
+Durability: WAL with synchronous=FULL syncs the log before a commit returns, so what was acknowledged
+survives a power loss (sqlite.org, "PRAGMA synchronous").
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.schema import Table
+
+from regsync.store import errors
+
+BUSY_TIMEOUT = 30_000  # milliseconds that a writer waits for another process
+READERS = 4  # connections
+_CACHE = 16_384  # KiB of pages per connection
+
+_KINDS: Mapping[int, type[errors.StoreError]] = {
+    sqlite3.SQLITE_FULL: errors.StoreFullError,
+    sqlite3.SQLITE_BUSY: errors.StoreBusyError,
+    sqlite3.SQLITE_LOCKED: errors.StoreBusyError,
+    sqlite3.SQLITE_IOERR: errors.StoreDeviceError,
+    sqlite3.SQLITE_READONLY: errors.StoreDeniedError,
+    sqlite3.SQLITE_CANTOPEN: errors.StoreDeniedError,
+    sqlite3.SQLITE_PERM: errors.StoreDeniedError,
+    sqlite3.SQLITE_NOTADB: errors.StoreDamagedError,
+    sqlite3.SQLITE_CORRUPT: errors.StoreDamagedError,
+}
+
+
+class Database(Protocol):
+    """Connections for the one writer and for readers. Blocking."""
+
+    name: str
+
+    def reading(self) -> Connection:
+        """A pooled connection on which each SELECT stands alone; close it."""
+        ...
+
+    def writing(self) -> Connection:
+        """A connection whose `begin()` waits until no other process writes; close it."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class SQLiteDatabase:
+    """A SQLite file that several processes of one host may have open."""
+
+    def __init__(self, path: Path, *, name: str) -> None:
+        self.path, self.name = path, name
+        url = f"sqlite:///{path}"
+        self._readers = create_engine(
+            url,
+            poolclass=QueuePool,
+            pool_size=READERS,
+            max_overflow=0,
+            isolation_level="AUTOCOMMIT",
+            connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT / 1000},
+        )
+        self._writer = create_engine(
+            url,
+            poolclass=NullPool,
+            connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT / 1000},
+        )
+        event.listen(self._readers, "connect", _prepare)
+        event.listen(self._writer, "connect", _prepare)
+        event.listen(self._writer, "connect", _begin_by_hand)
+        event.listen(self._writer, "begin", _begin_immediate)
+
+    def reading(self) -> Connection:
+        """A pooled connection for reading."""
+        return self._readers.connect()
+
+    def writing(self) -> Connection:
+        """A connection of its own, whose transactions take the write lock when they begin."""
+        return self._writer.connect()
+
+    def close(self) -> None:
+        """Close every connection; the last one of all processes folds the log into the file."""
+        self._readers.dispose()
+        self._writer.dispose()
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute(f"PRAGMA cache_size=-{_CACHE}")
+    cursor.close()
+
+
+def _begin_by_hand(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # the driver's own BEGIN is DEFERRED, which can fail half-way
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def insert_missing(connection: Connection, table: Table) -> Insert:
+    """INSERT that leaves a row alone whose key is there."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
+
+
+def upsert(connection: Connection, table: Table, *columns: str) -> Insert:
+    """INSERT that overwrites `columns` of a row whose key is there."""
+    keys = [column.name for column in table.primary_key]
+    if connection.dialect.name == "postgresql":
+        theirs = postgresql.insert(table)
+        return theirs.on_conflict_do_update(
+            index_elements=keys, set_={name: theirs.excluded[name] for name in columns}
+        )
+    ours = sqlite.insert(table)
+    return ours.on_conflict_do_update(
+        index_elements=keys, set_={name: ours.excluded[name] for name in columns}
+    )
+
+
+@contextmanager
+def database_errors(name: str) -> Iterator[None]:
+    """Turn the driver's error inside into the StoreError that says what to do."""
+    try:
+        yield
+    except DBAPIError as cause:
+        raise _store_error(name, cause.orig or cause) from cause
+    except sqlite3.Error as cause:
+        raise _store_error(name, cause) from cause
+
+
+def _store_error(name: str, cause: BaseException) -> errors.StoreError:
+    code: Any = getattr(cause, "sqlite_errorcode", None)
+    kind = _KINDS.get(code & 0xFF, errors.StoreError) if isinstance(code, int) else errors.StoreError
+    return kind(name, f"the catalogue failed: {cause}")
+
+
+__all__ = ["Database", "Engine", "SQLiteDatabase", "database_errors", "insert_missing", "upsert"]

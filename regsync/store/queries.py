@@ -1,0 +1,147 @@
+"""What is asked of the catalogue. Each function takes a connection on which a SELECT stands alone."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import Digest
+from regsync.oci.reference import RepositoryName, Tag
+from regsync.store.schema import blobs, manifests, repositories, repository_blobs, tags
+
+PAGE = 1000  # tags read at once
+
+_in_repository = repositories.c.name == bindparam("repository")
+_shown = (manifests.c.media_type, manifests.c.digest, manifests.c.size)
+_same_manifest = (manifests.c.repository_id == tags.c.repository_id) & (manifests.c.digest == tags.c.digest)
+_by_tag = repositories.join(tags, tags.c.repository_id == repositories.c.id).join(manifests, _same_manifest)
+_by_digest = repositories.join(manifests, manifests.c.repository_id == repositories.c.id)
+
+_TAGGED = select(*_shown).select_from(_by_tag).where(_in_repository, tags.c.name == bindparam("tag"))
+_NAMED = (
+    select(*_shown).select_from(_by_digest).where(_in_repository, manifests.c.digest == bindparam("digest"))
+)
+_TAGGED_RAW, _NAMED_RAW = _TAGGED.add_columns(manifests.c.raw), _NAMED.add_columns(manifests.c.raw)
+_LINKED = (
+    select(blobs.c.size)
+    .select_from(
+        repositories.join(repository_blobs, repository_blobs.c.repository_id == repositories.c.id).join(
+            blobs, blobs.c.digest == repository_blobs.c.digest
+        )
+    )
+    .where(_in_repository, repository_blobs.c.digest == bindparam("digest"))
+)
+_BLOB = select(blobs.c.size).where(blobs.c.digest == bindparam("digest"))
+_REPOSITORY = select(repositories.c.id).where(_in_repository)
+_TAGS = (
+    select(tags.c.name, *_shown)
+    .select_from(_by_tag)
+    .where(_in_repository, tags.c.name > bindparam("after"))
+    .order_by(tags.c.name)
+    .limit(PAGE)
+)
+_REFERRERS = (
+    select(*_shown, manifests.c.artifact_type, manifests.c.annotations)
+    .select_from(_by_digest)
+    .where(_in_repository, manifests.c.subject == bindparam("subject"))
+    .order_by(manifests.c.digest)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """How much a store holds."""
+
+    repositories: int
+    tags: int
+    manifests: int  # per repository
+    blobs: int  # distinct
+    bytes: int  # distinct blobs and manifests, as stored
+    logical_bytes: int  # as if every repository had its own copy
+
+
+def descriptor(connection: Connection, repository: str, name: Tag | Digest) -> Descriptor | None:
+    """What a tag or digest names."""
+    row = _row(connection, repository, name, _NAMED if isinstance(name, Digest) else _TAGGED)
+    return _descriptor(row) if row is not None else None
+
+
+def manifest(connection: Connection, repository: str, name: Tag | Digest) -> tuple[Descriptor, bytes] | None:
+    """What a tag or digest names, with its bytes."""
+    row = _row(connection, repository, name, _NAMED_RAW if isinstance(name, Digest) else _TAGGED_RAW)
+    return (_descriptor(row), row.raw) if row is not None else None
+
+
+def _row(connection: Connection, repository: str, name: Tag | Digest, query: Any) -> Any:
+    key = {"digest": str(name)} if isinstance(name, Digest) else {"tag": str(name)}
+    return connection.execute(query, {"repository": repository, **key}).first()
+
+
+def linked_size(connection: Connection, repository: str, digest: Digest) -> int | None:
+    """The size of a blob of this repository."""
+    return connection.execute(_LINKED, {"repository": repository, "digest": str(digest)}).scalar()
+
+
+def blob_size(connection: Connection, digest: Digest) -> int | None:
+    """The size of a blob of the store."""
+    return connection.execute(_BLOB, {"digest": str(digest)}).scalar()
+
+
+def has_repository(connection: Connection, repository: str) -> bool:
+    """Whether there is such a repository."""
+    return connection.execute(_REPOSITORY, {"repository": repository}).first() is not None
+
+
+def tag_page(connection: Connection, repository: str, after: str) -> Sequence[tuple[Tag, Descriptor]]:
+    """At most PAGE tags that come after `after`, in the order of their bytes."""
+    rows = connection.execute(_TAGS, {"repository": repository, "after": after}).all()
+    return [(Tag(row.name), _descriptor(row)) for row in rows]
+
+
+def referrers(connection: Connection, repository: str, subject: Digest) -> Sequence[Descriptor]:
+    """The manifests whose subject it is, in the order of their digests."""
+    rows = connection.execute(_REFERRERS, {"repository": repository, "subject": str(subject)}).all()
+    return [
+        Descriptor(
+            row.media_type,
+            Digest.parse(row.digest),
+            row.size,
+            artifact_type=row.artifact_type,
+            annotations=json.loads(row.annotations or "{}"),
+        )
+        for row in rows
+    ]
+
+
+def repository_names(connection: Connection) -> Sequence[RepositoryName]:
+    """Every repository, in the order of their bytes."""
+    rows = connection.execute(select(repositories.c.name).order_by(repositories.c.name))
+    return [RepositoryName(row.name) for row in rows]
+
+
+def stats(connection: Connection) -> StoreStats:
+    """Count everything."""
+
+    def number(query: Any) -> int:
+        return int(connection.execute(query).scalar() or 0)
+
+    links = repository_blobs.join(blobs, blobs.c.digest == repository_blobs.c.digest)
+    distinct = select(manifests.c.digest, func.max(manifests.c.size).label("size")).group_by(
+        manifests.c.digest
+    )
+    return StoreStats(
+        number(select(func.count()).select_from(repositories)),
+        number(select(func.count()).select_from(tags)),
+        number(select(func.count()).select_from(manifests)),
+        number(select(func.count()).select_from(blobs)),
+        number(select(func.sum(blobs.c.size))) + number(select(func.sum(distinct.subquery().c.size))),
+        number(select(func.sum(blobs.c.size)).select_from(links))
+        + number(select(func.sum(manifests.c.size))),
+    )
+
+
+def _descriptor(row: Any) -> Descriptor:
+    return Descriptor(row.media_type, Digest.parse(row.digest), row.size)

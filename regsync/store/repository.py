@@ -1,0 +1,169 @@
+"""One repository of the built-in store, as a Store in this process: no request is made to itself.
+
+The caller is trusted: a blob that any repository of the store has is taken from there without its
+bytes. Who serves others asks them for the bytes, or for the right to pull (DESIGN.md, section 7).
+"""
+
+from collections.abc import AsyncIterable, AsyncIterator, Container, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TypeVar
+
+from regsync.content.errors import ContentNotFoundError, DigestMismatchError, SizeMismatchError
+from regsync.content.protocol import Chunks, Source
+from regsync.content.references import Children
+from regsync.content.verified import verified_manifest
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import Digest
+from regsync.oci.reference import RepositoryName, Tag
+from regsync.store import changes, queries
+from regsync.store.blobs import BlobStore
+from regsync.store.catalogue import Catalogue
+
+Found = TypeVar("Found")
+
+
+class BuiltinRepository:
+    """A repository of one store; it comes to be with the first push."""
+
+    def __init__(
+        self,
+        repository: RepositoryName,
+        *,
+        store: str,
+        catalogue: Catalogue,
+        blobs: BlobStore,
+        children: Children = Children.REQUIRED,
+    ) -> None:
+        self.repository, self.name = repository, f"store:{store}/{repository}"
+        self._catalogue, self._blobs, self._children = catalogue, blobs, children
+        self._me = changes.Repository(repository, self.name)
+
+    async def resolve(self, name: Tag | Digest) -> Descriptor:
+        """What a tag points to, or a manifest's full descriptor; raises ContentNotFoundError."""
+        found = await self._catalogue.look_up(lambda one: queries.descriptor(one, self.repository, name))
+        return self._found(found, name)
+
+    async def manifest(self, name: Tag | Digest) -> tuple[Descriptor, bytes]:
+        """A manifest's exact bytes; raises ContentNotFoundError, or DigestMismatchError for bit rot."""
+        found = await self._catalogue.look_up(lambda one: queries.manifest(one, self.repository, name))
+        desc, raw = self._found(found, name)
+        actual = Digest.of(raw, desc.digest.algorithm)
+        if actual != desc.digest:
+            raise DigestMismatchError(desc.digest, actual, where=self.name)
+        return desc, raw
+
+    def _found(self, found: Found | None, name: object) -> Found:
+        if found is None:
+            raise ContentNotFoundError(name, where=self.name)
+        return found
+
+    async def exists(self, desc: Descriptor) -> bool:
+        """Whether this repository has content of that digest and size, and its bytes are there."""
+        if desc.is_manifest:
+            find = queries.descriptor
+            found = await self._catalogue.look_up(lambda one: find(one, self.repository, desc.digest))
+            return found is not None and found.size == desc.size
+        size = await self._linked_size(desc)
+        return size == desc.size and await self._blobs.size(desc.digest) == desc.size
+
+    async def _linked_size(self, desc: Descriptor) -> int | None:
+        return await self._catalogue.look_up(
+            lambda one: queries.linked_size(one, self.repository, desc.digest)
+        )
+
+    def fetch(self, desc: Descriptor) -> Chunks:
+        """Stream a blob, unhashed; raises ContentNotFoundError or SizeMismatchError on entering."""
+        return self.fetch_from(desc, 0)
+
+    @asynccontextmanager
+    async def fetch_from(self, desc: Descriptor, offset: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Stream a blob from `offset` on; raises like `fetch`."""
+        self._found(await self._linked_size(desc), desc.digest)
+        async with self._blobs.read(desc, offset=offset, where=self.name) as chunks:
+            yield chunks
+
+    async def push(self, desc: Descriptor, chunks: AsyncIterable[bytes]) -> None:
+        """Put a blob, durable on return. One that the store has already costs a row, `chunks` is not read.
+
+        Raises DigestMismatchError, SizeMismatchError, InterruptedStreamError, StorageError, StoreError.
+        """
+        if await self.exists(desc) or await self._take(desc):
+            return
+        await self._blobs.write(desc, chunks, where=self.name)
+        await self._catalogue.change(partial(changes.link_blob, repository=self._me, desc=desc))
+
+    async def _take(self, desc: Descriptor) -> bool:
+        """Link a blob of another repository; False when there is none, or its bytes are not there."""
+        size = await self._catalogue.look_up(lambda one: queries.blob_size(one, desc.digest))
+        if size is None:
+            return False
+        if size != desc.size:
+            raise SizeMismatchError(desc, size, where=self.name)
+        if await self._blobs.size(desc.digest) != desc.size:
+            return False
+        link = partial(changes.link_known_blob, repository=self._me, desc=desc)
+        return await self._catalogue.change(link)
+
+    async def push_manifest(self, desc: Descriptor, raw: bytes, *, tag: Tag | None = None) -> None:
+        """Put a manifest and its tag in one transaction, durable on return.
+
+        Raises MissingReferencesError with all that is missing, SizeMismatchError where a descriptor
+        lies, DigestMismatchError, InvalidManifestError, StorageError or StoreError.
+        """
+        parsed = verified_manifest(raw, desc, where=self.name)
+        new = changes.NewManifest(desc, raw, parsed, self._children, tag)
+        await self._catalogue.change(partial(changes.put_manifest, repository=self._me, new=new))
+
+    async def tag(self, desc: Descriptor, tag: Tag) -> None:
+        """Point `tag` to a manifest that is there; raises ContentNotFoundError if it is not."""
+        await self._catalogue.change(partial(changes.put_tag, repository=self._me, desc=desc, tag=tag))
+
+    @asynccontextmanager
+    async def tags(self) -> AsyncIterator[AsyncIterator[tuple[Tag, Descriptor | None]]]:
+        """Every tag with its descriptor, sorted; raises ContentNotFoundError without such a repository."""
+        known = await self._catalogue.look_up(lambda one: queries.has_repository(one, self.repository))
+        if not known:
+            raise ContentNotFoundError("repository", where=self.name)
+
+        async def each() -> AsyncIterator[tuple[Tag, Descriptor | None]]:
+            after = ""
+            while True:
+                page = await self._catalogue.scan(
+                    lambda one, after=after: queries.tag_page(one, self.repository, after)  # type: ignore[misc]
+                )
+                for tag, desc in page:
+                    yield tag, desc
+                if len(page) < queries.PAGE:
+                    return
+                after = page[-1][0]
+
+        yield each()
+
+    async def referrers(
+        self, subject: Digest, *, listed: Container[Tag] | None = None
+    ) -> Sequence[Descriptor]:
+        """The manifests whose subject it is, in the order of their digests."""
+        return await self._catalogue.look_up(lambda one: queries.referrers(one, self.repository, subject))
+
+    def can_mount_from(self, other: Source) -> bool:
+        """Whether `other` is a repository of the same store."""
+        return isinstance(other, BuiltinRepository) and other._catalogue is self._catalogue
+
+    async def mount(self, desc: Descriptor, source: Source) -> bool:
+        """Link a blob of another repository; False when that has it no more. Raises SizeMismatchError."""
+        if not isinstance(source, BuiltinRepository) or await source._linked_size(desc) is None:
+            return False
+        return await self.exists(desc) or await self._take(desc)
+
+    async def delete(self, desc: Descriptor) -> None:
+        """Delete a manifest with every tag that points to it, or take out a blob.
+
+        Raises ContentNotFoundError, or ContentInUseError when a manifest leads to it.
+        """
+        change = changes.delete_manifest if desc.is_manifest else changes.unlink_blob
+        await self._catalogue.change(partial(change, repository=self._me, digest=desc.digest))
+
+    async def untag(self, tag: Tag) -> None:
+        """Delete one tag; its manifest stays. Raises ContentNotFoundError."""
+        await self._catalogue.change(partial(changes.untag, repository=self._me, tag=tag))

@@ -1,0 +1,106 @@
+"""The tables of the catalogue, as SQLAlchemy Core sees them. Portable: no type that one database has alone.
+
+What is there is: links between repositories and the blobs of the whole store, manifests with their
+bytes, what each refers to, and tags. Times are microseconds since 1970, UTC.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+from regsync.store.version import VERSION_TABLE
+
+metadata = MetaData()
+
+# Tags, names and digests are compared by their bytes; PostgreSQL would otherwise ask the locale.
+_NAME = String(255).with_variant(String(255, collation="C"), "postgresql")
+_TAG = String(128).with_variant(String(128, collation="C"), "postgresql")
+_DIGEST = String(136).with_variant(String(136, collation="C"), "postgresql")
+
+repositories = Table(
+    "repositories",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", _NAME, nullable=False, unique=True),
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("digest", _DIGEST, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+)
+
+repository_blobs = Table(
+    "repository_blobs",
+    metadata,
+    Column("repository_id", ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", _DIGEST, ForeignKey("blobs.digest"), primary_key=True),
+    Index("repository_blobs_digest", "digest"),
+)
+
+manifests = Table(
+    "manifests",
+    metadata,
+    Column("repository_id", ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
+    Column("digest", _DIGEST, primary_key=True),
+    Column("media_type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("subject", _DIGEST),
+    Column("artifact_type", Text),
+    Column("annotations", Text),  # JSON; of manifests with a subject
+    Column("pushed_at", BigInteger, nullable=False),
+    Column("raw", LargeBinary, nullable=False),  # last: what stands before it is read without its pages
+    Index("manifests_subject", "repository_id", "subject"),
+)
+
+manifest_references = Table(
+    "manifest_references",
+    metadata,
+    Column("repository_id", Integer, primary_key=True),
+    Column("manifest", _DIGEST, primary_key=True),
+    Column("digest", _DIGEST, primary_key=True),
+    Column("kind", String(8), primary_key=True),  # blob, manifest
+    ForeignKeyConstraint(
+        ["repository_id", "manifest"],
+        ["manifests.repository_id", "manifests.digest"],
+        ondelete="CASCADE",
+    ),
+    Index("manifest_references_digest", "repository_id", "digest"),
+)
+
+tags = Table(
+    "tags",
+    metadata,
+    Column("repository_id", Integer, primary_key=True),
+    Column("name", _TAG, primary_key=True),
+    Column("digest", _DIGEST, nullable=False),
+    Column("pushed_at", BigInteger, nullable=False),
+    ForeignKeyConstraint(
+        ["repository_id", "digest"],
+        ["manifests.repository_id", "manifests.digest"],
+        ondelete="CASCADE",
+    ),
+    Index("tags_digest", "repository_id", "digest"),
+)
+
+# How far the journal's file is the history of what was committed. One row.
+journal_position = Table(
+    "journal_position",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("segment", Integer, nullable=False),
+    Column("length", BigInteger, nullable=False),  # bytes
+)
+
+version = Table(VERSION_TABLE, metadata, Column("version_num", String(32), primary_key=True))
