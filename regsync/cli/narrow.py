@@ -22,7 +22,7 @@ class NoSuchMirrorError(UsageError):
 
 
 def narrow(spec: Spec, names: Sequence[str], labels: Mapping[str, str]) -> Spec:
-    """`spec` with the mirrors of one of `names` that have all `labels`; the digest stays that of the whole."""
+    """`spec` with the mirrors of one of `names` that have all `labels`; its digest stays the whole's."""
     if not names and not labels:
         return spec
     _check_names(spec, names)

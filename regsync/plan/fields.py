@@ -62,7 +62,7 @@ class Fields:
 
     def optional_text(self, key: str) -> str | None:
         """Take a string, or null."""
-        return None if self._members.get(key) is None else self.text(key)
+        return None if self._skip_null(key) else self.text(key)
 
     def texts(self, key: str) -> tuple[str, ...]:
         """Take a list of strings; empty where it is missing."""
@@ -79,7 +79,7 @@ class Fields:
 
     def optional_count(self, key: str) -> int | None:
         """Take a whole number, or null."""
-        return None if self._members.get(key) is None else self.count(key)
+        return None if self._skip_null(key) else self.count(key)
 
     def flag(self, key: str) -> bool:
         """Take true or false."""
@@ -117,7 +117,7 @@ class Fields:
 
     def optional_tag(self, key: str) -> Tag | None:
         """Take a tag, or null."""
-        return None if self._members.get(key) is None else self.tag(key)
+        return None if self._skip_null(key) else self.tag(key)
 
     def digest(self, key: str) -> Digest:
         """Take a digest."""
@@ -128,7 +128,7 @@ class Fields:
 
     def optional_digest(self, key: str) -> Digest | None:
         """Take a digest, or null."""
-        return None if self._members.get(key) is None else self.digest(key)
+        return None if self._skip_null(key) else self.digest(key)
 
     def location(self, key: str) -> Location:
         """Take `<registry>/<repository>`."""
@@ -146,12 +146,18 @@ class Fields:
 
     def optional_child(self, key: str) -> "Fields | None":
         """Take an object, or null."""
-        return None if self._members.get(key) is None else self.child(key)
+        return None if self._skip_null(key) else self.child(key)
 
     def children(self, key: str, limit: int) -> Iterator["Fields"]:
         """Take a list of at most `limit` objects; empty where it is missing."""
         for number, value in enumerate(self._list(key, limit)):
             yield Fields.of(value, f"{self._at(key)}[{number}]")
+
+    def _skip_null(self, key: str) -> bool:
+        if self._members.get(key) is not None:
+            return False
+        self._members.pop(key, None)
+        return True
 
     def _list(self, key: str, limit: int) -> list[object]:
         value = self.take(key)

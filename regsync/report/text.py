@@ -49,7 +49,8 @@ def _report_sentence(report: Report) -> str:
     parts = [f"{human_bytes(report.copied)} copied"]
     if report.reused:
         parts.append(f"{human_bytes(report.reused)} reused")
-    return f"Done: {summary_sentence(report.summary)}; {', '.join(parts)} {took}."
+    done = all(result.problem is None for result in report.results)
+    return f"{'Done' if done else 'Not all done'}: {summary_sentence(report.summary)}; {', '.join(parts)} {took}."
 
 
 def _group(group: Group, style: Style) -> Iterator[str]:

@@ -1,0 +1,190 @@
+"""The published JSON Schemas of plans, reports and events; docs/schemas holds what this writes.
+
+`python -m regsync.report.schemas DIRECTORY` writes them; a test says that they are current.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from regsync.plan.document import API_VERSION
+from regsync.plan.model import Cause, Outcome, Verb
+
+Schema = dict[str, object]
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_DIGEST = "^(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$"
+_TAG = "^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$"
+
+_TEXT: Schema = {"type": "string"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_TIME: Schema = {"type": "string", "format": "date-time"}
+_DIGEST_TEXT: Schema = {"type": "string", "pattern": _DIGEST}
+_TAG_TEXT: Schema = {"type": "string", "pattern": _TAG}
+_LOCATION: Schema = {"type": "string", "pattern": "^[^/]+/.+$", "description": "<registry name>/<repository>"}
+
+
+def plan_schema() -> Schema:
+    """What `plan -o json` prints and `plan --out` writes."""
+    bytes_ = _described(_COUNT, "Upper bound of the bytes that would be transferred.")
+    return _document(
+        "Plan",
+        {
+            "summary": _summary(bytes_),
+            "actions": _list(_action({"problem": _nullable(_problem())})),
+            "explanations": _list(_explanation()),
+            "run": _object({"created": _TIME}),
+        },
+        optional={"explanations"},
+    )
+
+
+def report_schema() -> Schema:
+    """What `sync -o json` and `apply -o json` print."""
+    outcomes = _enum(*(outcome.value for outcome in Outcome))
+    return _document(
+        "Report",
+        {
+            "summary": _summary(_object({"copied": _COUNT, "reused": _COUNT})),
+            "actions": _list(_action({"outcome": outcomes, "problem": _nullable(_problem())})),
+            "run": _run(),
+        },
+    )
+
+
+def event_schema() -> Schema:
+    """One line of `--log-format json`."""
+    mirror = {"mirror": _TEXT, "source": _LOCATION}
+    target = {"mirror": _TEXT, "target": _LOCATION, "tag": _nullable(_TAG_TEXT)}
+    finished = {
+        "digest": _nullable(_DIGEST_TEXT),
+        "action": _enum(*(verb.value for verb in Verb)),
+        "outcome": _enum(*(outcome.value for outcome in Outcome)),
+        "copied": _COUNT,
+        "reused": _COUNT,
+        "message": _nullable(_TEXT),
+        "hint": _nullable(_TEXT),
+    }
+    counts = {"unchanged": _COUNT, "changed": _COUNT, "problems": _COUNT}
+    return {
+        "$schema": _DRAFT,
+        "title": "regsync event",
+        "oneOf": [
+            _event("repository-started", mirror),
+            _event("repository-selected", mirror | {"tags": _COUNT}),
+            _event("repository-finished", mirror | counts),
+            _event("action-started", target | {"size": _COUNT}),
+            _event("action-finished", target | finished),
+            _event("note", {"message": _TEXT}),
+            _event("error", {"message": _TEXT, "hint": _nullable(_TEXT)}),
+        ],
+    }
+
+
+SCHEMAS = {"plan": plan_schema, "report": report_schema, "event": event_schema}
+
+
+def text_of(schema: Schema) -> str:
+    """The schema as it is published."""
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def write_all(directory: Path) -> None:
+    """Write every schema to `directory`."""
+    for name, schema in SCHEMAS.items():
+        (directory / f"{name}.schema.json").write_text(text_of(schema()), encoding="utf-8")
+
+
+def _document(kind: str, properties: Mapping[str, Schema], optional: set[str] | None = None) -> Schema:
+    head: dict[str, Schema] = {
+        "apiVersion": {"const": API_VERSION},
+        "kind": {"const": kind},
+        "specDigest": _described(_DIGEST_TEXT, "Of the resolved documents of the spec."),
+        "warnings": _list(_TEXT),
+    }
+    return {"$schema": _DRAFT, "title": f"regsync {kind}", **_object({**head, **properties}, optional)}
+
+
+def _summary(bytes_: Schema) -> Schema:
+    names = ("create", "update", "unchanged", "blocked", "deferred", "degraded", "failed")
+    counts = dict.fromkeys(names, _COUNT)
+    unknown = _described(_nullable(_COUNT), "null: the ledger has no history to know it by.")
+    return _object({**counts, "delete": unknown, "bytes": bytes_})
+
+
+def _action(more: Mapping[str, Schema]) -> Schema:
+    properties: dict[str, Schema] = {
+        "action": _enum(*(verb.value for verb in Verb)),
+        "mirror": _TEXT,
+        "source": _LOCATION,
+        "target": _LOCATION,
+        "tag": _described(_nullable(_TAG_TEXT), "null: content without a tag, or a whole repository."),
+        "digest": _described(_nullable(_DIGEST_TEXT), "On the target, after trimming."),
+        "replaces": _described(_nullable(_DIGEST_TEXT), "What the tag must point to; null: nothing."),
+        "size": _described(_nullable(_COUNT), "Distinct bytes under the digest."),
+        "reason": _TEXT,
+        "sourceTag": _described(_TAG_TEXT, "Where it is another than `tag`."),
+        "sourceDigest": _described(_DIGEST_TEXT, "Where it is another than `digest`."),
+        **more,
+    }
+    return _object(properties, {"sourceTag", "sourceDigest"})
+
+
+def _problem() -> Schema:
+    code = _enum(*(int(cause) for cause in Cause), None)
+    outcome = _enum(*(outcome.value for outcome in Outcome))
+    return _object({"outcome": outcome, "exitCode": code, "message": _TEXT, "hint": _nullable(_TEXT)})
+
+
+def _explanation() -> Schema:
+    return _object(
+        {"mirror": _TEXT, "source": _LOCATION, "tag": _TAG_TEXT, "kept": {"type": "boolean"}, "why": _TEXT}
+    )
+
+
+def _run() -> Schema:
+    kinds: Schema = {"type": "object", "additionalProperties": _COUNT}
+    seconds: Schema = {"type": "number", "minimum": 0}
+    return _object(
+        {
+            "id": _TEXT,
+            "started": _TIME,
+            "seconds": seconds,
+            "requests": {"type": "object", "additionalProperties": kinds},
+            "bytesRead": _COUNT,
+        }
+    )
+
+
+def _event(name: str, properties: Mapping[str, Schema]) -> Schema:
+    level = _enum("info", "warning", "error")
+    return _object({"time": _TIME, "level": level, "event": {"const": name}, **properties})
+
+
+def _object(properties: Mapping[str, Schema], optional: set[str] | None = None) -> Schema:
+    return {
+        "type": "object",
+        "properties": dict(sorted(properties.items())),
+        "required": sorted(set(properties) - (optional or set())),
+        "additionalProperties": False,
+    }
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _nullable(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _enum(*values: object) -> Schema:
+    return {"enum": list(values)}
+
+
+def _described(schema: Schema, text: str) -> Schema:
+    return {**schema, "description": text}
+
+
+if __name__ == "__main__":
+    write_all(Path(sys.argv[1]))
