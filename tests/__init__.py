@@ -1,0 +1,1 @@
+"""The tests of regsync; their folders mirror the rooms of the package."""
