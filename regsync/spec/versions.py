@@ -102,6 +102,10 @@ class Range:
         """Whether `version` is in the range."""
         return any(span.contains(version.key) for span in self.alternatives)
 
+    def meets(self, other: "Range") -> bool:
+        """Whether some version could be in both; holes cut by `!=` are not looked at."""
+        return any(one.meets(two) for one in self.alternatives for two in other.alternatives)
+
 
 @dataclass(frozen=True, slots=True)
 class _Span:
@@ -118,6 +122,10 @@ class _Span:
         if (key, 0) < self.lower or (self.upper is not None and (key, 0) >= self.upper):
             return False
         return not any(key == first or first <= key < end for first, end in self.without)
+
+    def meets(self, other: "_Span") -> bool:
+        lower = max(self.lower, other.lower)
+        return all(span.upper is None or lower < span.upper for span in (self, other))
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,172 @@
+"""Whether two units could write the same tag of one target repository.
+
+Literal names are compared exactly, and tried against the other side's patterns. Patterns are
+compared by what they can produce: globs exactly, version ranges by their spans, a regex by its fixed
+text with everything else taken as `*`. So "no" is certain and "yes" may be cautious; `exclude`,
+`excludeTags` and `newest` are not looked at, since they depend on what the source holds.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from regsync.oci.reference import Tag
+from regsync.spec.globs import compile_glob, is_glob
+from regsync.spec.model import Pin, TagRule, Unit
+from regsync.spec.regexes import compile_regex
+from regsync.spec.renaming import Template, parse_template
+from regsync.spec.versions import parse_range, parse_version
+
+_ANY = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """What a unit may write: names for certain, and patterns."""
+
+    names: frozenset[str]
+    patterns: tuple[TagRule, ...]
+    rename: Template
+
+    @classmethod
+    def of(cls, rules: tuple[TagRule, ...], pins: tuple[Pin, ...], rename: str) -> "Writes":
+        """What rules and pinned tags may write."""
+        template = parse_template(rename)
+        names = {tag for rule in rules for tag in rule.names} | {pin.tag for pin in pins if pin.tag}
+        patterns = tuple(rule for rule in rules if not rule.names)
+        if template.is_identity:
+            return cls(frozenset(names), patterns, template)
+        if template.fields <= {"tag"}:
+            return cls(frozenset(template.fill(Tag(name), None, None) for name in names), patterns, template)
+        return cls(frozenset(), (*patterns, *(TagRule(names=(Tag(name),)) for name in names)), template)
+
+    @classmethod
+    def of_unit(cls, unit: Unit) -> "Writes":
+        """What a unit may write."""
+        return cls.of(unit.rules, unit.pinned, unit.rename)
+
+
+def common_tag(one: Writes, other: Writes) -> str | None:
+    """A tag, or a description of tags, that both could write; None when they certainly do not meet."""
+    for name in sorted(one.names & other.names):
+        return f"tag {name}"
+    for names, patterns in ((one.names, other), (other.names, one)):
+        for name in sorted(names):
+            rule = next((rule for rule in patterns.patterns if _may_yield(rule, patterns.rename, name)), None)
+            if rule is not None:
+                return f"tag {name}"
+    for first in one.patterns:
+        for second in other.patterns:
+            if _may_meet(first, one.rename, second, other.rename):
+                return f"tags that both {first} and {second} match"
+    return None
+
+
+def _may_yield(rule: TagRule, rename: Template, name: str) -> bool:
+    if not rename.is_identity:
+        return compile_glob(_shape(rule, rename)).fullmatch(name) is not None
+    if rule.glob is not None:
+        return compile_glob(rule.glob).fullmatch(name) is not None
+    if rule.regex is not None:
+        return compile_regex(rule.regex).fullmatch(name) is not None
+    version = parse_version(name)
+    return (
+        version is not None and rule.semver is not None and parse_range(rule.semver.range).contains(version)
+    )
+
+
+def _may_meet(first: TagRule, first_rename: Template, second: TagRule, second_rename: Template) -> bool:
+    if first.semver is not None and second.semver is not None and first_rename == second_rename:
+        same_part = (first.regex, first.semver.of) == (second.regex, second.semver.of)
+        if same_part:
+            return parse_range(first.semver.range).meets(parse_range(second.semver.range))
+    return globs_meet(_shape(first, first_rename), _shape(second, second_rename))
+
+
+def _shape(rule: TagRule, rename: Template) -> str:
+    """A glob that matches at least everything that a rule, renamed, can yield."""
+    own = _own_shape(rule)
+    if rename.is_identity:
+        return own
+    pieces = (before + (own if name == "tag" else _ANY if name else "") for before, name, _ in rename.pieces)
+    return _squeeze("".join(pieces))
+
+
+def _own_shape(rule: TagRule) -> str:
+    if rule.names:
+        return rule.names[0]
+    if rule.glob is not None:
+        return rule.glob
+    if rule.regex is not None:
+        return _regex_shape(rule.regex)
+    return "[v0-9]*"
+
+
+@lru_cache(maxsize=1024)
+def _regex_shape(regex: str) -> str:
+    if re.search(r"\(\?[a-zA-Z-]*[ix]", regex) is not None:
+        return _ANY
+    parse = __import__("re._parser", fromlist=["parse"]).parse
+    return _squeeze("".join(_fixed(list(parse(regex)))))
+
+
+def _fixed(items: list[Any]) -> Iterator[str]:
+    for operator, argument in items:
+        match str(operator):
+            case "LITERAL":
+                yield chr(argument) if not is_glob(chr(argument)) else _ANY
+            case "SUBPATTERN":
+                yield from _fixed(list(argument[3]))
+            case "AT" | "ASSERT" | "ASSERT_NOT":
+                continue
+            case _:
+                yield _ANY
+
+
+def _squeeze(glob: str) -> str:
+    return re.sub(r"\*+", _ANY, glob) or _ANY
+
+
+@lru_cache(maxsize=4096)
+def globs_meet(one: str, other: str) -> bool:
+    """Whether some tag matches both globs."""
+    first, second = _atoms(one), _atoms(other)
+    reachable = {(0, 0)}
+    waiting = [(0, 0)]
+    while waiting:
+        at = waiting.pop()
+        if at == (len(first), len(second)):
+            return True
+        for step in _steps(first, second, *at):
+            if step not in reachable:
+                reachable.add(step)
+                waiting.append(step)
+    return False
+
+
+def _steps(first: list[str], second: list[str], i: int, j: int) -> Iterator[tuple[int, int]]:
+    """Where both globs can be after one more character, or after a star that takes nothing."""
+    a = first[i] if i < len(first) else None
+    b = second[j] if j < len(second) else None
+    if a == _ANY:
+        yield i + 1, j
+        if b is not None and b != _ANY:
+            yield i, j + 1
+    if b == _ANY:
+        yield i, j + 1
+        if a is not None and a != _ANY:
+            yield i + 1, j
+    if a is not None and b is not None and _ANY not in (a, b) and _characters(a) & _characters(b):
+        yield i + 1, j + 1
+
+
+def _atoms(glob: str) -> list[str]:
+    return re.findall(r"\[.[^\]]*\]|\*+|.", glob.replace("**", _ANY), re.DOTALL)
+
+
+@lru_cache(maxsize=1024)
+def _characters(atom: str) -> frozenset[str]:
+    whole = compile_glob(atom).fullmatch if is_glob(atom) else re.compile(re.escape(atom)).fullmatch
+    return frozenset(character for character in map(chr, range(33, 127)) if whole(character))
