@@ -1,7 +1,8 @@
 """The SQLite file under the ledger: opened, migrated, read on one connection and written on another.
 
 In WAL mode a reader never waits for the writer, so reads may happen on the event loop while a worker
-thread commits. Foreign exceptions become LedgerError here and nowhere else.
+thread commits; ledger_journal says where that has to be different. Foreign exceptions become
+LedgerError here and nowhere else.
 """
 
 import os
@@ -13,8 +14,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Self, TypeVar
 
-from regsync.errors import SpecError
+from regsync.errors import SpecError, TemporaryError
 from regsync.reconcile.ledger import LedgerError
+from regsync.reconcile.ledger_journal import Journal, journal_for
 from regsync.reconcile.ledger_schema import VERSION, is_foreign, migrate, version_of
 
 T = TypeVar("T")
@@ -39,6 +41,10 @@ _HINTS: Final = {
 
 class UnusableLedgerError(LedgerError):
     """There is no ledger to be had at that path."""
+
+
+class LedgerLockedError(LedgerError, TemporaryError):
+    """Another process did not let go of the file in time."""
 
 
 class NewerLedgerError(SpecError):
@@ -73,7 +79,7 @@ class LedgerFile:
         self._identity = _identity(path)
 
     @classmethod
-    def open(cls, path: Path, *, patience: float = PATIENCE) -> Self:
+    def open(cls, path: Path, *, patience: float = PATIENCE, journal: Journal | None = None) -> Self:
         """Open `path`, make it and its directory if need be, bring it to this version.
 
         Raises UnusableLedgerError, or NewerLedgerError.
@@ -89,7 +95,7 @@ class LedgerFile:
         writer: sqlite3.Connection | None = None
         try:
             writer = _connect(path, patience)
-            _prepare(path, writer)
+            _prepare(path, writer, journal or journal_for(path))
             reader = _connect(path, patience)
             reader.execute("PRAGMA query_only = ON")
             return cls(path, reader, writer)
@@ -97,7 +103,9 @@ class LedgerFile:
             if writer is not None:
                 writer.close()
             if isinstance(cause, sqlite3.Error):
-                raise UnusableLedgerError(path, f"cannot be opened: {cause}", hint=_hint(cause)) from cause
+                raise UnusableLedgerError(
+                    path, f"cannot be opened: {cause}", hint=_HINTS.get(_name(cause))
+                ) from cause
             raise
 
     def read(self, sql: str, parameters: tuple[Any, ...], collect: Callable[[Iterable[Row]], T]) -> T:
@@ -106,7 +114,7 @@ class LedgerFile:
             try:
                 return collect(self._reader.execute(sql, parameters))
             except sqlite3.Error as cause:
-                raise LedgerError(self.path, f"cannot be read: {cause}", hint=_hint(cause)) from cause
+                raise self._translated("read", cause) from cause
             except (KeyError, TypeError, ValueError, OverflowError) as cause:
                 raise LedgerError(self.path, "holds a row that makes no sense", hint=_MOVE_AWAY) from cause
 
@@ -122,12 +130,16 @@ class LedgerFile:
                 result = work(self.writer)
                 self.writer.execute("COMMIT")
             except sqlite3.Error as cause:
-                raise LedgerError(self.path, f"cannot be written: {cause}", hint=_hint(cause)) from cause
+                raise self._translated("written", cause) from cause
             finally:
                 if self.writer.in_transaction:
                     with suppress(sqlite3.Error):
                         self.writer.execute("ROLLBACK")
         return result
+
+    def _translated(self, done: str, cause: sqlite3.Error) -> LedgerError:
+        kind = LedgerLockedError if _name(cause) == "SQLITE_BUSY" else LedgerError
+        return kind(self.path, f"cannot be {done}: {cause}", hint=_HINTS.get(_name(cause)))
 
     def close(self) -> None:
         """Close both connections; closing twice is no error."""
@@ -161,7 +173,7 @@ def _connect(path: Path, patience: float) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(path: Path, connection: sqlite3.Connection) -> None:
+def _prepare(path: Path, connection: sqlite3.Connection, journal: Journal) -> None:
     version = version_of(connection)
     if is_foreign(connection):
         raise UnusableLedgerError(
@@ -169,12 +181,13 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
         )
     if version > VERSION:
         raise NewerLedgerError(path, version)
-    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        connection.execute("PRAGMA journal_mode = WAL")
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != journal.value:
+        connection.execute(f"PRAGMA journal_mode = {journal.value}")
     if version < VERSION:
         migrate(connection)
 
 
-def _hint(cause: sqlite3.Error) -> str | None:
+def _name(cause: sqlite3.Error) -> str:
+    """SQLite's primary result code, such as SQLITE_FULL; empty for errors of the Python module's own."""
     name: str = getattr(cause, "sqlite_errorname", "")
-    return _HINTS.get("_".join(name.split("_")[:2]))
+    return "_".join(name.split("_")[:2])

@@ -14,6 +14,8 @@ from regsync.oci.reference import Tag
 from regsync.reconcile.lease import LeaseRow
 from regsync.reconcile.lease_owner import Owner
 from regsync.reconcile.ledger import OpenUpload, Sighting, Spot
+from regsync.reconcile.ledger_file import LedgerFile
+from regsync.reconcile.ledger_journal import Journal
 from regsync.reconcile.ledger_memory import MemoryLedger
 from regsync.reconcile.ledger_sqlite import SqliteLedger, open_ledger
 from tests.support.clock import START, FrozenClock
@@ -29,11 +31,16 @@ MINUTE = timedelta(minutes=1)
 UPLOAD = OpenUpload("https://registry.example/v2/team/app/blobs/uploads/1?_state=s3cr3t", 1024, START)
 
 
-@pytest.fixture(params=["memory", "sqlite", "sqlite, flushed after every fact"])
+@pytest.fixture(
+    params=["memory", "sqlite", "sqlite, flushed after every fact", "network file system, flushed"],
+)
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyLedger]:
     opened: AbstractContextManager[AnyLedger]
     if request.param == "memory":
         opened = nullcontext(MemoryLedger())
+    elif "network" in request.param:
+        file = LedgerFile.open(tmp_path / "ledger.db", journal=Journal.ROLLBACK)
+        opened = SqliteLedger(file, FrozenClock())
     else:
         opened = open_ledger(tmp_path / "ledger.db", FrozenClock())
     with opened as ledger:

@@ -1,0 +1,38 @@
+"""A ledger that is read and never written: for a plan, which writes nothing anywhere."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from regsync.oci.digest import Digest
+from regsync.oci.platform import Platform
+from regsync.oci.reference import Tag
+from regsync.reconcile.ledger import Ledger, OpenUpload, Sighting, Spot
+from regsync.reconcile.ledger_memory import MemoryLedger
+
+
+class ReadOnlyLedger(MemoryLedger):
+    """Answers from `written` where it knows nothing itself; what it learns ends with the process."""
+
+    def __init__(self, written: Ledger) -> None:
+        super().__init__()
+        self._written = written
+
+    def sightings(self, spot: Spot) -> Mapping[Digest, Sighting]:
+        """What was seen, in this run or an earlier one."""
+        return {**super().sightings(spot), **self._written.sightings(spot)}
+
+    def ours(self, spot: Spot) -> Mapping[Tag, Digest]:
+        """The tags that earlier runs wrote."""
+        return self._written.ours(spot)
+
+    def trimmed(self, digest: Digest, platforms: tuple[Platform, ...]) -> Digest | None:
+        """What an index became, in this run or an earlier one."""
+        return super().trimmed(digest, platforms) or self._written.trimmed(digest, platforms)
+
+    def known_blobs(self, spot: Spot, since: datetime) -> frozenset[Digest]:
+        """Blobs that earlier runs put or saw."""
+        return self._written.known_blobs(spot, since)
+
+    def open_upload(self, spot: Spot, digest: Digest) -> OpenUpload | None:
+        """The session that an earlier run left open."""
+        return self._written.open_upload(spot, digest)
