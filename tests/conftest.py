@@ -1,4 +1,4 @@
-"""Fixtures for every test: anyio on asyncio, a frozen clock, real registries and clients, a scriptable registry.
+"""Fixtures for every test: anyio on asyncio, a frozen clock, real registries and clients.
 
 | fixture | gives |
 |---|---|
@@ -7,7 +7,7 @@
 | `fake_registry` | a FakeRegistry of this test alone (tests/support/fake_registry.py) |
 | `fake_registry_factory` | more of them: `fake_registry_factory()` |
 | `distribution` | distribution v3, plain HTTP, deletion on; shared by the session, so use `repository` |
-| `distribution_factory` | one of your own: `distribution_factory(readonly=True, htpasswd={...}, tokens=..., ...)` |
+| `distribution_factory` | one of your own: `distribution_factory(readonly=True, tokens=..., ...)` |
 | `debian_registry` | docker-registry 2.8, shared by the session: no referrers API, no deletion of tags |
 | `debian_registry_factory` | one of your own |
 | `token_server` | signs tokens; pass it as `tokens=` or to `bearer_auth` |

@@ -8,7 +8,7 @@ import trustme
 
 @dataclass(frozen=True)
 class Certificates:
-    """Paths of PEM files: the CA, a server's certificate for 127.0.0.1 and localhost, a client's certificate."""
+    """PEM files: the CA, a server's certificate for 127.0.0.1 and localhost, a client's."""
 
     ca: Path
     server_cert: Path

@@ -8,7 +8,8 @@ START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 class FrozenClock:
     """Follows the Protocol `regsync.clock.Clock`; time stands still until `advance`.
 
-    `jitter` answers the full duration, the worst case, unless `jitter_factor` says another part of it (0 to 1).
+    `jitter` answers the full duration, the worst case, unless `jitter_factor` says another part of it (0 to
+    1).
     """
 
     def __init__(self, start: datetime = START, *, jitter_factor: float = 1.0) -> None:

@@ -1,7 +1,7 @@
 """The HTTP half of the fake registry: requests and answers as values, over real sockets and threads.
 
-One thread per connection, HTTP/1.1 keep-alive, at most one request at a time on a connection. An answer may be cut
-after any byte, stalled or reset, which no ordinary server library lets a test do.
+One thread per connection, HTTP/1.1 keep-alive, at most one request at a time on a connection. An answer may
+be cut after any byte, stalled or reset, which no ordinary server library lets a test do.
 """
 
 import re
@@ -27,7 +27,7 @@ class ClientGoneError(Exception):
 
 @dataclass
 class Request:
-    """One request as the client sent it; header names are lower case, repeated headers joined with a comma."""
+    """One request as sent; header names are lower case, repeated headers joined with a comma."""
 
     method: str
     target: str

@@ -11,9 +11,10 @@ It speaks the distribution API properly, so a test says only what goes wrong:
     assert registry.count("GET", r"/v2/.*/blobs/.*") == 2
     assert not registry.leaked("secret")                            # in any request it saw
 
-The newest rule that matches is asked first; a rule with `times` retires after so many requests. A behaviour is a
-function of the request and of `proceed`, which gives the proper answer (asking older rules first), so own ones are
-one-liners: `registry.on("GET", ".*", lambda request, proceed: proceed().with_headers(etag=None))`.
+The newest rule that matches is asked first; a rule with `times` retires after so many requests. A behaviour
+is a function of the request and of `proceed`, which gives the proper answer (asking older rules first), so
+own ones are one-liners: `registry.on("GET", ".*", lambda request, proceed:
+proceed().with_headers(etag=None))`.
 """
 
 import base64
@@ -24,6 +25,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -49,7 +51,7 @@ _ROUTES = (
 )
 
 
-# --- behaviours -------------------------------------------------------------------------------------------------
+# Behaviours.
 
 
 def respond(
@@ -96,7 +98,7 @@ def headers(**changes: str | None) -> Behaviour:
 
 
 def body(data: bytes | Callable[[bytes], bytes]) -> Behaviour:
-    """The proper answer with another body, Content-Length fitting it, other headers (the digest) as they were."""
+    """The proper answer with another body; Content-Length fits it, the digest's header is as it was."""
 
     def behave(request: Request, proceed: Proceed) -> Answer:
         answer = proceed()
@@ -148,7 +150,7 @@ def chunked() -> Behaviour:
 
 
 def cut_upload_after(size: int) -> Behaviour:
-    """Take `size` bytes of the request's body, keep them in a PATCH's or PUT's session, then reset the connection."""
+    """Keep `size` bytes of the request's body in the upload's session, then reset the connection."""
 
     def behave(request: Request, proceed: Proceed) -> Answer:
         request.truncate(size)
@@ -163,7 +165,7 @@ def call(then: Callable[[Request], object]) -> Behaviour:
     return lambda request, proceed: (then(request), proceed())[1]
 
 
-# --- authentication ---------------------------------------------------------------------------------------------
+# Authentication.
 
 
 def basic_auth(user: str, password: str, *, anonymous_pull: bool = False) -> Auth:
@@ -199,7 +201,7 @@ def bearer_auth(tokens: TokenServer) -> Auth:
     return check
 
 
-# --- the registry -----------------------------------------------------------------------------------------------
+# The registry.
 
 
 @dataclass
@@ -283,7 +285,7 @@ class FakeRegistry:
         return self._server.connections
 
     def on(self, method: str, path: str, behaviour: Behaviour, *, times: int | None = None) -> None:
-        """Let requests whose method and path match the regular expressions wholly go this way, `times` times."""
+        """Let requests whose method and path match the expressions wholly go this way, `times` times."""
         with self._lock:
             self._rules.append(_Rule(method, path, behaviour, times))
 
@@ -343,7 +345,7 @@ class FakeRegistry:
         self._server.drop_connections()
 
     def close(self) -> None:
-        """End it; raises what went wrong inside it, so that a broken fake is not taken for a broken client."""
+        """End it; raises what went wrong in it, lest a broken fake be taken for a broken client."""
         self._server.close()
         if self._server.failures:
             raise self._server.failures[0]
@@ -371,7 +373,7 @@ class FakeRegistry:
                     continue
                 if rule.left is not None:
                     rule.left -= 1
-            return rule.behaviour(request, lambda: self._through(request, rules[position + 1 :]))
+            return rule.behaviour(request, partial(self._through, request, rules[position + 1 :]))
         return self._proper(request)
 
     def _proper(self, request: Request) -> Answer:

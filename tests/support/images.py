@@ -59,8 +59,8 @@ def as_json(document: Mapping[str, Any]) -> bytes:
 class Content:
     """A manifest or index with everything below it, as bytes.
 
-    `blobs` are the config and layers named by `data` itself; `children` the manifests an index lists. `platform` is
-    what an index that holds this writes beside it.
+    `blobs` are the config and layers named by `data` itself; `children` the manifests an index lists.
+    `platform` is what an index that holds this writes beside it.
     """
 
     media_type: str
@@ -159,7 +159,7 @@ def index(
     subject: Content | None = None,
     artifact_type: str | None = None,
 ) -> Content:
-    """An index (Docker's manifest list with `docker`) of the children, in that order, each with its platform."""
+    """An index of the children, each with its platform; with `docker` a manifest list."""
     media_type = DOCKER_LIST if docker else OCI_INDEX
     document: Json = {"schemaVersion": 2, "mediaType": media_type}
     if artifact_type:

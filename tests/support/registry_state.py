@@ -2,7 +2,8 @@
 
     assert read_repository(url, "team/app").tags == {"v1": app.digest}
 
-Reading checks as it goes: every manifest and blob reachable from a tag is fetched and hashed, every size compared.
+Reading checks as it goes: every manifest and blob reachable from a tag is fetched and hashed, every size
+compared.
 """
 
 import json

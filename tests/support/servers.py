@@ -1,7 +1,7 @@
 """Real registries as processes: distribution v3 and Debian's docker-registry 2.8.
 
-Both speak to `RegistryServer`, which knows the URL, the access log and how to make clients for itself. The fixtures
-in tests/conftest.py start and end them.
+Both speak to `RegistryServer`, which knows the URL, the access log and how to make clients for itself. The
+fixtures in tests/conftest.py start and end them.
 """
 
 import json
@@ -25,7 +25,8 @@ from tests.support.token_server import ISSUER, SERVICE, TokenServer
 Config = dict[str, Any]
 
 _ACCESS = re.compile(
-    rb'"(?P<method>[A-Z]+) (?P<target>\S+) HTTP/[\d.]+" (?P<status>\d{3}) (?P<bytes>\d+) "[^"]*" "(?P<agent>[^"]*)"'
+    rb'"(?P<method>[A-Z]+) (?P<target>\S+) HTTP/[\d.]+" (?P<status>\d{3}) (?P<bytes>\d+)'
+    rb' "[^"]*" "(?P<agent>[^"]*)"'
 )
 
 

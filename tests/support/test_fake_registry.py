@@ -27,7 +27,9 @@ def test_what_is_pushed_is_read_back_whole(fake_registry: FakeRegistry) -> None:
     assert state.complete
 
 
-def test_crane_and_oras_take_it_for_a_registry(fake_registry: FakeRegistry, tool: Callable[[str], Tool]) -> None:
+def test_crane_and_oras_take_it_for_a_registry(
+    fake_registry: FakeRegistry, tool: Callable[[str], Tool]
+) -> None:
     app = fake_registry.add("team/app", images.image("app"), "v1")
     sbom = fake_registry.add("team/app", images.referrer(app))
     assert tool("crane")("digest", f"{fake_registry.host}/team/app:v1") == app.digest
@@ -73,12 +75,18 @@ def test_silence_lasts_until_the_server_ends(fake_registry: FakeRegistry, http: 
         http.get(f"{fake_registry.url}/v2/", timeout=0.1)
 
 
-def test_a_range_is_served_and_an_impossible_one_refused(fake_registry: FakeRegistry, http: httpx.Client) -> None:
+def test_a_range_is_served_and_an_impossible_one_refused(
+    fake_registry: FakeRegistry, http: httpx.Client
+) -> None:
     blob = images.noise("blob", 1000)
     fake_registry.add("app", images.image("app", layers=[blob]), "v1")
     target = f"{fake_registry.url}/v2/app/blobs/{images.sha256(blob)}"
     part = http.get(target, headers={"range": "bytes=990-"})
-    assert (part.status_code, part.content, part.headers["content-range"]) == (206, blob[990:], "bytes 990-999/1000")
+    assert (part.status_code, part.content, part.headers["content-range"]) == (
+        206,
+        blob[990:],
+        "bytes 990-999/1000",
+    )
     assert http.get(target, headers={"range": "bytes=1000-"}).status_code == 416
 
 
@@ -137,7 +145,9 @@ def test_bearer_tokens_are_asked_for_and_checked(
     assert 'scope="repository:app:pull"' in refused.headers["www-authenticate"]
     scope = {"service": "registry.test", "scope": "repository:app:pull"}
     token = http.get(token_server.realm, params=scope, auth=("ci", "secret")).json()["token"]
-    allowed = http.get(f"{fake_registry.url}/v2/app/manifests/v1", headers={"authorization": f"Bearer {token}"})
+    allowed = http.get(
+        f"{fake_registry.url}/v2/app/manifests/v1", headers={"authorization": f"Bearer {token}"}
+    )
     assert images.sha256(allowed.content) == app.digest
     assert fake_registry.leaked(token)
     assert not fake_registry.leaked("secret")
@@ -156,5 +166,7 @@ def test_an_expired_or_forged_token_is_refused(token_server: TokenServer) -> Non
     access = [{"type": "repository", "name": "app", "actions": ["pull"]}]
     good = token_server.sign("ci", access)
     assert token_server.allows(good, "repository", "app", "pull")
-    assert not token_server.allows(token_server.sign("ci", access, expires_in=-1), "repository", "app", "pull")
+    assert not token_server.allows(
+        token_server.sign("ci", access, expires_in=-1), "repository", "app", "pull"
+    )
     assert not token_server.allows(good[:-4] + "AAAA", "repository", "app", "pull")

@@ -18,7 +18,9 @@ Start = Callable[..., RegistryServer]
 
 
 def test_distribution_keeps_images_and_their_referrers(distribution: RegistryServer, repository: str) -> None:
-    app = distribution.push(repository, images.index(images.image("a"), images.image("a", arch="arm64")), "v1")
+    app = distribution.push(
+        repository, images.index(images.image("a"), images.image("a", arch="arm64")), "v1"
+    )
     sbom = distribution.push(repository, images.referrer(app))
     signature = distribution.push(repository, images.cosign_signature(app), images.cosign_tag(app))
     state = registry_state.read_repository(distribution.url, repository, also=[sbom.digest])
@@ -99,7 +101,9 @@ def test_a_full_disk_refuses_what_does_not_fit(distribution_factory: Start, smal
         registry.push("app", images.image("large", layer_size=8 << 20, layers=1), "v2")
 
 
-def test_toxiproxy_cuts_and_recovers(distribution: RegistryServer, toxiproxy: Toxiproxy, repository: str) -> None:
+def test_toxiproxy_cuts_and_recovers(
+    distribution: RegistryServer, toxiproxy: Toxiproxy, repository: str
+) -> None:
     blob = images.noise("blob", 500_000)
     distribution.push(repository, images.image("a", layers=[blob]), "v1")
     link = toxiproxy.proxy(distribution.url)

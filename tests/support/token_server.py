@@ -6,8 +6,9 @@
         ...
         assert tokens.count == 1           # requests so far; `tokens.requests` has each
 
-It answers GET with scopes in the query (Basic credentials or none) and the OAuth2 POST with grant types password and
-refresh_token; a GET with `offline_token=true` and any POST with `access_type=offline` also get a refresh token.
+It answers GET with scopes in the query (Basic credentials or none) and the OAuth2 POST with grant types
+password and refresh_token; a GET with `offline_token=true` and any POST with `access_type=offline` also get
+a refresh token.
 """
 
 import base64
@@ -37,7 +38,7 @@ KEY_ID = "test-key-1"
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """One request for a token: the method, the scopes asked for, who asked (None: anonymous), the grant type."""
+    """One request for a token; `user` is None for an anonymous one."""
 
     method: str
     scopes: tuple[str, ...]
@@ -127,7 +128,7 @@ class TokenServer:
         return signed + "." + _encode(self._signature(signed.encode()))
 
     def allows(self, token: str, kind: str, name: str, action: str) -> bool:
-        """Whether a token of this server is intact, not expired, and grants the action: for registries of our own."""
+        """Whether a token is this server's, not expired, and grants the action."""
         head, _, signature = token.rpartition(".")
         try:
             self._verify(head.encode(), _decode(signature))
@@ -154,6 +155,13 @@ class TokenServer:
         if request.user and offline:
             document["refresh_token"] = self.refresh_token(request.user)
         return HTTPStatus.OK, document
+
+    def user_of_grant(self, form: Mapping[str, str]) -> str | None:
+        """Whom an OAuth2 form proves to be; None when it proves nobody."""
+        if form.get("grant_type") == "refresh_token":
+            return self.refresh_tokens.get(form.get("refresh_token", ""))
+        name = form.get("username", "")
+        return name if name in self.users and self.users[name] == form.get("password") else None
 
     def record(self, request: TokenRequest) -> None:
         """Keep what was asked."""
@@ -227,14 +235,9 @@ def _handler(tokens: TokenServer) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", "0"))).decode()
             form = {key: values[-1] for key, values in parse_qs(body).items()}
-            scopes = tuple(form.get("scope", "").split(" ")) if form.get("scope") else ()
-            grant = form.get("grant_type")
-            user: str | None = None
-            if grant == "refresh_token":
-                user = tokens.refresh_tokens.get(form.get("refresh_token", ""))
-            elif grant == "password" and tokens.users.get(form.get("username", "")) == form.get("password"):
-                user = form.get("username")
-            request = TokenRequest("POST", scopes, user, grant, form)
+            user = tokens.user_of_grant(form)
+            scopes = tuple(form.get("scope", "").split())
+            request = TokenRequest("POST", scopes, user, form.get("grant_type"), form)
             self._finish(request, denied=user is None, absent=not tokens.oauth2)
 
         def _finish(self, request: TokenRequest, *, denied: bool, absent: bool = False) -> None:

@@ -1,8 +1,8 @@
 """Find and run the real clients and servers that tests use as a second opinion.
 
-A binary is looked for in `$REGSYNC_TOOLS` (default: `regsync-tools` in the user's cache directory, where `.ci/run`
-installs), on PATH, and in Go's bin directory. What is missing skips the test with a reason, or fails it where
-REGSYNC_REQUIRE_SERVERS=1.
+A binary is looked for in `$REGSYNC_TOOLS` (default: `regsync-tools` in the user's cache directory, where
+`.ci/run` installs), on PATH, and in Go's bin directory. What is missing skips the test with a reason, or
+fails it where REGSYNC_REQUIRE_SERVERS=1.
 """
 
 import os
@@ -31,7 +31,7 @@ def tools_directory() -> Path:
 
 @cache
 def find(name: str) -> Path | None:
-    """The binary, or None. regclient's own regsync is called `regclient-regsync` here, since ours has that name."""
+    """The binary, or None; `regclient-regsync` is regclient's program of our name."""
     directories = [tools_directory(), *_on_path(), *_go_bin()]
     for directory in directories:
         for alias in _ALIASES.get(name, (name,)):
@@ -64,8 +64,9 @@ def skip(reason: str) -> NoReturn:
 class Tool:
     """A client program: `tool("crane")("digest", "--insecure", ref)` returns its stdout, stripped.
 
-    Raises ToolError with everything it printed when it exits with another code than 0, subprocess.TimeoutExpired
-    after `timeout` seconds. HOME is a directory of the test, so no credentials of the person who runs it are used.
+    Raises ToolError with everything it printed when it exits with another code than 0,
+    subprocess.TimeoutExpired after `timeout` seconds. HOME is a directory of the test, so no credentials of
+    the person who runs it are used.
     """
 
     def __init__(self, path: Path, home: Path) -> None:

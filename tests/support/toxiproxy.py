@@ -79,7 +79,7 @@ class Toxiproxy:
         self._count = 0
 
     def proxy(self, url: str) -> Link:
-        """A new proxy in front of the registry at `url`; for https the URL keeps its scheme and host 127.0.0.1."""
+        """A new proxy in front of the registry at `url`, with the same scheme and host 127.0.0.1."""
         target = urlsplit(url)
         self._count += 1
         name = f"link-{self._count}"
