@@ -1,0 +1,118 @@
+"""The index at a fallback tag: what is one, and how it is changed without losing what others put there.
+
+Source: distribution-spec 1.1, "Referrers Tag Schema"; GitLab shows the subject itself at such a tag
+(REGISTRIES.md, 51).
+"""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from regsync.content.referrers import fallback_index
+from regsync.errors import RefusedError
+from regsync.oci import media_type as types
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import Digest
+from regsync.oci.manifest import MAX_MANIFEST_SIZE, Index, Manifest
+from regsync.oci.reference import Tag
+from regsync.oci.strict_json import loads
+from regsync.remote.errors import RegistryError
+
+
+class FallbackTagTakenError(RegistryError, RefusedError):
+    """The tag that should list referrers holds something else, which is not ours to overwrite."""
+
+    def __init__(self, tag: Tag, found: Digest, *, where: str) -> None:
+        super().__init__(
+            f"{where}: tag {tag} should list referrers, but {found} there is no such list; it is left alone",
+            hint="find out who writes that tag; remove it, if nobody needs it",
+        )
+
+
+class FallbackTagFullError(RegistryError):
+    """The list of referrers has grown past what a manifest may be."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(
+            f"the list of referrers would be {size} bytes long, at most {MAX_MANIFEST_SIZE} are allowed",
+            hint="remove referrers that nobody needs, or use a registry with a referrers API",
+        )
+
+
+def as_referrers(found: Manifest | Index, subject: Digest) -> Index | None:
+    """`found` if it is a list of referrers: an OCI index without a subject, not naming `subject` itself,
+    whose entries are no platforms of an image.
+    """
+    if not isinstance(found, Index) or found.descriptor.media_type != types.OCI_INDEX:
+        return None
+    if found.subject is not None or found.descriptor.digest == subject:
+        return None
+    for entry in found.entries:
+        if entry.digest == subject or (entry.platform is not None and entry.artifact_type is None):
+            return None
+    return found
+
+
+class Change(Protocol):
+    """What to do to a list of referrers."""
+
+    def applied(self, raw: bytes | None) -> bytes | None:
+        """The changed index for the present one (None: there is none); None: nothing to write."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Adding:
+    """List one more referrer."""
+
+    referrer: Descriptor
+
+    def applied(self, raw: bytes | None) -> bytes | None:
+        """With the referrer at the end; entries that are there stay as they are, unknown keys included."""
+        fresh = fallback_index([self.referrer])
+        if raw is None:
+            return fresh
+        document = _document(raw)
+        entries = document["manifests"]
+        if any(entry.get("digest") == str(self.referrer.digest) for entry in entries):
+            return None
+        entries.extend(json.loads(fresh)["manifests"])
+        return _encoded(document)
+
+
+@dataclass(frozen=True, slots=True)
+class Removing:
+    """List one referrer less. An empty list stays: its digest is that of every other empty one."""
+
+    digest: Digest
+
+    def applied(self, raw: bytes | None) -> bytes | None:
+        """Without the referrer."""
+        return None if raw is None else without(raw, [self.digest])
+
+
+def without(raw: bytes, digests: Collection[Digest]) -> bytes | None:
+    """The index less the entries of `digests`; None when it has none of them."""
+    document = _document(raw)
+    gone = {str(digest) for digest in digests}
+    kept = [entry for entry in document["manifests"] if entry.get("digest") not in gone]
+    if len(kept) == len(document["manifests"]):
+        return None
+    document["manifests"] = kept
+    return _encoded(document)
+
+
+def _document(raw: bytes) -> dict[str, Any]:
+    """The index as JSON. It was parsed as an index before, so that its shape is known."""
+    document = loads(raw)
+    assert isinstance(document, dict)  # noqa: S101 - see above
+    document["manifests"] = document.get("manifests") or []
+    return document
+
+
+def _encoded(document: dict[str, Any]) -> bytes:
+    raw = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    if len(raw) > MAX_MANIFEST_SIZE:
+        raise FallbackTagFullError(len(raw))
+    return raw

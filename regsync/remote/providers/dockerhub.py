@@ -1,0 +1,12 @@
+"""Docker Hub: no catalogue (11), no DELETE (53), a session for every blob."""
+
+from regsync.remote.providers.provider import Known, Provider
+
+PROVIDER = Provider(
+    "dockerhub",
+    single_post=Known.NO,
+    head=Known.YES,
+    catalog=Known.NO,
+    catalog_hint="Docker Hub has no catalogue: name the repositories in the spec",
+    tag_deletion=Known.NO,
+)

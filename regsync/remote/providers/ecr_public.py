@@ -1,0 +1,11 @@
+"""Amazon's public gallery: as ECR, without a catalogue."""
+
+from regsync.remote.providers.provider import Known, Provider
+
+PROVIDER = Provider(
+    "ecr-public",
+    chunked=False,
+    single_post=Known.NO,
+    catalog=Known.NO,
+    catalog_hint="public.ecr.aws has no catalogue: name the repositories in the spec",
+)

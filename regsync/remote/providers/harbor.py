@@ -1,0 +1,11 @@
+"""Harbor: tags are deleted through its own API only; deleting a manifest takes every tag with it."""
+
+from regsync.remote.providers.provider import Known, Provider
+
+PROVIDER = Provider(
+    "harbor",
+    single_post=Known.NO,
+    head=Known.YES,
+    catalog_hint="Harbor shows its catalogue to administrators only: name the repositories in the spec",
+    tag_deletion=Known.NO,
+)
