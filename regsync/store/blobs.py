@@ -1,5 +1,6 @@
 """Where the bytes of blobs are: a directory now, an object store later, behind one small protocol."""
 
+import contextlib
 import os
 from collections.abc import AsyncIterable
 from functools import partial
@@ -9,15 +10,17 @@ from typing import Protocol
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
-from regsync.content.durable import storage_errors, sweep
+from regsync.content.durable import make_directory, storage_errors, sweep, sync_directory
 from regsync.content.errors import ContentNotFoundError, SizeMismatchError
 from regsync.content.file_streams import read_file, write_file
 from regsync.content.protocol import Chunks
 from regsync.content.verified import verified
 from regsync.oci.descriptor import Descriptor
-from regsync.oci.digest import Digest
+from regsync.oci.digest import SHA256, Digest
 
-_THREADS = 16  # file operations of one store at once: syncs of different files overlap in the kernel
+_THREADS = (
+    6  # file operations at once: enough for syncs to overlap, few enough not to fight for the interpreter
+)
 
 
 class BlobStore(Protocol):
@@ -54,9 +57,15 @@ class DirectoryBlobs:
         self._root, self._parts = root, parts
         self._limiter = CapacityLimiter(_THREADS)
 
-    def sweep(self) -> int:
-        """Remove what dead processes were writing; returns the number of files. Blocking."""
-        return sweep(self._parts)
+    def prepare(self) -> None:
+        """Make the directories, and remove what dead processes were writing. Blocking."""
+        with storage_errors(self._root):
+            make_directory(self._root / SHA256)
+            for number in range(256):
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(self._root / SHA256 / f"{number:02x}")
+            sync_directory(self._root / SHA256)
+        sweep(self._parts)
 
     def local_path(self, digest: Digest) -> Path:
         """The file that holds the blob, if it is there."""

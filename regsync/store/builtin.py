@@ -1,10 +1,9 @@
 """The built-in store: a directory with a catalogue, its journal, and blobs.
 
-STORE/catalogue.db   SQLite; with -wal and -shm while it is open
-STORE/journal/       what `rebuild` restores the catalogue from, with the blobs
-STORE/blobs/         blobs by digest
-STORE/parts/         files that are being written
-"""  # fmt: skip
+`catalogue.db` is SQLite's, with -wal and -shm beside it while it is open; `journal/` is what `rebuild`
+restores the catalogue from, with the blobs; `blobs/` has each blob under its digest; `parts/` the files
+that are being written.
+"""
 
 import fcntl
 import os
@@ -63,10 +62,10 @@ class BuiltinStore:
         try:
             with _one_opener(path):
                 upgrade(database)
+                blobs.prepare()
         except BaseException:
             database.close()
             raise
-        blobs.sweep()
         return cls(path, catalogue=Catalogue(database, FileJournal(path / "journal"), clock), blobs=blobs)
 
     def repository(

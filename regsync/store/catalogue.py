@@ -4,13 +4,13 @@ A change is a function of a `Transaction`. Changes that wait at the same time sh
 transaction, one entry in the journal and so one sync each; every caller returns after the commit.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Insert, Table, bindparam, select
 
 from regsync.clock import Clock
 from regsync.content.durable import StorageError
@@ -19,9 +19,12 @@ from regsync.errors import RegsyncError
 from regsync.store import errors
 from regsync.store.database import READERS, Database, database_errors, insert_missing, upsert
 from regsync.store.journal import START, Journal, Position
-from regsync.store.schema import journal_position, repositories
+from regsync.store.schema import journal_position, metadata, repositories
 
 Result = TypeVar("Result")
+
+_REPOSITORY = select(repositories.c.id).where(repositories.c.name == bindparam("name"))
+_POSITION = select(journal_position.c.segment, journal_position.c.length)
 # After these there is no use in trying each change of a group alone.
 _HOPELESS = (
     errors.StoreBusyError,
@@ -36,16 +39,17 @@ class Transaction:
 
     def __init__(self, connection: Connection, now: datetime) -> None:
         self.connection = connection
+        self.dialect = connection.dialect.name
         self.now = int(now.timestamp() * 1_000_000)  # microseconds
         self.records: list[dict[str, object]] = []
         self._repositories: dict[str, int] = {}
+        self._later: dict[Insert, list[Mapping[str, object]]] = {}
 
     def repository(self, name: str) -> int | None:
         """The key of a repository, None if there is none."""
         found = self._repositories.get(name)
         if found is None:
-            query = select(repositories.c.id).where(repositories.c.name == name)
-            found = self.connection.execute(query).scalar()
+            found = self.connection.execute(_REPOSITORY, {"name": name}).scalar()
             if found is not None:
                 self._repositories[name] = found
         return found
@@ -54,10 +58,24 @@ class Transaction:
         """The key of a repository, made if there is none."""
         found = self.repository(name)
         if found is None:
-            self.connection.execute(insert_missing(self.connection, repositories), {"name": name})
+            self.connection.execute(insert_missing(self.dialect, repositories), {"name": name})
             found = self.repository(name)
             assert found is not None  # noqa: S101 - it was inserted under the write lock
         return found
+
+    def insert_missing(self, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+        """Insert what is not there, together with the rows of neighbours: `flush` shows it to queries."""
+        self._later.setdefault(insert_missing(self.dialect, table), []).extend(rows)
+
+    def upsert(self, table: Table, row: Mapping[str, object], *columns: str) -> None:
+        """Insert a row, or overwrite `columns` of it, together with the rows of neighbours."""
+        self._later.setdefault(upsert(self.dialect, table, *columns), []).append(row)
+
+    def flush(self) -> None:
+        """Run the inserts that were put off, parents before what refers to them."""
+        for table in metadata.sorted_tables:
+            for statement in [one for one in self._later if one.table is table]:
+                self.connection.execute(statement, self._later.pop(statement))
 
     def record(self, operation: str, **fields: object) -> None:
         """Note for the journal what was done."""
@@ -101,7 +119,8 @@ class Catalogue:
         """Make a change; returns when it is durable, raises what it raises, StoreError or StorageError.
 
         `change` runs in a worker thread, perhaps twice. It checks first and writes then: a
-        RegsyncError that it raises must find nothing written.
+        RegsyncError that it raises must find nothing written. What it inserts may be put off to the end
+        of the group, so a change that reads what others may just have written flushes first.
         """
         result: Result = await self._group.submit(change)
         return result
@@ -133,17 +152,18 @@ class Catalogue:
             with self._writing.begin():
                 transaction = Transaction(self._writing, self._clock.now())
                 outcomes = [_outcome(change, transaction) for change in changes]
+                transaction.flush()
                 if transaction.records:
                     self._write_journal(transaction)
         return outcomes
 
     def _write_journal(self, transaction: Transaction) -> None:
         connection = transaction.connection
-        row = connection.execute(select(journal_position.c.segment, journal_position.c.length)).first()
+        row = connection.execute(_POSITION).first()
         end = Position(row.segment, row.length) if row is not None else START
         end = self._journal.append(end, transaction.records)
         connection.execute(
-            upsert(connection, journal_position, "segment", "length"),
+            upsert(transaction.dialect, journal_position, "segment", "length"),
             {"id": 1, "segment": end.segment, "length": end.length},
         )
 

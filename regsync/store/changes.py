@@ -1,10 +1,11 @@
 """Every change of the catalogue. Each checks first and writes then, and says in the journal what it did."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Select, bindparam, delete, select
 
 from regsync.content.errors import ContentNotFoundError, SizeMismatchError
 from regsync.content.references import Children, ContentInUseError, MissingReferencesError, required
@@ -14,10 +15,36 @@ from regsync.oci.digest import Digest
 from regsync.oci.manifest import Index, Manifest
 from regsync.oci.reference import Tag
 from regsync.store.catalogue import Transaction
-from regsync.store.database import insert_missing, upsert
 from regsync.store.schema import blobs, manifest_references, manifests, repository_blobs, tags
 
 _AT_ONCE = 1000  # keys in one IN (…)
+
+
+_BLOB = select(blobs.c.size).where(blobs.c.digest == bindparam("digest"))
+_MANIFEST = select(manifests.c.size).where(
+    manifests.c.repository_id == bindparam("key"), manifests.c.digest == bindparam("digest")
+)
+_BLOB_SIZES = (
+    select(blobs.c.digest, blobs.c.size)
+    .select_from(repository_blobs.join(blobs, blobs.c.digest == repository_blobs.c.digest))
+    .where(
+        repository_blobs.c.repository_id == bindparam("key"),
+        repository_blobs.c.digest.in_(bindparam("digests", expanding=True)),
+    )
+)
+_MANIFEST_SIZES = select(manifests.c.digest, manifests.c.size).where(
+    manifests.c.repository_id == bindparam("key"),
+    manifests.c.digest.in_(bindparam("digests", expanding=True)),
+)
+_USER = (
+    select(manifest_references.c.manifest)
+    .where(
+        manifest_references.c.repository_id == bindparam("key"),
+        manifest_references.c.digest == bindparam("digest"),
+        manifest_references.c.kind == bindparam("kind"),
+    )
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +56,18 @@ class Repository:
 
 
 def link_blob(transaction: Transaction, repository: Repository, desc: Descriptor) -> None:
-    """Make a blob that is stored part of the repository; raises SizeMismatchError."""
+    """Make a blob, whose bytes are stored and were seen to be what `desc` names, part of the repository."""
     digest = str(desc.digest)
-    connection = transaction.connection
-    known = connection.execute(select(blobs.c.size).where(blobs.c.digest == digest)).scalar()
-    if known is None:
-        connection.execute(insert_missing(connection, blobs), {"digest": digest, "size": desc.size})
-    elif known != desc.size:
-        raise SizeMismatchError(desc, known, where=repository.where)
+    transaction.insert_missing(blobs, [{"digest": digest, "size": desc.size}])
     key = transaction.created_repository(repository.name)
-    link = {"repository_id": key, "digest": digest}
-    if connection.execute(insert_missing(connection, repository_blobs), link).rowcount:
-        transaction.record("blob", repository=repository.name, digest=digest, size=desc.size)
+    transaction.insert_missing(repository_blobs, [{"repository_id": key, "digest": digest}])
+    transaction.record("blob", repository=repository.name, digest=digest, size=desc.size)
 
 
 def link_known_blob(transaction: Transaction, repository: Repository, desc: Descriptor) -> bool:
     """Make a blob that some repository has part of this one; False when none has it any more."""
-    query = select(blobs.c.digest).where(blobs.c.digest == str(desc.digest))
-    if transaction.connection.execute(query).first() is None:
+    size = transaction.connection.execute(_BLOB, {"digest": str(desc.digest)}).scalar()
+    if size != desc.size:
         return False
     link_blob(transaction, repository, desc)
     return True
@@ -86,8 +107,7 @@ def put_manifest(transaction: Transaction, repository: Repository, new: NewManif
 
 
 def _has_manifest(transaction: Transaction, key: int, digest: str) -> bool:
-    query = select(manifests.c.size).where(manifests.c.repository_id == key, manifests.c.digest == digest)
-    return transaction.connection.execute(query).first() is not None
+    return transaction.connection.execute(_MANIFEST, {"key": key, "digest": digest}).first() is not None
 
 
 def _check_references(
@@ -96,8 +116,10 @@ def _check_references(
     wanted = required(new.parsed, new.children)
     sizes: dict[str, int] = {}
     if key is not None:
-        sizes |= _blob_sizes(transaction, key, [str(one.digest) for one in wanted if not one.is_manifest])
-        sizes |= _manifest_sizes(transaction, key, [str(one.digest) for one in wanted if one.is_manifest])
+        of_manifests = [one.digest for one in wanted if one.is_manifest]
+        of_blobs = [one.digest for one in wanted if not one.is_manifest]
+        sizes |= _sizes(transaction, _MANIFEST_SIZES, key, of_manifests)
+        sizes |= _sizes(transaction, _BLOB_SIZES, key, of_blobs)
     missing = [one.digest for one in wanted if str(one.digest) not in sizes]
     if missing:
         raise MissingReferencesError(new.desc.digest, missing, where=repository.where)
@@ -106,28 +128,15 @@ def _check_references(
             raise SizeMismatchError(one, sizes[str(one.digest)], where=repository.where)
 
 
-def _blob_sizes(transaction: Transaction, key: int, digests: Sequence[str]) -> Mapping[str, int]:
-    joined = repository_blobs.join(blobs, blobs.c.digest == repository_blobs.c.digest)
-    query = select(blobs.c.digest, blobs.c.size).select_from(joined)
+def _sizes(
+    transaction: Transaction, query: Select[Any], key: int, wanted: Sequence[Digest]
+) -> dict[str, int]:
     found: dict[str, int] = {}
-    for some in _batches(digests):
-        asked = query.where(repository_blobs.c.repository_id == key, repository_blobs.c.digest.in_(some))
-        found.update((row.digest, row.size) for row in transaction.connection.execute(asked))
+    for start in range(0, len(wanted), _AT_ONCE):
+        digests = [str(digest) for digest in wanted[start : start + _AT_ONCE]]
+        rows = transaction.connection.execute(query, {"key": key, "digests": digests})
+        found.update((row.digest, row.size) for row in rows)
     return found
-
-
-def _manifest_sizes(transaction: Transaction, key: int, digests: Sequence[str]) -> Mapping[str, int]:
-    query = select(manifests.c.digest, manifests.c.size)
-    found: dict[str, int] = {}
-    for some in _batches(digests):
-        asked = query.where(manifests.c.repository_id == key, manifests.c.digest.in_(some))
-        found.update((row.digest, row.size) for row in transaction.connection.execute(asked))
-    return found
-
-
-def _batches(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(keys), _AT_ONCE):
-        yield keys[start : start + _AT_ONCE]
 
 
 def _insert_manifest(transaction: Transaction, key: int, new: NewManifest) -> None:
@@ -144,20 +153,20 @@ def _insert_manifest(transaction: Transaction, key: int, new: NewManifest) -> No
         "pushed_at": transaction.now,
         "raw": new.raw,
     }
-    transaction.connection.execute(insert(manifests), row)
+    transaction.insert_missing(manifests, [row])
     references = [(one, "blob") for one in parsed.blobs] + [(one, "manifest") for one in parsed.manifests]
-    if references:
-        rows = [
-            {"repository_id": key, "manifest": digest, "digest": str(one.digest), "kind": kind}
-            for one, kind in references
-        ]
-        transaction.connection.execute(insert(manifest_references), rows)
+    rows = [
+        {"repository_id": key, "manifest": digest, "digest": str(one.digest), "kind": kind}
+        for one, kind in references
+    ]
+    transaction.insert_missing(manifest_references, rows)
 
 
 def put_tag(transaction: Transaction, repository: Repository, desc: Descriptor, tag: Tag) -> None:
     """Point a tag to a manifest; raises ContentNotFoundError, SizeMismatchError."""
+    transaction.flush()
     key = transaction.repository(repository.name)
-    sizes = _manifest_sizes(transaction, key, [str(desc.digest)]) if key is not None else {}
+    sizes = _sizes(transaction, _MANIFEST_SIZES, key, [desc.digest]) if key is not None else {}
     if key is None or not sizes:
         raise ContentNotFoundError(desc.digest, where=repository.where)
     if sizes[str(desc.digest)] != desc.size:
@@ -166,14 +175,14 @@ def put_tag(transaction: Transaction, repository: Repository, desc: Descriptor, 
 
 
 def _put_tag(transaction: Transaction, key: int, repository: Repository, digest: str, tag: Tag) -> None:
-    connection = transaction.connection
     row = {"repository_id": key, "name": str(tag), "digest": digest, "pushed_at": transaction.now}
-    connection.execute(upsert(connection, tags, "digest", "pushed_at"), row)
+    transaction.upsert(tags, row, "digest", "pushed_at")
     transaction.record("tag", repository=repository.name, tag=str(tag), digest=digest)
 
 
 def untag(transaction: Transaction, repository: Repository, tag: Tag) -> None:
     """Delete one tag; raises ContentNotFoundError."""
+    transaction.flush()
     key = transaction.repository(repository.name)
     gone = delete(tags).where(tags.c.repository_id == key, tags.c.name == str(tag))
     if key is None or not transaction.connection.execute(gone).rowcount:
@@ -183,10 +192,11 @@ def untag(transaction: Transaction, repository: Repository, tag: Tag) -> None:
 
 def delete_manifest(transaction: Transaction, repository: Repository, digest: Digest) -> None:
     """Delete a manifest with its tags; raises ContentNotFoundError, or ContentInUseError."""
+    transaction.flush()
     key = transaction.repository(repository.name)
     if key is None or not _has_manifest(transaction, key, str(digest)):
         raise ContentNotFoundError(digest, where=repository.where)
-    _refuse_if_used(transaction, key, repository, digest, {"manifest"})
+    _refuse_if_used(transaction, key, repository, digest, "manifest")
     gone = delete(manifests).where(manifests.c.repository_id == key, manifests.c.digest == str(digest))
     transaction.connection.execute(gone)  # its tags and references go with it
     transaction.record("delete", repository=repository.name, digest=str(digest))
@@ -194,9 +204,10 @@ def delete_manifest(transaction: Transaction, repository: Repository, digest: Di
 
 def unlink_blob(transaction: Transaction, repository: Repository, digest: Digest) -> None:
     """Take a blob out of the repository; raises ContentNotFoundError, or ContentInUseError."""
+    transaction.flush()
     key = transaction.repository(repository.name)
     if key is not None:
-        _refuse_if_used(transaction, key, repository, digest, {"blob"})
+        _refuse_if_used(transaction, key, repository, digest, "blob")
     gone = delete(repository_blobs).where(
         repository_blobs.c.repository_id == key, repository_blobs.c.digest == str(digest)
     )
@@ -206,13 +217,9 @@ def unlink_blob(transaction: Transaction, repository: Repository, digest: Digest
 
 
 def _refuse_if_used(
-    transaction: Transaction, key: int, repository: Repository, digest: Digest, kinds: Collection[str]
+    transaction: Transaction, key: int, repository: Repository, digest: Digest, kind: str
 ) -> None:
-    query = select(manifest_references.c.manifest).where(
-        manifest_references.c.repository_id == key,
-        manifest_references.c.digest == str(digest),
-        manifest_references.c.kind.in_(kinds),
-    )
-    user = transaction.connection.execute(query.limit(1)).scalar()
+    asked = {"key": key, "digest": str(digest), "kind": kind}
+    user = transaction.connection.execute(_USER, asked).scalar()
     if user is not None:
         raise ContentInUseError(digest, Digest.parse(user), where=repository.where)

@@ -7,6 +7,7 @@ survives a power loss (sqlite.org, "PRAGMA synchronous").
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -109,17 +110,19 @@ def _begin_immediate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def insert_missing(connection: Connection, table: Table) -> Insert:
-    """INSERT that leaves a row alone whose key is there."""
-    if connection.dialect.name == "postgresql":
+@cache
+def insert_missing(dialect: str, table: Table) -> Insert:
+    """INSERT that leaves a row alone whose key is there. Made once: making one costs more than running it."""
+    if dialect == "postgresql":
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
 
 
-def upsert(connection: Connection, table: Table, *columns: str) -> Insert:
+@cache
+def upsert(dialect: str, table: Table, *columns: str) -> Insert:
     """INSERT that overwrites `columns` of a row whose key is there."""
     keys = [column.name for column in table.primary_key]
-    if connection.dialect.name == "postgresql":
+    if dialect == "postgresql":
         theirs = postgresql.insert(table)
         return theirs.on_conflict_do_update(
             index_elements=keys, set_={name: theirs.excluded[name] for name in columns}

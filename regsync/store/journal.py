@@ -17,9 +17,8 @@ from regsync.content.durable import make_directory, storage_errors, sync, sync_d
 MIB = 1024 * 1024
 SEGMENT_SIZE = 64 * MIB  # bytes after which the next file is begun
 
-GAP: dict[str, object] = {
-    "op": "gap"
-}  # the file before was shorter than what was committed: history is missing
+# The file before was shorter than what was committed: history is missing.
+GAP: dict[str, object] = {"op": "gap"}
 
 
 @dataclass(frozen=True, slots=True)

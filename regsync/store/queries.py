@@ -34,7 +34,14 @@ _LINKED = (
     )
     .where(_in_repository, repository_blobs.c.digest == bindparam("digest"))
 )
-_BLOB = select(blobs.c.size).where(blobs.c.digest == bindparam("digest"))
+_HELD = select(
+    blobs.c.size,
+    select(repository_blobs.c.digest)
+    .select_from(repositories.join(repository_blobs, repository_blobs.c.repository_id == repositories.c.id))
+    .where(_in_repository, repository_blobs.c.digest == blobs.c.digest)
+    .exists()
+    .label("linked"),
+).where(blobs.c.digest == bindparam("digest"))
 _REPOSITORY = select(repositories.c.id).where(_in_repository)
 _TAGS = (
     select(tags.c.name, *_shown)
@@ -85,9 +92,18 @@ def linked_size(connection: Connection, repository: str, digest: Digest) -> int 
     return connection.execute(_LINKED, {"repository": repository, "digest": str(digest)}).scalar()
 
 
-def blob_size(connection: Connection, digest: Digest) -> int | None:
-    """The size of a blob of the store."""
-    return connection.execute(_BLOB, {"digest": str(digest)}).scalar()
+@dataclass(frozen=True, slots=True)
+class HeldBlob:
+    """A blob of the store, and whether the repository asked for has it."""
+
+    size: int  # bytes
+    linked: bool
+
+
+def held_blob(connection: Connection, repository: str, digest: Digest) -> HeldBlob | None:
+    """What the store has of a blob."""
+    row = connection.execute(_HELD, {"repository": repository, "digest": str(digest)}).first()
+    return HeldBlob(row.size, bool(row.linked)) if row is not None else None
 
 
 def has_repository(connection: Connection, repository: str) -> bool:

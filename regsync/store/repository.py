@@ -88,20 +88,23 @@ class BuiltinRepository:
 
         Raises DigestMismatchError, SizeMismatchError, InterruptedStreamError, StorageError, StoreError.
         """
-        if await self.exists(desc) or await self._take(desc):
+        if await self._take(desc):
             return
         await self._blobs.write(desc, chunks, where=self.name)
         await self._catalogue.change(partial(changes.link_blob, repository=self._me, desc=desc))
 
     async def _take(self, desc: Descriptor) -> bool:
-        """Link a blob of another repository; False when there is none, or its bytes are not there."""
-        size = await self._catalogue.look_up(lambda one: queries.blob_size(one, desc.digest))
-        if size is None:
+        """Have a blob that the store has; False when it has none, or its bytes are gone."""
+        find = queries.held_blob
+        held = await self._catalogue.look_up(lambda one: find(one, self.repository, desc.digest))
+        if held is None:
             return False
-        if size != desc.size:
-            raise SizeMismatchError(desc, size, where=self.name)
+        if held.size != desc.size:
+            raise SizeMismatchError(desc, held.size, where=self.name)
         if await self._blobs.size(desc.digest) != desc.size:
             return False
+        if held.linked:
+            return True
         link = partial(changes.link_known_blob, repository=self._me, desc=desc)
         return await self._catalogue.change(link)
 
@@ -154,7 +157,7 @@ class BuiltinRepository:
         """Link a blob of another repository; False when that has it no more. Raises SizeMismatchError."""
         if not isinstance(source, BuiltinRepository) or await source._linked_size(desc) is None:
             return False
-        return await self.exists(desc) or await self._take(desc)
+        return await self._take(desc)
 
     async def delete(self, desc: Descriptor) -> None:
         """Delete a manifest with every tag that points to it, or take out a blob.

@@ -1,7 +1,7 @@
-"""What the built-in store, or a layout, costs for the corpus of the benchmark, by hand: `python -m tests.bench.ingest`.
+"""What the built-in store costs for the corpus of the benchmark, by hand: `python -m tests.bench.ingest`.
 
-500 images of 20 repositories, 1,021 distinct blobs of 2-200 KB, everything durable. The source is memory, so that
-what is seen is the store alone; 64 images at once, as a run has them.
+500 images of 20 repositories, 1,021 distinct blobs of 2-200 KB, everything durable. The source is memory,
+so that what is seen is the store alone; 64 images at once, as a run has them.
 """
 
 import argparse
@@ -33,6 +33,7 @@ class Job:
     repository: RepositoryName
     tag: Tag
     content: Content
+    blobs: tuple[tuple[Descriptor, bytes], ...]
 
 
 def corpus() -> list[Job]:
@@ -40,14 +41,16 @@ def corpus() -> list[Job]:
     sizes = random.Random("sizes")
     layers = [noise(f"layer {number}", sizes.randint(2_000, 200_000)) for number in range(SHARED)]
     chosen = random.Random("chosen")
-    return [
-        Job(
-            RepositoryName(f"team/app-{number % REPOSITORIES}"),
-            Tag(f"v{number}"),
-            image(f"image-{number}", layers=chosen.sample(layers, 3)),
+    jobs = []
+    for number in range(IMAGES):
+        content = image(f"image-{number}", layers=chosen.sample(layers, 3))
+        blobs = tuple(
+            (Descriptor("application/octet-stream", Digest.of(one), len(one)), one) for one in content.blobs
         )
-        for number in range(IMAGES)
-    ]
+        jobs.append(
+            Job(RepositoryName(f"team/app-{number % REPOSITORIES}"), Tag(f"v{number}"), content, blobs)
+        )
+    return jobs
 
 
 async def chunks(data: bytes) -> AsyncIterator[bytes]:
@@ -57,8 +60,7 @@ async def chunks(data: bytes) -> AsyncIterator[bytes]:
 
 async def copy(job: Job, store: Store) -> None:
     async with anyio.create_task_group() as group:
-        for blob in job.content.blobs:
-            desc = Descriptor("application/octet-stream", Digest.of(blob), len(blob))
+        for desc, blob in job.blobs:
             group.start_soon(store.push, desc, chunks(blob))
     raw = job.content.data
     await store.push_manifest(Descriptor(OCI_MANIFEST, Digest.of(raw), len(raw)), raw, tag=job.tag)
@@ -113,14 +115,18 @@ async def big(path: Path) -> None:
         pushed = time.perf_counter()
         async with repository.fetch(desc) as stream:
             size = sum([len(chunk) async for chunk in stream])
-    print(f"128 MiB: push {pushed - started:.3f} s, fetch {size / (time.perf_counter() - pushed) / 1e9:.2f} GB/s")
+    print(
+        f"128 MiB: push {pushed - started:.3f} s, fetch {size / (time.perf_counter() - pushed) / 1e9:.2f} GB/s"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["builtin", "layout", "big"], nargs="?", default="builtin")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--directory", type=Path, help="where to write; by default the system's temporary one")
+    parser.add_argument(
+        "--directory", type=Path, help="where to write; by default the system's temporary one"
+    )
     arguments = parser.parse_args()
     jobs = corpus() if arguments.what != "big" else []
     for _ in range(arguments.rounds):
