@@ -6,6 +6,8 @@ Source: DESIGN.md, section 6, rules 1 and 2.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from anyio import CancelScope
+
 from regsync.content.concurrently import for_each
 from regsync.content.destination import Destination
 from regsync.content.graph import Graph
@@ -63,8 +65,7 @@ async def _copy(
     below = [node for node in missing if node is not graph.root]
 
     async def put(node: Manifest | Index) -> None:
-        await to.store.push_manifest(node.descriptor, node.raw)
-        to.holds(node.descriptor.digest)
+        await _put(node, to, None)
 
     await for_each(put, [node for node in below if isinstance(node, Manifest)])
     for index in below:
@@ -72,15 +73,22 @@ async def _copy(
             await put(index)
     root = graph.root
     if before_tag is None:
-        await to.store.push_manifest(root.descriptor, root.raw, tag=tag)
+        await _put(root, to, tag)
     else:
-        await to.store.push_manifest(root.descriptor, root.raw)
+        await _put(root, to, None)
         done += await before_tag()
         if tag is not None:
-            await to.store.push_manifest(root.descriptor, root.raw, tag=tag)
-    to.holds(root.descriptor.digest)
+            await _put(root, to, tag)
     manifests = sum(len(node.raw) for node in missing)
     return done + Copied(sent=manifests, reused=graph.size - manifests - done.sent - done.reused)
+
+
+async def _put(node: Manifest | Index, to: Destination, tag: Tag | None) -> None:
+    to.guard()
+    # Once begun it is finished: a tag that moved must not go unreported because the run was stopped.
+    with CancelScope(shield=tag is not None):
+        await to.store.push_manifest(node.descriptor, node.raw, tag=tag)
+    to.holds(node.descriptor.digest)
 
 
 async def _copy_blobs(

@@ -10,6 +10,10 @@ def _unwatched(count: int) -> None:
     """Nobody watches."""
 
 
+def _unguarded() -> None:
+    """Nothing forbids to write."""
+
+
 class Destination:
     """A store that content is brought to, and what this run knows of its content.
 
@@ -27,10 +31,12 @@ class Destination:
         on_blob: Callable[[Digest], None] | None = None,
         on_sent: Callable[[int], None] = _unwatched,
         on_reused: Callable[[int], None] = _unwatched,
+        guard: Callable[[], None] = _unguarded,
     ) -> None:
         self.store = store
         self.may_have_content = may_have_content
         self.on_sent, self.on_reused = on_sent, on_reused  # told bytes
+        self.guard = guard  # called before every write; raises when this process may not write any more
         self._on_blob = on_blob
         self._known = set(known)
         self._seen: set[Digest] = set()

@@ -58,6 +58,9 @@ class Evidence:
     def __bool__(self) -> bool:
         return bool(self.referrers or self.tags)
 
+    def __add__(self, other: "Evidence") -> "Evidence":
+        return Evidence(self.referrers + other.referrers, self.tags + other.tags)
+
 
 class Shelf:
     """A repository in which evidence is looked for, with its tags where they were listed."""

@@ -33,6 +33,7 @@ class EvidenceCopy:
     takes: Takes
     copied: Copied = field(default_factory=Copied)
     refused: list[RegsyncError] = field(default_factory=list)
+    brought: int = 0  # referrers and digest tags
 
     async def bring_all(self, subjects: Iterable[Digest]) -> None:
         """Bring everything that the source has beside `subjects`."""
@@ -49,6 +50,7 @@ class EvidenceCopy:
     async def _attempt(self, step: Coroutine[None, None, Copied], digest: Digest | None, depth: int) -> None:
         try:
             self.copied += await step
+            self.brought += 1
             if digest is not None and depth < MAX_DEPTH:
                 await self.bring(await self.source.find(digest, self.takes), depth=depth + 1)
         except RegsyncError as error:

@@ -203,6 +203,7 @@ class Transfers:
     async def _mount(self, blob: _Blob, delivery: Delivery, holder: Destination) -> None:
         store = delivery.to.store
         try:
+            delivery.to.guard()
             mounted = isinstance(store, Mounts) and await store.mount(delivery.desc, holder.store)
         except RegsyncError:
             mounted = False  # whatever the reason, the bytes are the way out
@@ -254,6 +255,7 @@ class Transfers:
 
     async def _push(self, blob: _Blob, origin: Source, delivery: Delivery, stream: VerifiedChunks) -> None:
         try:
+            delivery.to.guard()
             await delivery.to.store.push(delivery.desc, stream)
         except RegsyncError as error:
             blob.flying.remove(delivery.to)

@@ -44,11 +44,12 @@ def _decide(unit: Unit, seen: TagSeen, target: TargetSeen) -> Action | None:
     problem = seen.problem or target.problem
     if target.kept and problem is None:
         return None
+    if problem is not None and seen.digest is None:
+        verb = Verb.CREATE if target.digest is None else Verb.UPDATE
+        return _action(unit, seen, target, verb, "could not be read", problem)
     if target.digest is None:
         reason = "not on the target" if seen.tag is not None else "pinned content, not on the target"
         return _action(unit, seen, target, Verb.CREATE, reason, problem)
-    if problem is not None and seen.digest is None:
-        return _action(unit, seen, target, Verb.UPDATE, "could not be read", problem)
     if target.digest != seen.digest:
         if not seen.moves and problem is None:
             return None

@@ -176,6 +176,7 @@ class RunInfo:
     seconds: float
     requests: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by registry and kind
     bytes_read: int = 0  # from all sources
+    interrupted: bool = False  # stopped before its end; what it did is reported, the rest is not
 
 
 @dataclass(frozen=True, slots=True)

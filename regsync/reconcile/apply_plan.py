@@ -1,0 +1,130 @@
+"""Applying a saved plan: exactly its actions, of this spec, at targets that did not move since."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from regsync.content.concurrently import for_each
+from regsync.errors import RefusedError, RegsyncError
+from regsync.oci.digest import Digest
+from regsync.oci.reference import Tag
+from regsync.plan.model import Action, Cause, Outcome, Plan, Problem, Result
+from regsync.reconcile.carry_out import CarryOut, Recheck
+from regsync.reconcile.engine import Run
+from regsync.reconcile.look import UnitView, look_at
+from regsync.reconcile.observe import Observer
+from regsync.reconcile.repositories import Repositories, TargetView
+from regsync.reconcile.unit_work import UnitWork, carry_out_all
+from regsync.spec.model import Spec, Unit
+
+
+class StalePlanError(RefusedError):
+    """The plan is not of this spec, or is too old."""
+
+    @property
+    def hint(self) -> str:
+        """What to do next."""
+        return "make a new one with `regsync plan --out FILE`, and have it reviewed"
+
+
+class NotDeclaredError(RefusedError):
+    """An action of the plan is nothing that the spec declares."""
+
+    def __init__(self, action: Action) -> None:
+        super().__init__(
+            f"the plan copies {action.source} to {action.target} for mirror {action.mirror}, "
+            "which the spec does not declare"
+        )
+
+
+class ContentChangedError(RefusedError):
+    """What the plan's source digest leads to is not what the plan says the target is to have."""
+
+    def __init__(self, action: Action, actual: Digest) -> None:
+        super().__init__(
+            f"{action.source}: {action.source_digest} leads to {actual}, the plan says {action.digest}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """Actions that bring the same content under the same tag, to several targets."""
+
+    source_digest: Digest
+    digest: Digest
+    tag: Tag | None
+
+
+def refuse_stale(plan: Plan, spec: Spec, *, max_age: timedelta, now: datetime) -> None:
+    """Raise StalePlanError unless `plan` was made from `spec` within `max_age`."""
+    if plan.spec_digest != spec.digest:
+        raise StalePlanError(f"the plan was made from spec {plan.spec_digest}, this is {spec.digest}")
+    age = now - plan.created
+    if age > max_age:
+        raise StalePlanError(f"the plan is {age} old, at most {max_age} is allowed")
+    if age < -timedelta(minutes=5):
+        raise StalePlanError(f"the plan was made at {plan.created.isoformat()}, which has not come yet")
+
+
+async def apply_actions(
+    run: Run, actions: Sequence[Action], units: Sequence[Unit], works: list[UnitWork], left: list[Result]
+) -> None:
+    """Carry out `actions`, which have to be declared by `units`; outcomes go to `works` and `left`."""
+    repositories = Repositories(run)
+    todo: dict[int, tuple[Unit, list[Action]]] = {}
+    for action in actions:
+        unit = _unit_of(action, units)
+        if unit is None:
+            left.append(_refused(action, NotDeclaredError(action)))
+        else:
+            todo.setdefault(id(unit), (unit, []))[1].append(action)
+
+    async def one(job: tuple[Unit, list[Action]]) -> None:
+        work = UnitWork(job[0])
+        works.append(work)
+        await _apply_unit(run, work, job[1], await look_at(job[0], repositories))
+
+    await for_each(one, todo.values(), at_once=run.engine.concurrency)
+
+
+async def _apply_unit(run: Run, work: UnitWork, actions: Sequence[Action], view: UnitView) -> None:
+    observer = Observer(run, view)
+    carry_out = CarryOut(run, observer, Recheck.ALL)
+    targets = {one.location: one for one in view.targets if isinstance(one, TargetView)}
+    unseen = {one.location: one.error for one in view.targets if not isinstance(one, TargetView)}
+    groups: dict[_Content, list[Action]] = {}
+    for action in actions:
+        if action.target in unseen:
+            problem = Problem.of(unseen[action.target])
+            work.results.append(Result(action, problem.outcome, problem))
+        elif action.digest is not None:
+            content = _Content(action.source_digest or action.digest, action.digest, action.tag)
+            groups.setdefault(content, []).append(action)
+
+    async def one(content: _Content) -> None:
+        async with run.slots:
+            try:
+                found = await observer.find(content.source_digest)
+                if found.digest != content.digest:
+                    raise ContentChangedError(groups[content][0], found.digest)
+            except RegsyncError as error:
+                work.results.extend(_refused(action, error) for action in groups[content])
+                return
+            await carry_out_all(carry_out, work, found, groups[content], targets)
+        await run.remember()
+
+    await for_each(one, groups, at_once=run.engine.concurrency)
+
+
+def _unit_of(action: Action, units: Sequence[Unit]) -> Unit | None:
+    for unit in units:
+        if unit.mirror == action.mirror and action.source in unit.sources and action.target in unit.targets:
+            return unit
+    return None
+
+
+def _refused(action: Action, error: RegsyncError) -> Result:
+    problem = Problem.of(error)
+    if isinstance(error, RefusedError):
+        problem = replace(problem, outcome=Outcome.REFUSED, cause=Cause.POLICY)
+    return Result(action, problem.outcome, problem)

@@ -1,0 +1,148 @@
+"""Carrying out one action: ask the target again, copy, bring the evidence, then the tag."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from regsync.content.copy import Copied, copy_graph
+from regsync.content.errors import ContentNotFoundError
+from regsync.content.evidence_copy import EvidenceCopy
+from regsync.errors import RefusedError, RegsyncError
+from regsync.oci.digest import Digest
+from regsync.oci.reference import Tag
+from regsync.plan.model import Action, Cause, Outcome, Problem, Result, Verb
+from regsync.reconcile.engine import Run
+from regsync.reconcile.events import ActionFinished, ActionStarted
+from regsync.reconcile.observe import Found, Observer
+from regsync.reconcile.repositories import TargetView
+from regsync.spec.model import ReferrersMode
+
+
+class Recheck(Enum):
+    """Which targets are asked again before they are written."""
+
+    UPDATES = "updates"  # the observation is seconds old
+    ALL = "all"  # the plan was made in another run
+
+
+class TargetMovedError(RefusedError):
+    """The target is not as it was when the action was planned."""
+
+    def __init__(self, name: str, expected: Digest | None, actual: Digest | None) -> None:
+        was = str(expected) if expected is not None else "absent"
+        super().__init__(f"{name} moved since it was observed: it was {was}, it is {actual or 'absent'}")
+
+    @property
+    def hint(self) -> str:
+        """What to do next."""
+        return "somebody else writes there; look at what they wrote, then plan again"
+
+
+class EvidenceMissingError(RegsyncError):
+    """The spec requires evidence, and the source has none."""
+
+    def __init__(self, digest: Digest, where: str) -> None:
+        super().__init__(f"{where}: {digest} has none of the referrers that the mirror requires")
+
+
+@dataclass(frozen=True, slots=True)
+class CarryOut:
+    """Carries out the actions of one unit."""
+
+    run: Run
+    observer: Observer
+    recheck: Recheck = Recheck.UPDATES
+
+    async def result_of(self, action: Action, found: Found, target: TargetView) -> Result:
+        """The action's outcome; an error on the way is part of it, not an exception."""
+        self.run.engine.emit(ActionStarted(action, action.size or 0))
+        try:
+            result = await self._attempt(action, found, target)
+        except RegsyncError as error:
+            result = Result(action, *_outcome(error))
+        self.run.engine.emit(ActionFinished(result))
+        return result
+
+    async def _attempt(self, action: Action, found: Found, target: TargetView) -> Result:
+        if await self._is_done(action, target):
+            return Result(action, Outcome.DONE, reused=action.size or 0)
+        evidence = await self.observer.evidence(found, target)
+        if not evidence:
+            await self._require(action, found)
+        bringing = EvidenceCopy(
+            self.run.transfers,
+            self.run.manifests,
+            found.source.shelf,
+            target.destination,
+            self.observer.unit.referrers.takes,
+        )
+
+        async def bring() -> Copied:
+            await bringing.bring(evidence)
+            if bringing.refused and self.observer.unit.referrers.required:
+                raise bringing.refused[0]
+            return bringing.copied
+
+        if action.replaces == action.digest:
+            copied = await bring()
+        else:
+            copied = await copy_graph(
+                self.run.transfers,
+                self.observer.view.stores,
+                await self.observer.graph(found),
+                target.destination,
+                tag=action.tag,
+                before_tag=bring if evidence else None,
+            )
+        self._remember(action, found, target, complete=not bringing.refused)
+        if bringing.refused:
+            problem = _degraded(bringing.refused)
+            return Result(action, Outcome.DEGRADED, problem, copied.sent, copied.reused)
+        return Result(action, Outcome.DONE, None, copied.sent, copied.reused)
+
+    async def _is_done(self, action: Action, target: TargetView) -> bool:
+        """Ask the target again; raises TargetMovedError if it moved to anything but what is wanted."""
+        if self.recheck is Recheck.UPDATES and action.verb is Verb.CREATE:
+            return False
+        name: Tag | Digest | None = action.tag or action.digest
+        assert name is not None  # noqa: S101 - only actions without a problem are carried out
+        try:
+            actual = (await target.destination.store.resolve(name)).digest
+        except ContentNotFoundError:
+            actual = None
+        if actual == action.replaces:
+            return False
+        if actual == action.digest and self.observer.unit.referrers.mode is ReferrersMode.NONE:
+            return True
+        if actual != action.digest:
+            raise TargetMovedError(f"{action.target}:{name}", action.replaces, actual)
+        return False
+
+    async def _require(self, action: Action, found: Found) -> None:
+        """Raise EvidenceMissingError where the mirror requires evidence and the source has none."""
+        policy = self.observer.unit.referrers
+        if not policy.required or action.replaces == action.digest:
+            return
+        for subject in await self.observer.subjects(found):
+            if await found.source.shelf.find(subject, policy.takes):
+                return
+        raise EvidenceMissingError(found.desc.digest, str(found.source.location))
+
+    def _remember(self, action: Action, found: Found, target: TargetView, *, complete: bool) -> None:
+        ledger, now = self.run.engine.ledger, self.run.now
+        if action.tag is not None:
+            ledger.wrote(target.spot, action.tag, found.digest, now)
+        ledger.saw(target.spot, found.digest, now)
+        if complete:
+            ledger.compared(target.spot, found.digest, now)
+
+
+def _outcome(error: RegsyncError) -> tuple[Outcome, Problem]:
+    problem = Problem.of(error)
+    if isinstance(error, TargetMovedError):
+        problem = Problem(Outcome.REFUSED, Cause.POLICY, problem.message, problem.hint)
+    return problem.outcome, problem
+
+
+def _degraded(refused: list[RegsyncError]) -> Problem:
+    more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+    return Problem(Outcome.DEGRADED, None, f"evidence was not taken: {refused[0]}{more}", refused[0].hint)

@@ -1,0 +1,95 @@
+"""Choosing what a unit keeps: its rules over the tags that its sources list."""
+
+from dataclasses import dataclass
+
+from regsync.content.concurrently import for_each
+from regsync.errors import RegsyncError
+from regsync.oci.reference import Tag
+from regsync.plan.model import Explanation, Problem
+from regsync.reconcile.engine import Run
+from regsync.reconcile.facts import read_facts
+from regsync.reconcile.look import UnitView, Wanted
+from regsync.reconcile.observe import TagNotFoundError
+from regsync.reconcile.repositories import SourceView
+from regsync.spec.facts import TagFacts
+from regsync.spec.model import Unit
+from regsync.spec.selection import Selection, next_facts, select
+
+
+class SourceTagsUnreadError(RegsyncError):
+    """What decides about some tags could not be read."""
+
+    def __init__(self, unit: Unit, tags: tuple[Tag, ...], cause: RegsyncError | None) -> None:
+        named = ", ".join(tags[:5]) + (" …" if len(tags) > 5 else "")
+        why = f": {cause}" if cause is not None else ""
+        super().__init__(f"mirror {unit.mirror}: {unit.source}: cannot decide about {named}{why}")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a unit keeps."""
+
+    wanted: tuple[Wanted, ...]
+    problems: tuple[Problem, ...] = ()  # of the repository as a whole
+    lost: tuple[tuple[Tag, Problem], ...] = ()  # named tags that no source has
+    explanations: tuple[Explanation, ...] = ()
+
+
+async def choose(run: Run, view: UnitView, *, explain: bool = False) -> Chosen:
+    """Apply the unit's rules. A guard that trips, or a source that fails, leaves nothing chosen."""
+    unit = view.unit
+    if not view.sources or (unit.needs_tags and not any(one.listed is not None for one in view.sources)):
+        return Chosen((), tuple(Problem.of(unseen.error) for unseen in view.unseen[:1]))
+    pinned = [Wanted(None, None, digest) for digest in unit.digests]
+    pinned += [Wanted(pin.tag, pin.tag, pin.digest) for pin in unit.pinned]
+    if not unit.rules:
+        return Chosen(tuple(pinned))
+    origins = _origins(view)
+    facts: dict[Tag, TagFacts] = {}
+    failures: dict[Tag, RegsyncError] = {}
+
+    async def look_up(tag: Tag) -> None:
+        async with run.slots:
+            try:
+                facts[tag] = await read_facts(run, origins[tag], tag)
+            except RegsyncError as error:
+                failures[tag] = error
+
+    while wanted := next_facts(unit, origins, facts, now=run.now):
+        await for_each(look_up, sorted(wanted), at_once=run.engine.concurrency)
+        if failures:
+            break
+    selection = select(unit, origins, facts, now=run.now)
+    problems = [Problem.of(problem) for problem in selection.problems]
+    if selection.undecided:
+        cause = failures.get(selection.undecided[0]) or next(iter(failures.values()), None)
+        problems.append(Problem.of(SourceTagsUnreadError(unit, selection.undecided, cause)))
+    explanations = _explanations(unit, selection) if explain else ()
+    lost = tuple((tag, _lost(unit, tag)) for tag in selection.missing)
+    if selection.problems:
+        return Chosen((), tuple(problems), lost, explanations)
+    chosen = [Wanted(source_tag, tag) for source_tag, tag in selection.tags]
+    return Chosen((*chosen, *pinned), tuple(problems), lost, explanations)
+
+
+def _origins(view: UnitView) -> dict[Tag, SourceView]:
+    """Every tag that a source lists, or (unlisted) that a rule names, with the first that has it."""
+    origins: dict[Tag, SourceView] = {}
+    for source in view.sources:
+        for tag in source.listed if source.listed is not None else _literals(view.unit):
+            origins.setdefault(tag, source)
+    return origins
+
+
+def _literals(unit: Unit) -> tuple[Tag, ...]:
+    return tuple(tag for rule in unit.rules for tag in rule.names)
+
+
+def _lost(unit: Unit, tag: Tag) -> Problem:
+    return Problem.of(TagNotFoundError(tag, ", ".join(map(str, unit.sources))))
+
+
+def _explanations(unit: Unit, selection: Selection) -> tuple[Explanation, ...]:
+    return tuple(
+        Explanation(unit.mirror, unit.source, one.tag, one.kept, one.why) for one in selection.explanations
+    )

@@ -1,0 +1,96 @@
+"""What a run is made of: the outside it talks to, and what it keeps while it goes on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from anyio import CapacityLimiter
+from anyio.abc import TaskGroup
+
+from regsync.clock import Clock
+from regsync.content.destination import Destination
+from regsync.content.manifests import Manifests
+from regsync.content.protocol import KnowsItself
+from regsync.content.transfers import Transfers
+from regsync.oci.digest import Digest
+from regsync.reconcile.connect import Places
+from regsync.reconcile.events import Emit, Reused, Transferred, ignore
+from regsync.reconcile.ledger import Ledger, LedgerError, Spot
+from regsync.spec.model import Location, Spec
+
+BLOB_MEMORY = timedelta(hours=12)  # how long the ledger's word for a blob holds
+FLUSH_AT = 2_000  # gathered facts
+
+
+def _unheld() -> None:
+    """No lease is needed by who writes nothing, or for a single copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The outside of a run, built by whoever starts it."""
+
+    places: Places
+    ledger: Ledger
+    clock: Clock
+    emit: Emit = ignore
+    concurrency: int = 64  # tags that are worked on at once
+    check_lease: Callable[[], None] = _unheld  # called before every write; raises when the lease is lost
+
+
+@dataclass(slots=True)
+class Run:
+    """One run while it goes on. `now` is read once, so that the run cannot disagree with itself."""
+
+    engine: Engine
+    spec: Spec
+    now: datetime
+    group: TaskGroup
+    manifests: Manifests = field(default_factory=Manifests)
+    warnings: list[str] = field(default_factory=list)
+    transfers: Transfers = field(init=False)
+    slots: CapacityLimiter = field(init=False)  # tags in work, over all repositories
+    _destinations: dict[Location, Destination] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.transfers = Transfers(self.group)
+        self.slots = CapacityLimiter(self.engine.concurrency)
+
+    def spot(self, location: Location) -> Spot:
+        """The ledger's key of a location."""
+        return Spot(self.spec.place(location).key, location.repository)
+
+    def destination(self, location: Location, *, may_have_content: bool) -> Destination:
+        """The target at `location`, one for the whole run."""
+        found = self._destinations.get(location)
+        if found is None:
+            found = self._destinations[location] = self._new_destination(location, may_have_content)
+        return found
+
+    def _new_destination(self, location: Location, may_have_content: bool) -> Destination:  # noqa: FBT001
+        store, spot, ledger = self.engine.places.connect(location), self.spot(location), self.engine.ledger
+        name, emit = str(location), self.engine.emit
+        remembers = isinstance(store, KnowsItself) and store.checks_references
+
+        def put(digest: Digest) -> None:
+            ledger.knows_blob(spot, digest, self.now)
+
+        return Destination(
+            store,
+            may_have_content=may_have_content,
+            known=ledger.known_blobs(spot, self.now - BLOB_MEMORY) if remembers and may_have_content else (),
+            on_blob=put if remembers else None,
+            on_sent=lambda count: emit(Transferred(name, count)),
+            on_reused=lambda count: emit(Reused(name, count)),
+            guard=self.engine.check_lease,
+        )
+
+    async def remember(self, *, at_least: int = FLUSH_AT) -> None:
+        """Bring the ledger's facts to disk once there are many; a ledger that fails is only a warning."""
+        if self.engine.ledger.pending < at_least:
+            return
+        try:
+            await self.engine.ledger.flush()
+        except LedgerError as error:
+            if str(error) not in self.warnings:
+                self.warnings.append(str(error))

@@ -1,0 +1,234 @@
+"""Observing one tag on both sides, with as few requests as it takes (DESIGN.md, section 6, rule 4)."""
+
+from dataclasses import dataclass, replace
+
+from regsync.content.concurrently import for_each
+from regsync.content.errors import ContentNotFoundError
+from regsync.content.evidence import Evidence, Shelf, lacking
+from regsync.content.graph import Graph, Shape, Sparse, Trimmed, read_graph
+from regsync.content.protocol import KnowsItself
+from regsync.errors import RegsyncError
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import Digest
+from regsync.oci.reference import Tag
+from regsync.plan.model import Problem
+from regsync.plan.observation import TagSeen, TargetSeen
+from regsync.reconcile.due import evidence_is_due
+from regsync.reconcile.engine import Run
+from regsync.reconcile.look import UnitView, Unseen, Wanted
+from regsync.reconcile.repositories import SourceView, TargetView
+from regsync.spec.globs import matches_any
+from regsync.spec.model import IndexForm, ReferrersMode, Unit
+
+
+class TagNotFoundError(RegsyncError):
+    """A tag that the spec names, or that was listed a moment ago, is at none of its sources."""
+
+    def __init__(self, tag: Tag | Digest, sources: str) -> None:
+        super().__init__(f"{tag} is not at {sources}")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a source has under a tag or digest, before and after trimming."""
+
+    source: SourceView
+    desc: Descriptor  # as the source has it
+    digest: Digest  # as targets are to have it
+
+
+def shape_of(unit: Unit) -> Shape:
+    """What an index is reduced to."""
+    if unit.platforms is None:
+        return None
+    return Sparse(unit.platforms) if unit.index is IndexForm.ORIGINAL else Trimmed(unit.platforms)
+
+
+class Observer:
+    """Observes the tags of one unit."""
+
+    def __init__(self, run: Run, view: UnitView) -> None:
+        self.run, self.view, self.unit = run, view, view.unit
+        self.shape = shape_of(view.unit)
+
+    async def observe(self, wanted: Wanted) -> tuple[TagSeen, Found | None]:
+        """One tag and its targets. What fails is a problem of the result, not an exception."""
+        glance = tuple(self._at_a_glance(target, wanted) for target in self.view.targets)
+        if all(target.kept or target.problem for target in glance) and not self._kept_evidence_due(wanted):
+            return self._seen(wanted, None, glance), None
+        try:
+            absent = any(isinstance(one, TargetView) and _lacks(one, wanted) for one in self.view.targets)
+            found = await self._find(wanted, read=absent)
+            targets = await for_each(lambda target: self._look(target, wanted, found), self.view.targets)
+            size = (await self.graph(found)).size if _pending(targets, found) else None
+        except RegsyncError as error:
+            return replace(self._seen(wanted, None, glance), problem=Problem.of(error)), None
+        return replace(self._seen(wanted, found, tuple(targets)), size=size), found
+
+    async def graph(self, found: Found) -> Graph:
+        """Everything below what was found, reduced to the wanted platforms."""
+        return await read_graph(self.run.manifests, self.view.stores, found.desc, shape=self.shape)
+
+    async def find(self, digest: Digest) -> Found:
+        """Content that a plan names by its digest at the source; raises TagNotFoundError."""
+        return await self._find(Wanted(None, None, digest), read=True)
+
+    async def evidence(self, found: Found, target: TargetView) -> Evidence:
+        """What the target lacks beside the manifests of an image."""
+        source, takes = found.source.shelf, self.unit.referrers.takes
+        result = Evidence()
+        for subject in await self.subjects(found):
+            if target.destination.may_have_content:
+                result += await lacking(source, target.shelf, subject, takes)
+            else:
+                result += await source.find(subject, takes)
+        return result
+
+    async def subjects(self, found: Found) -> tuple[Digest, ...]:
+        """The manifests of an image that evidence may speak of, as targets have them."""
+        if self.unit.referrers.mode is ReferrersMode.NONE:
+            return ()
+        if not found.desc.is_index or not _may_have_evidence(found.source.shelf):
+            return (found.digest,)
+        graph = await self.graph(found)
+        return tuple(reversed([node.descriptor.digest for node in graph.nodes]))
+
+    def _at_a_glance(self, target: TargetView | Unseen, wanted: Wanted) -> TargetSeen:
+        """What the listing alone says."""
+        if isinstance(target, Unseen):
+            return TargetSeen(target.location, problem=Problem.of(target.error))
+        if wanted.tag is None or target.listed is None or wanted.tag not in target.listed:
+            return TargetSeen(target.location)
+        listed = target.listed[wanted.tag]
+        return TargetSeen(
+            target.location,
+            listed.digest if listed is not None else None,
+            kept=matches_any(self.unit.immutable, wanted.tag) is not None,
+        )
+
+    def _kept_evidence_due(self, wanted: Wanted) -> bool:
+        """Whether an immutable tag has to be looked at after all, for evidence that came later."""
+        if self.unit.referrers.mode is ReferrersMode.NONE or wanted.tag is None:
+            return False
+        for target in self.view.targets:
+            if isinstance(target, TargetView) and (digest := target.ours.get(wanted.tag)) is not None:
+                shelves = [source.shelf for source in self.view.sources]
+                due = evidence_is_due(target.sightings.get(digest), self.run.now)
+                if due and any(_may_have_evidence(shelf) for shelf in shelves):
+                    return True
+        return False
+
+    async def _find(self, wanted: Wanted, *, read: bool) -> Found:
+        """From the first source that has it; `read` when its manifest is going to be needed."""
+        name: Tag | Digest | None = wanted.digest or wanted.source_tag
+        failure: RegsyncError | None = self.view.unseen[0].error if self.view.unseen else None
+        for source in self.view.sources:
+            if name is None or (isinstance(name, Tag) and not source.may_have(name)):
+                continue
+            try:
+                desc = await self._describe(source, name, read=read)
+            except ContentNotFoundError:
+                continue
+            except RegsyncError as error:
+                failure = failure or error
+                continue
+            self.run.engine.ledger.saw(source.spot, desc.digest, self.run.now)
+            return Found(source, desc, await self._reduced(source, desc))
+        if failure is not None:
+            raise failure
+        assert name is not None  # noqa: S101 - a Wanted has a tag or a digest
+        raise TagNotFoundError(name, ", ".join(str(one) for one in self.unit.sources))
+
+    async def _describe(self, source: SourceView, name: Tag | Digest, *, read: bool) -> Descriptor:
+        listed = source.listed.get(name) if source.listed and isinstance(name, Tag) else None
+        if listed is not None:
+            return listed
+        if read and isinstance(name, Tag):
+            return (await self.run.manifests.at_tag(source.store, name)).descriptor
+        return await source.store.resolve(name)
+
+    async def _reduced(self, source: SourceView, desc: Descriptor) -> Digest:
+        """The digest that targets are to have; remembered, since it needs the index itself."""
+        if not desc.is_index or not isinstance(self.shape, Trimmed):
+            return desc.digest
+        ledger = self.run.engine.ledger
+        known = ledger.trimmed(desc.digest, self.shape.platforms)
+        if known is None:
+            graph = await read_graph(self.run.manifests, (source.store,), desc, shape=self.shape)
+            known = graph.root.descriptor.digest
+            ledger.remember_trimmed(desc.digest, self.shape.platforms, known)
+        return known
+
+    async def _look(self, target: TargetView | Unseen, wanted: Wanted, found: Found) -> TargetSeen:
+        """What one target has, asked where the listing does not say."""
+        seen = self._at_a_glance(target, wanted)
+        if isinstance(target, Unseen):
+            return seen
+        try:
+            if seen.kept:
+                seen = replace(seen, digest=target.ours.get(wanted.tag or Tag(""), seen.digest))
+            else:
+                seen = replace(seen, digest=await self._digest_at(target, wanted, found))
+            if seen.digest == found.digest:
+                seen = replace(seen, evidence_lacking=await self._compare(target, found))
+                seen = replace(seen, kept=seen.kept and not seen.evidence_lacking)
+        except RegsyncError as error:
+            return replace(seen, problem=Problem.of(error))
+        return seen
+
+    async def _digest_at(self, target: TargetView, wanted: Wanted, found: Found) -> Digest | None:
+        name: Tag | Digest = wanted.tag if wanted.tag is not None else found.digest
+        if isinstance(name, Tag) and target.listed is not None:
+            if name not in target.listed:
+                return None
+            listed = target.listed[name]
+            if listed is not None:
+                return listed.digest
+        if not target.destination.may_have_content:
+            return None
+        try:
+            return (await target.destination.store.resolve(name)).digest
+        except ContentNotFoundError:
+            return None
+
+    async def _compare(self, target: TargetView, found: Found) -> int:
+        """How many pieces of evidence the target lacks; 0 when a look is not due."""
+        if self.unit.referrers.mode is ReferrersMode.NONE:
+            return 0
+        if not evidence_is_due(target.sightings.get(found.digest), self.run.now):
+            return 0
+        missing = await self.evidence(found, target)
+        count = len(missing.referrers) + len(missing.tags)
+        if count == 0:
+            self.run.engine.ledger.compared(target.spot, found.digest, self.run.now)
+        return count
+
+    def _seen(self, wanted: Wanted, found: Found | None, targets: tuple[TargetSeen, ...]) -> TagSeen:
+        return TagSeen(
+            found.source.location if found else self.unit.source,
+            wanted.source_tag,
+            wanted.tag,
+            found.desc.digest if found else wanted.digest,
+            found.digest if found else None,
+            targets,
+            moves=found is None or found.source.location == self.unit.source,
+        )
+
+
+def _lacks(target: TargetView, wanted: Wanted) -> bool:
+    """Whether it is plain without a request that there is something to copy."""
+    if wanted.tag is None or target.listed is None:
+        return not target.destination.may_have_content
+    return wanted.tag not in target.listed
+
+
+def _pending(targets: list[TargetSeen], found: Found) -> bool:
+    return any(
+        target.problem is None and not target.kept and target.digest != found.digest for target in targets
+    )
+
+
+def _may_have_evidence(shelf: Shelf) -> bool:
+    """False where a listing shows no digest tags and there is no referrers API to ask."""
+    api = shelf.store.has_referrers_api if isinstance(shelf.store, KnowsItself) else True
+    return shelf.has_digest_tags or shelf.listed is None or api is not False

@@ -1,0 +1,141 @@
+"""Repositories as one level of a run sees them: listed once, whoever needs them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import anyio
+
+from regsync.content.destination import Destination
+from regsync.content.errors import ContentNotFoundError
+from regsync.content.evidence import Shelf
+from regsync.content.protocol import ListsTags, Store
+from regsync.errors import RegsyncError, TemporaryError
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import Digest
+from regsync.oci.reference import Tag
+from regsync.plan.model import Problem
+from regsync.reconcile.engine import Run
+from regsync.reconcile.ledger import Sighting, Spot
+from regsync.spec.model import Location
+
+Listing = Mapping[Tag, Descriptor | None]
+
+
+class CannotListTagsError(RegsyncError):
+    """The tags of a source are needed and cannot be listed."""
+
+    def __init__(self, location: Location) -> None:
+        super().__init__(f"{location}: its tags cannot be listed, and a rule is a pattern")
+
+    @property
+    def hint(self) -> str:
+        """What to do next."""
+        return "name the tags in the spec, or read from a registry that lists them"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """A source repository. `listed` is None where its tags were not listed."""
+
+    location: Location
+    spot: Spot
+    store: Store
+    listed: Listing | None
+    shelf: Shelf
+
+    def may_have(self, tag: Tag) -> bool:
+        """Whether it is worth asking for `tag`."""
+        return self.listed is None or tag in self.listed
+
+
+@dataclass(frozen=True, slots=True)
+class TargetView:
+    """A target repository. `listed` is None where its tags cannot be listed."""
+
+    location: Location
+    spot: Spot
+    destination: Destination
+    listed: Listing | None
+    shelf: Shelf
+    sightings: Mapping[Digest, Sighting]
+    ours: Mapping[Tag, Digest]
+
+
+@dataclass(slots=True)
+class Repositories:
+    """The repositories of one level of mirrors; later levels look again, since tags moved."""
+
+    run: Run
+    _listings: dict[Location, Listing | RegsyncError | None] = field(default_factory=dict)
+    _listing: dict[Location, anyio.Event] = field(default_factory=dict)
+    _pushes: dict[Location, Problem | None] = field(default_factory=dict)
+
+    async def source(self, location: Location, *, needs_tags: bool) -> SourceView:
+        """A source; raises why its tags cannot be had when they are needed."""
+        store = self.run.engine.places.connect(location)
+        listed: Listing | None = None
+        if needs_tags:
+            listed = await self._tags(location, store)
+            if listed is None:
+                raise CannotListTagsError(location)
+        return SourceView(location, self.run.spot(location), store, listed, Shelf(store, listed))
+
+    async def target(self, location: Location) -> TargetView:
+        """A target; raises TemporaryError when it does not answer.
+
+        One that may not be listed is asked for each tag instead.
+        """
+        store = self.run.engine.places.connect(location)
+        absent, listed = False, None
+        try:
+            listed = await self._tags(location, store)
+        except ContentNotFoundError:
+            absent, listed = True, {}
+        except TemporaryError:
+            raise
+        except RegsyncError:
+            listed = None
+        spot, ledger = self.run.spot(location), self.run.engine.ledger
+        return TargetView(
+            location,
+            spot,
+            self.run.destination(location, may_have_content=not absent),
+            listed,
+            Shelf(store, listed),
+            ledger.sightings(spot),
+            ledger.ours(spot),
+        )
+
+    async def may_not_push(self, location: Location) -> Problem | None:
+        """Why `location` could not be written, asked once and without writing."""
+        if location not in self._pushes:
+            try:
+                await self.run.engine.places.may_push(location)
+                self._pushes[location] = None
+            except RegsyncError as error:
+                self._pushes[location] = Problem.of(error)
+        return self._pushes[location]
+
+    async def _tags(self, location: Location, store: Store) -> Listing | None:
+        if location not in self._listings:
+            if location in self._listing:
+                await self._listing[location].wait()
+            else:
+                event = self._listing[location] = anyio.Event()
+                try:
+                    self._listings[location] = await _list_tags(store)
+                except RegsyncError as error:
+                    self._listings[location] = error
+                finally:
+                    event.set()
+        found = self._listings[location]
+        if isinstance(found, RegsyncError):
+            raise found
+        return found
+
+
+async def _list_tags(store: Store) -> Listing | None:
+    if not isinstance(store, ListsTags):
+        return None
+    async with store.tags() as tags:
+        return {tag: desc async for tag, desc in tags}

@@ -1,0 +1,190 @@
+"""Runs: a plan, a sync, and the application of a saved plan."""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import timedelta
+from enum import Enum
+from functools import partial
+
+import anyio
+from anyio import CancelScope
+
+from regsync.content.concurrently import for_each
+from regsync.content.graph import read_graph
+from regsync.errors import RegsyncError
+from regsync.oci.reference import RepositoryName
+from regsync.plan.decide import plan, plan_repository, plan_tag
+from regsync.plan.model import Plan, Problem, Report, Result, RunInfo
+from regsync.plan.observation import Observation, UnitSeen
+from regsync.reconcile.apply_plan import apply_actions, refuse_stale
+from regsync.reconcile.engine import Engine, Run
+from regsync.reconcile.observe import Found, shape_of
+from regsync.reconcile.planned import PlannedPlaces
+from regsync.reconcile.repositories import Repositories
+from regsync.reconcile.unit_work import UnitWork, not_done, observe_unit, sync_unit
+from regsync.spec.check import mirror_order
+from regsync.spec.expand import needs_listing, units
+from regsync.spec.model import Location, Mirror, Spec, Unit
+
+UNITS_AT_ONCE = 64  # repositories that are looked at at the same time
+MAX_AGE = timedelta(hours=24)  # of a plan that is applied
+
+
+class Explain(Enum):
+    """Whether a plan says of every tag why it is in or out."""
+
+    NO = "no"
+    YES = "yes"
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a run has to show so far."""
+
+    works: list[UnitWork] = field(default_factory=list)
+    left: list[Result] = field(default_factory=list)  # what was not tried, with the reason
+
+
+async def make_plan(spec: Spec, engine: Engine, *, explain: Explain = Explain.NO) -> Plan:
+    """Look at both sides and say what would change; writes nothing anywhere."""
+    places = PlannedPlaces(engine.places)
+    levels = mirror_order(spec)
+    seen: list[UnitSeen] = []
+    async with anyio.create_task_group() as group:
+        run = Run(replace(engine, places=places), spec, engine.clock.now(), group)
+        for number, level in enumerate(levels):
+            todo, unseen = await _expand(run, level)
+            seen.extend(unseen)
+            repositories = Repositories(run)
+            look = partial(observe_unit, run, repositories=repositories, explain=explain is Explain.YES)
+            for found, content in await for_each(look, todo, at_once=UNITS_AT_ONCE):
+                seen.append(found)
+                if number < len(levels) - 1:
+                    await _assume_done(run, places, found, content)
+    warnings = (*run.warnings, *engine.places.warnings())
+    return plan(spec.digest, Observation(tuple(seen), warnings), now=run.now)
+
+
+async def sync(spec: Spec, engine: Engine, *, stop: anyio.Event | None = None) -> Report:
+    """Plan and apply in one pass. `stop` ends it early: what was done is reported."""
+
+    async def body(run: Run, progress: Progress) -> None:
+        for level in mirror_order(spec):
+            todo, unseen = await _expand(run, level)
+            progress.left.extend(one for seen in unseen for one in not_done(plan_repository(seen)))
+            await for_each(partial(_sync, run, progress, Repositories(run)), todo, at_once=UNITS_AT_ONCE)
+
+    return await _run("sync", spec, engine, body, stop)
+
+
+async def apply(
+    planned: Plan,
+    spec: Spec,
+    engine: Engine,
+    *,
+    max_age: timedelta = MAX_AGE,
+    stop: anyio.Event | None = None,
+) -> Report:
+    """Carry out exactly this plan; raises StalePlanError when it is of another spec, or too old."""
+    refuse_stale(planned, spec, max_age=max_age, now=engine.clock.now())
+
+    async def body(run: Run, progress: Progress) -> None:
+        progress.left.extend(not_done(planned.actions))
+        todo, _ = await _expand(run, spec.mirrors)
+        await apply_actions(run, planned.pending, todo, progress.works, progress.left)
+
+    report = await _run("apply", spec, engine, body, stop)
+    return replace(report, unchanged=report.unchanged + planned.unchanged)
+
+
+async def _sync(run: Run, progress: Progress, repositories: Repositories, unit: Unit) -> None:
+    work = UnitWork(unit)
+    progress.works.append(work)
+    await sync_unit(run, work, repositories)
+
+
+async def _expand(run: Run, mirrors: Sequence[Mirror]) -> tuple[list[Unit], list[UnitSeen]]:
+    """The units of some mirrors; a mirror whose repositories cannot be listed is one that was not seen."""
+    todo: list[Unit] = []
+    unseen: list[UnitSeen] = []
+    for mirror in mirrors:
+        try:
+            listed = (
+                await run.engine.places.repositories(mirror.sources[0].registry)
+                if needs_listing(mirror)
+                else ()
+            )
+            todo.extend(units(mirror, listed))
+        except RegsyncError as error:
+            unseen.append(UnitSeen(_whole(mirror), (), (Problem.of(error),)))
+    return todo, unseen
+
+
+def _whole(mirror: Mirror) -> Unit:
+    """A mirror that could not be expanded, as one unit: its templates stand for its repositories."""
+    as_written = [
+        Location(one.registry, RepositoryName(one.path)) for one in (*mirror.sources, *mirror.targets)
+    ]
+    count = len(mirror.sources)
+    return Unit(mirror.name, as_written[0].repository, tuple(as_written[:count]), tuple(as_written[count:]))
+
+
+async def _assume_done(run: Run, places: PlannedPlaces, seen: UnitSeen, content: Sequence[Found]) -> None:
+    """Let later mirrors see what this one is going to write."""
+    roots = {found.desc.digest: found for found in content}
+    for tag in seen.tags:
+        for action in plan_tag(seen.unit, tag):
+            found = roots.get(action.source_digest) if action.source_digest is not None else None
+            if action.problem is not None or found is None:
+                continue
+            stores = [run.engine.places.connect(source) for source in seen.unit.sources]
+            with suppress(RegsyncError):  # then the later mirror shows what it cannot read
+                graph = await read_graph(run.manifests, stores, found.desc, shape=shape_of(seen.unit))
+                places.planned(action.target).add(action.tag, graph.root, stores)
+
+
+async def _run(
+    command: str,
+    spec: Spec,
+    engine: Engine,
+    body: Callable[[Run, Progress], Awaitable[None]],
+    stop: anyio.Event | None,
+) -> Report:
+    """`body` with its tasks, its end on `stop`, its report, and its row in the ledger."""
+    run_id, started, began = engine.clock.new_id(), engine.clock.now(), engine.clock.monotonic()
+    progress = Progress()
+    finished = False
+    async with anyio.create_task_group() as group:
+        run = Run(engine, spec, started, group)
+        if stop is not None:
+            group.start_soon(_cancel_on, stop, group.cancel_scope)
+        await body(run, progress)
+        finished = True
+        group.cancel_scope.cancel()  # no delivery is under way that somebody waits for
+    results = [*progress.left, *(result for work in progress.works for result in work.results)]
+    info = RunInfo(
+        run_id,
+        started,
+        engine.clock.monotonic() - began,
+        engine.places.requests(),
+        run.transfers.bytes_read,
+        interrupted=not finished,
+    )
+    report = Report(
+        spec.digest,
+        tuple(sorted(results, key=lambda result: result.action.order)),
+        sum(work.unchanged for work in progress.works),
+        info,
+    )
+    with CancelScope(shield=True):
+        summary = json.dumps(asdict(report.summary))
+        engine.ledger.record_run(run_id, command, started, engine.clock.now(), summary)
+        await run.remember(at_least=0)
+    return replace(report, warnings=(*run.warnings, *engine.places.warnings()))
+
+
+async def _cancel_on(stop: anyio.Event, scope: CancelScope) -> None:
+    await stop.wait()
+    scope.cancel()
