@@ -231,7 +231,7 @@ class HttpServer:
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         try:
-            with connection, connection.makefile("rb", CHUNK) as source:
+            with connection, connection.makefile("rb") as source:
                 while not self.closing.is_set() and self._serve_one(connection, source, number):
                     pass
                 if not self.closing.is_set():
