@@ -8,6 +8,7 @@ from regsync import __version__
 from regsync.cli import streams
 from regsync.cli.exit_codes import DONE, INTERRUPTED, USAGE
 from regsync.cli.failures import Manner, handle
+from regsync.cli.interrupted import Interrupted
 from regsync.cli.lazy import LazyGroup, Verb
 
 VERBS = {
@@ -48,6 +49,8 @@ def run(arguments: Sequence[str]) -> int:
         return USAGE
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
+    except Interrupted as interrupted:
+        return interrupted.exit_code
     except Exception as error:  # noqa: BLE001 - the border: whatever comes here becomes a message
         return handle(error, manner)
     return result if isinstance(result, int) else DONE

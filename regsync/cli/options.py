@@ -31,7 +31,7 @@ class RunOptions:
 
 def run_options(function: _F) -> Callable[..., object]:
     """Give a command the options of RunOptions, and its function one of those as `run`."""
-    return _log_format(_no_color(_output(_report(_narrowing(_paths(_gather(function)))))))
+    return _log_format(color_option(_output(_report(_narrowing(_paths(_gather(function)))))))
 
 
 def _gather(function: _F) -> Callable[..., object]:
@@ -91,7 +91,7 @@ _report = click.option(
     metavar="FILE",
     help="Also write the report to FILE, as .json or .md; may be given several times.",
 )
-_no_color = click.option("--no-color", is_flag=True, help="No colours, as with NO_COLOR set.")
+color_option = click.option("--no-color", is_flag=True, help="No colours, as with NO_COLOR set.")
 _log_format = click.option(
     "--log-format",
     type=click.Choice(("text", "json")),

@@ -30,6 +30,7 @@ def report_document(report: Report) -> dict[str, object]:
             "seconds": round(run.seconds, 3),
             "requests": {name: dict(kinds) for name, kinds in run.requests.items()},
             "bytesRead": run.bytes_read,
+            "interrupted": run.interrupted,
         },
     }
 

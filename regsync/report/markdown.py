@@ -58,6 +58,8 @@ def _heading(document: Plan | Report) -> str:
         title = title or summary_sentence(document.summary, future="to ")
         return f"### regsync plan: {title}\n"
     title = summary_sentence(document.summary) if document.results else "nothing to do"
+    if document.run.interrupted:
+        title = f"interrupted: {summary_sentence(document.summary)}"
     return f"### regsync: {title}\n"
 
 

@@ -152,6 +152,7 @@ def _run() -> Schema:
             "seconds": seconds,
             "requests": {"type": "object", "additionalProperties": kinds},
             "bytesRead": _COUNT,
+            "interrupted": {"type": "boolean"},
         }
     )
 

@@ -44,13 +44,16 @@ def _plan_sentence(plan: Plan) -> str:
 
 def _report_sentence(report: Report) -> str:
     took = f"in {human_seconds(report.run.seconds)}"
-    if not report.results:
+    if not report.results and not report.run.interrupted:
         return f"Nothing to do: {summary_sentence(report.summary)} ({took})."
     parts = [f"{human_bytes(report.copied)} copied"]
     if report.reused:
         parts.append(f"{human_bytes(report.reused)} reused")
-    done = all(result.problem is None for result in report.results)
-    return f"{'Done' if done else 'Not all done'}: {summary_sentence(report.summary)}; {', '.join(parts)} {took}."
+    much = f"{', '.join(parts)} {took}"
+    if report.run.interrupted:
+        return f"Interrupted: {summary_sentence(report.summary)}; {much}. What is not listed was not reached."
+    word = "Done" if all(result.problem is None for result in report.results) else "Not all done"
+    return f"{word}: {summary_sentence(report.summary)}; {much}."
 
 
 def _group(group: Group, style: Style) -> Iterator[str]:

@@ -46,7 +46,7 @@ def test_the_same_plan_is_the_same_bytes_in_whatever_order_its_actions_came(plan
 
 def test_reports_of_equal_runs_differ_under_run_alone(report: Report) -> None:
     document = json.loads("".join(json_report.render(report)))
-    assert set(document["run"]) == {"id", "started", "seconds", "requests", "bytesRead"}
+    assert set(document["run"]) == {"id", "started", "seconds", "requests", "bytesRead", "interrupted"}
     assert document["summary"]["bytes"] == {"copied": 70_001_000, "reused": 1_200_000}
     assert "copied" not in document["actions"][0]
 

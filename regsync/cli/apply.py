@@ -1,0 +1,45 @@
+"""`regsync apply`: exactly a plan that was saved and reviewed."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from regsync.cli.durations import duration
+from regsync.cli.options import RunOptions, run_options
+from regsync.cli.sync import wait_option
+
+
+@click.command("apply")
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option(
+    "--max-age",
+    default="24h",
+    show_default=True,
+    callback=duration,
+    metavar="DURATION",
+    help="Refuse a plan that is older.",
+)
+@wait_option
+@run_options
+def command(run: RunOptions, plan: Path, max_age: timedelta, wait: timedelta) -> int:
+    """Carry out exactly a saved plan.
+
+    PLAN is a file that `regsync plan --out` wrote, PATH the spec that it was made from: credentials
+    come from there. A plan of another spec, or one that is too old, is refused (3); so is each
+    action whose target moved since, while the rest go on.
+    """
+    from regsync.cli.engines import writing_engine
+    from regsync.cli.plan_file import read_plan
+    from regsync.cli.running import load_spec, run_to_report
+    from regsync.reconcile.run import apply
+
+    saved = read_plan(plan)
+    spec = load_spec(run)
+    _, code = run_to_report(
+        spec,
+        run,
+        lambda spec, clock, emit: writing_engine(spec, run, clock, emit, command="apply", wait=wait),
+        lambda engine, stop: apply(saved, spec, engine, max_age=max_age, stop=stop),
+    )
+    return code

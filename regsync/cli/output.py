@@ -1,0 +1,83 @@
+"""Where plans and reports go: stdout in the format asked for, and files by their suffix."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from regsync.cli import streams
+from regsync.cli.failures import Manner
+from regsync.cli.options import REPORT_SUFFIXES
+from regsync.errors import RegsyncError
+from regsync.plan.model import Plan, Report
+from regsync.report.style import COLOUR, PLAIN
+
+
+class UnwritableFileError(RegsyncError):
+    """A file that the command line names cannot be written."""
+
+    def __init__(self, path: Path, cause: OSError) -> None:
+        super().__init__(f"{path}: cannot be written: {cause.strerror or cause}")
+
+
+def present(document: Plan | Report, output: str, manner: Manner) -> None:
+    """Write the answer to stdout."""
+    streams.answer(render(document, output, colours=manner))
+
+
+def write_reports(document: Plan | Report, paths: Sequence[Path]) -> None:
+    """Write every `--report`; raises UnwritableFileError."""
+    for path in paths:
+        write_file(path, render(document, REPORT_SUFFIXES[path.suffix]))
+
+
+def render(document: Plan | Report, output: str, *, colours: Manner | None = None) -> Iterator[str]:
+    """The document in a format, with colours only where text goes to a terminal."""
+    match output:
+        case "json":
+            from regsync.report import json_report
+
+            return json_report.render(document)
+        case "markdown":
+            from regsync.report import markdown
+
+            return markdown.render(document)
+    from regsync.report import text
+
+    wanted = colours is not None and streams.wants_colour(sys.stdout, forbidden=colours.no_color)
+    return text.render(document, COLOUR if wanted else PLAIN)
+
+
+def write_file(path: Path, pieces: Iterable[str]) -> None:
+    """Write a file in one step: whoever looks sees the old one or all of the new one.
+
+    Something that is no regular file, such as /dev/stdout, is written to as it is. Raises
+    UnwritableFileError.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            with path.open("w", encoding="utf-8") as stream:
+                stream.writelines(pieces)
+            return
+        _replace(path.resolve(), pieces)
+    except OSError as cause:
+        raise UnwritableFileError(path, cause) from cause
+
+
+def _replace(path: Path, pieces: Iterable[str]) -> None:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(descriptor, "w", encoding="utf-8") as stream:
+            stream.writelines(pieces)
+            os.fchmod(stream.fileno(), 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,79 @@
+"""What the verbs that run over a spec have in common: load, narrow, run until done or interrupted, answer."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+
+import anyio
+import click
+
+from regsync.cli.exit_codes import DONE, PENDING
+from regsync.cli.failures import Manner
+from regsync.cli.narrow import narrow
+from regsync.cli.options import RunOptions
+from regsync.cli.output import present, write_reports
+from regsync.cli.signals import Stop, run_until_signal
+from regsync.cli.story import told
+from regsync.clock import Clock, SystemClock
+from regsync.plan.model import Plan, Report, exit_code, problems_of
+from regsync.reconcile.engine import Engine
+from regsync.reconcile.events import Emit
+from regsync.spec.load import load
+from regsync.spec.model import Spec
+
+Open = Callable[[Spec, Clock, Emit], AbstractAsyncContextManager[Engine]]
+
+
+def load_spec(run: RunOptions) -> Spec:
+    """The spec that the paths name, with the mirrors that the options leave. Raises SpecError, UsageError."""
+    return narrow(load(run.paths), run.mirror, run.label)
+
+
+def manner() -> Manner:
+    """How the command line that is running wants to be spoken to."""
+    return click.get_current_context().ensure_object(Manner)
+
+
+def run_to_report(
+    spec: Spec, run: RunOptions, open_engine: Open, work: Callable[[Engine, anyio.Event], Awaitable[Report]]
+) -> tuple[Report, int]:
+    """Do work that writes, and present its report, also that of a run which a signal cut short.
+
+    With the report comes the exit code.
+    """
+    clock = SystemClock()
+
+    async def body(stop: Stop) -> Report:
+        async with open_engine(spec, clock, emit) as engine:
+            return await work(engine, stop.event)
+
+    with told(manner(), clock) as emit:
+        report, interrupted = run_until_signal(body)
+    write_reports(report, run.report)
+    present(report, run.output, manner())
+    code = 128 + interrupted if interrupted is not None else exit_code(problems_of(report.results))
+    return report, code
+
+
+def run_to_plan(spec: Spec, open_engine: Open, work: Callable[[Engine], Awaitable[Plan]]) -> Plan:
+    """Do work that reads. Raises Interrupted: half a plan is none."""
+    clock = SystemClock()
+
+    async def body(_: Stop) -> Plan:
+        async with open_engine(spec, clock, emit) as engine:
+            return await work(engine)
+
+    with told(manner(), clock) as emit:
+        plan, _ = run_until_signal(body)
+    return plan
+
+
+def present_plan(plan: Plan, run: RunOptions) -> int:
+    """Answer with a plan; the exit code says whether something is pending."""
+    write_reports(plan, run.report)
+    present(plan, run.output, manner())
+    return exit_code(problems_of(plan.actions), pending=len(plan.pending))
+
+
+def forgive_pending(code: int) -> int:
+    """What `--exit-zero` makes of an exit code."""
+    return DONE if code == PENDING else code
