@@ -20,8 +20,9 @@ def command(reference: str, output: str, no_color: bool) -> int:  # noqa: FBT001
     from regsync.cli import images, streams
     from regsync.cli.signals import Stop, run_until_signal
     from regsync.clock import SystemClock
-    from regsync.report.inspection import Inspection, inspect_image
-    from regsync.report.inspection_views import as_json, as_text
+    from regsync.oci.inspection import Inspection
+    from regsync.reconcile.inspect_image import inspect_image
+    from regsync.report.inspection import as_json, as_text
     from regsync.report.style import COLOUR, PLAIN
 
     image = images.reference(reference)

@@ -1,164 +1,106 @@
-"""What one image is made of, read with few requests: for `regsync inspect`."""
+"""An inspection as text and as JSON."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 
-from regsync.content.errors import ContentNotFoundError, ContentTooLargeError
-from regsync.content.evidence import Shelf
-from regsync.content.manifests import Manifests
-from regsync.content.protocol import Store
-from regsync.content.verified import verified
 from regsync.oci.descriptor import Descriptor
-from regsync.oci.digest import Digest
-from regsync.oci.manifest import Index, Manifest
-from regsync.oci.media_type import IMAGE_CONFIGS
-from regsync.oci.platform import Platform
-from regsync.oci.reference import Tag
-from regsync.oci.strict_json import InvalidJSONError, loads
-
-MAX_CONFIG_SIZE = 4 * 1024 * 1024  # bytes
-MAX_DEPTH = 8  # levels of indexes in indexes
+from regsync.oci.inspection import Inspection, Part
+from regsync.plan.document import API_VERSION, encode
+from regsync.report.escape import message, visible
+from regsync.report.style import BOLD, PLAIN, RED, Style
+from regsync.report.units import counted, human_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One manifest of an image. `size` counts its distinct bytes: manifest, config and layers."""
-
-    descriptor: Descriptor
-    platform: Platform | None
-    layers: int
-    size: int  # bytes
-    artifact_type: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """An image as a person wants to see it."""
-
-    reference: str
-    descriptor: Descriptor
-    kind: str  # image | index | artifact
-    size: int  # distinct bytes of everything below
-    parts: tuple[Part, ...]  # of an index its manifests, else the manifest itself
-    missing: tuple[Descriptor, ...]  # manifests that the index lists and the place does not hold
-    artifact_type: str | None = None
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)  # of a single image
-    created: str | None = None  # of a single image, as its config says it
-    subject: Digest | None = None
-    referrers: tuple[Descriptor, ...] = ()
-    digest_tags: tuple[Tag, ...] = ()
+def as_text(found: Inspection, style: Style = PLAIN) -> Iterator[str]:
+    """Lines for people."""
+    yield f"{style.paint(visible(found.reference), BOLD)}\n"
+    yield from _facts(
+        ("digest", str(found.descriptor.digest)),
+        ("kind", f"{found.kind} ({visible(found.descriptor.media_type)})"),
+        ("artifact type", message(found.artifact_type or "")),
+        ("size", f"{human_bytes(found.size)} ({found.size} distinct bytes)"),
+        ("created", message(found.created or "")),
+        ("subject", str(found.subject or "")),
+    )
+    title = "platforms" if found.kind == "index" else "manifest"
+    yield from _section(title, [_part(part) for part in found.parts])
+    absent = [f"{_platform(one)}  {one.digest}" for one in found.missing]
+    yield from _section(style.paint("not there", RED), absent)
+    yield from _section("annotations", _pairs(found.annotations))
+    yield from _section("labels", _pairs(found.labels))
+    yield from _section("referrers", [_referrer(one) for one in found.referrers])
+    yield from _section("digest tags", [visible(tag) for tag in found.digest_tags])
 
 
-async def inspect_image(store: Store, name: Tag | Digest, reference: str) -> Inspection:
-    """Read all manifests of an image and what refers to it. Raises ContentError and what reading raises."""
-    manifests = Manifests()
-    top = await _top(manifests, store, name)
-    nodes: dict[Digest, tuple[Descriptor, Manifest | Index]] = {}
-    missing: list[Descriptor] = []
-    waiting = [(child, 1) for child in top.manifests]
-    while waiting:
-        desc, depth = waiting.pop(0)
-        if desc.digest in nodes or depth > MAX_DEPTH:
-            continue
-        try:
-            node = await manifests.read((store,), desc)
-        except ContentNotFoundError:
-            missing.append(desc)
-            continue
-        nodes[desc.digest] = (desc, node)
-        waiting += [(child, depth + 1) for child in node.manifests]
-    config = await _config(store, top)
-    evidence = await Shelf(store, None).find(top.descriptor.digest, lambda _: True)
-    parts = [_part(desc, node) for desc, node in nodes.values() if isinstance(node, Manifest)]
-    if isinstance(top, Manifest):
-        parts = [_part(top.descriptor, top, config.platform)]
-    return Inspection(
-        reference=reference,
-        descriptor=top.descriptor,
-        kind=_kind(top),
-        size=_distinct_size([top, *(node for _, node in nodes.values())]),
-        parts=tuple(parts),
-        missing=tuple(missing),
-        artifact_type=_artifact_type(top),
-        annotations=top.annotations,
-        labels=config.labels,
-        created=config.created,
-        subject=top.subject.digest if top.subject is not None else None,
-        referrers=evidence.referrers,
-        digest_tags=evidence.tags,
+def as_json(found: Inspection) -> Iterator[str]:
+    """The document; sizes in bytes."""
+    return encode(
+        {
+            "apiVersion": API_VERSION,
+            "kind": "Inspection",
+            "reference": found.reference,
+            "digest": str(found.descriptor.digest),
+            "mediaType": found.descriptor.media_type,
+            "type": found.kind,
+            "artifactType": found.artifact_type,
+            "size": found.size,
+            "created": found.created,
+            "subject": str(found.subject) if found.subject is not None else None,
+            "manifests": [_part_document(part) for part in found.parts],
+            "missing": [{"digest": str(one.digest), "platform": _platform(one)} for one in found.missing],
+            "annotations": dict(found.annotations),
+            "labels": dict(found.labels),
+            "referrers": [_referrer_document(one) for one in found.referrers],
+            "digestTags": list(found.digest_tags),
+        }
     )
 
 
-async def _top(manifests: Manifests, store: Store, name: Tag | Digest) -> Manifest | Index:
-    if isinstance(name, Digest):
-        return await manifests.read((store,), await store.resolve(name))
-    return await manifests.at_tag(store, name)
+def _facts(*facts: tuple[str, str]) -> Iterator[str]:
+    for name, value in facts:
+        if value:
+            yield f"  {name:<14}{value}\n"
 
 
-def _part(desc: Descriptor, node: Manifest, platform: Platform | None = None) -> Part:
-    return Part(
-        descriptor=node.descriptor,
-        platform=desc.platform or platform,
-        layers=len(node.layers),
-        size=_distinct_size([node]),
-        artifact_type=_artifact_type(node),
-    )
+def _section(title: str, lines: list[str]) -> Iterator[str]:
+    if lines:
+        yield f"  {title}\n"
+        yield from (f"    {line}\n" for line in lines)
 
 
-def _distinct_size(nodes: list[Manifest | Index]) -> int:
-    sizes = {node.descriptor.digest: len(node.raw) for node in nodes}
-    for node in nodes:
-        sizes.update((blob.digest, blob.size) for blob in node.blobs)
-    return sum(sizes.values())
+def _part(part: Part) -> str:
+    platform = visible(str(part.platform)) if part.platform is not None else part.artifact_type or "-"
+    size = f"{human_bytes(part.size):>10}"
+    return f"{message(platform):<16}  {part.descriptor.digest}  {size}  {counted(part.layers, 'layer')}"
 
 
-def _kind(top: Manifest | Index) -> str:
-    if isinstance(top, Index):
-        return "index"
-    return "image" if top.config.media_type in IMAGE_CONFIGS else "artifact"
+def _platform(desc: Descriptor) -> str:
+    return visible(str(desc.platform)) if desc.platform is not None else "-"
 
 
-def _artifact_type(node: Manifest | Index) -> str | None:
-    if node.artifact_type is not None:
-        return node.artifact_type
-    if isinstance(node, Manifest) and node.config.media_type not in IMAGE_CONFIGS:
-        return node.config.media_type
-    return None
+def _pairs(pairs: Mapping[str, str]) -> list[str]:
+    return [f"{message(key)}: {message(value)}" for key, value in sorted(pairs.items())]
 
 
-@dataclass(frozen=True, slots=True)
-class _Config:
-    created: str | None = None
-    platform: Platform | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+def _referrer(desc: Descriptor) -> str:
+    return f"{desc.digest}  {human_bytes(desc.size):>10}  {message(desc.artifact_type or desc.media_type)}"
 
 
-async def _config(store: Store, top: Manifest | Index) -> _Config:
-    """What the config of a single image says; nothing for anything else, or for one that makes no sense."""
-    if not isinstance(top, Manifest) or top.config.media_type not in IMAGE_CONFIGS:
-        return _Config()
-    if top.config.size > MAX_CONFIG_SIZE:
-        raise ContentTooLargeError(f"config {top.config.digest}", MAX_CONFIG_SIZE, where=store.name)
-    async with store.fetch(top.config) as chunks:
-        raw = b"".join([chunk async for chunk in verified(chunks, top.config, where=store.name)])
-    try:
-        document = loads(raw)
-    except InvalidJSONError:
-        return _Config()
-    return _read_config(document) if isinstance(document, dict) else _Config()
+def _part_document(part: Part) -> dict[str, object]:
+    return {
+        "digest": str(part.descriptor.digest),
+        "mediaType": part.descriptor.media_type,
+        "platform": str(part.platform) if part.platform is not None else None,
+        "artifactType": part.artifact_type,
+        "layers": part.layers,
+        "size": part.size,
+    }
 
 
-def _read_config(document: Mapping[str, object]) -> _Config:
-    texts = {key: value for key, value in document.items() if isinstance(value, str)}
-    platform = None
-    if "os" in texts and "architecture" in texts:
-        platform = Platform.of(
-            texts["os"], texts["architecture"], texts.get("variant", ""), texts.get("os.version", "")
-        )
-    settings = document.get("config")
-    labels = settings.get("Labels") if isinstance(settings, dict) else None
-    found = labels.items() if isinstance(labels, dict) else ()
-    return _Config(
-        texts.get("created"), platform, {key: value for key, value in found if isinstance(value, str)}
-    )
+def _referrer_document(desc: Descriptor) -> dict[str, object]:
+    return {
+        "digest": str(desc.digest),
+        "mediaType": desc.media_type,
+        "artifactType": desc.artifact_type,
+        "size": desc.size,
+        "annotations": dict(desc.annotations),
+    }
