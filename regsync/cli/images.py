@@ -9,7 +9,7 @@ from regsync.cli.references import BadReferenceError, ImageReference, parse
 from regsync.clock import Clock
 from regsync.content.layout import LayoutRepository
 from regsync.content.protocol import ListsTags, Store
-from regsync.errors import UsageError
+from regsync.errors import RefusedError, UsageError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
 from regsync.spec.model import LayoutPlace, Location, Place, Registry, RemotePlace, Settings, Spec, StorePlace
@@ -21,6 +21,13 @@ class NoSuchStoreError(UsageError):
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path}: there is no built-in store")
+
+
+class OtherDigestError(RefusedError):
+    """The target names a digest, and the source is another."""
+
+    def __init__(self, target: ImageReference, found: Digest) -> None:
+        super().__init__(f"{target.text}: the source is {found}; nothing was copied")
 
 
 def reference(text: str) -> ImageReference:
@@ -74,6 +81,18 @@ async def only_tag(image: ImageReference, store: Store) -> Tag | Digest:
         return tags[0]
     known = ", ".join(tags[:10]) or "none"
     raise BadReferenceError(image.text, f"the layout does not hold exactly one tag, so name one: {known}")
+
+
+async def check_digest(store: Store, name: Tag | Digest, target: ImageReference) -> None:
+    """See, before anything is written, that a target which names a digest gets that one.
+
+    Raises OtherDigestError.
+    """
+    if target.digest is None:
+        return
+    found = await store.resolve(name)
+    if found.digest != target.digest:
+        raise OtherDigestError(target, found.digest)
 
 
 def _name(place: Place) -> str:

@@ -31,18 +31,24 @@ class RunOptions:
 
 def run_options(function: _F) -> Callable[..., object]:
     """Give a command the options of RunOptions, and its function one of those as `run`."""
-    return _log_format(color_option(_output(_report(_narrowing(_paths(_gather(function)))))))
+    return log_format_option(color_option(_output(_report(_narrowing(_paths(_gather(function)))))))
 
 
 def _gather(function: _F) -> Callable[..., object]:
     @wraps(function)
     def command(**values: Any) -> object:
         run = RunOptions(**{field.name: values.pop(field.name) for field in fields(RunOptions)})
-        manner = click.get_current_context().ensure_object(Manner)
-        manner.json_log, manner.no_color = run.log_format == "json", run.no_color
+        set_manner(run.log_format, no_color=run.no_color)
         return function(run=run, **values)
 
     return command
+
+
+def set_manner(log_format: str, *, no_color: bool) -> Manner:
+    """Have the rest of the command, errors included, speak as its options ask."""
+    manner = click.get_current_context().ensure_object(Manner)
+    manner.json_log, manner.no_color = log_format == "json", no_color
+    return manner
 
 
 def paths_argument(function: _F) -> _F:
@@ -92,7 +98,7 @@ _report = click.option(
     help="Also write the report to FILE, as .json or .md; may be given several times.",
 )
 color_option = click.option("--no-color", is_flag=True, help="No colours, as with NO_COLOR set.")
-_log_format = click.option(
+log_format_option = click.option(
     "--log-format",
     type=click.Choice(("text", "json")),
     default="text",
