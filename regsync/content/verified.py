@@ -80,7 +80,11 @@ def verified(
 
     `watch` is told the length of each chunk after the consumer took it.
     """
-    if isinstance(chunks, VerifiedChunks) and chunks.desc.digest == desc.digest:
+    # Of two sizes for one digest one is a lie, and the stream must show which.
+    if isinstance(chunks, VerifiedChunks) and (chunks.desc.digest, chunks.desc.size) == (
+        desc.digest,
+        desc.size,
+    ):
         return chunks
     return VerifiedChunks(chunks, desc, where=where, watch=watch)
 

@@ -65,7 +65,8 @@ class Transaction:
 
     def insert_missing(self, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
         """Insert what is not there, together with the rows of neighbours: `flush` shows it to queries."""
-        self._later.setdefault(insert_missing(self.dialect, table), []).extend(rows)
+        if rows:
+            self._later.setdefault(insert_missing(self.dialect, table), []).extend(rows)
 
     def upsert(self, table: Table, row: Mapping[str, object], *columns: str) -> None:
         """Insert a row, or overwrite `columns` of it, together with the rows of neighbours."""

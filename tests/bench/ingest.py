@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -115,9 +116,8 @@ async def big(path: Path) -> None:
         pushed = time.perf_counter()
         async with repository.fetch(desc) as stream:
             size = sum([len(chunk) async for chunk in stream])
-    print(
-        f"128 MiB: push {pushed - started:.3f} s, fetch {size / (time.perf_counter() - pushed) / 1e9:.2f} GB/s"
-    )
+    fetched = time.perf_counter() - pushed
+    print(f"128 MiB: push {pushed - started:.3f} s, fetch {size / fetched / 1e9:.2f} GB/s")
 
 
 def main() -> None:
@@ -129,13 +129,11 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     jobs = corpus() if arguments.what != "big" else []
+    runs = {"big": big, "builtin": partial(builtin, jobs), "layout": partial(layout, jobs)}
     for _ in range(arguments.rounds):
         path = Path(tempfile.mkdtemp(dir=arguments.directory))
         try:
-            if arguments.what == "big":
-                anyio.run(big, path)
-            else:
-                anyio.run(builtin if arguments.what == "builtin" else layout, jobs, path)
+            anyio.run(runs[arguments.what], path)
         finally:
             shutil.rmtree(path)
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")

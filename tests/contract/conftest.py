@@ -1,0 +1,55 @@
+"""The places of the contract: each test of this directory runs against every one of them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from regsync.content.protocol import Store
+from tests.contract import places
+from tests.contract.places import Place
+
+_REMOTE_CANNOT = {
+    "fake": frozenset({"check a manifest's size", "refuse missing references"}),
+    "distribution": frozenset({"check a manifest's size"}),
+    "debian": frozenset({"check a manifest's size", "delete a tag"}),
+}
+_SERVERS = {"fake": "fake_registry", "distribution": "distribution", "debian": "debian_registry"}
+_LOCAL = {"memory": places.memory, "layout": places.layout, "builtin": places.builtin}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run with every kind of place; those that need a server's binary are marked so."""
+    if "kind" in metafunc.fixturenames:
+        kinds = [
+            *_LOCAL,
+            "fake",
+            *(pytest.param(one, marks=pytest.mark.servers) for one in ("distribution", "debian")),
+        ]
+        metafunc.parametrize("kind", kinds)
+
+
+@pytest.fixture
+async def place(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, anyio_backend: str
+) -> AsyncIterator[Place]:
+    """The place itself."""
+    if kind in _LOCAL:
+        async with _LOCAL[kind](tmp_path) as opened:
+            yield opened
+        return
+    server = request.getfixturevalue(_SERVERS[kind])
+    async with places.remote(server.host, server.url, _REMOTE_CANNOT[kind]) as opened:
+        yield opened
+
+
+@pytest.fixture
+def store(place: Place, repository: str) -> Store:
+    """An empty repository there."""
+    return place.repository(repository)
+
+
+@pytest.fixture
+def sibling(place: Place, repository: str) -> Store:
+    """Another empty repository of the same place."""
+    return place.repository(f"{repository}/sibling")
