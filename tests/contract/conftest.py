@@ -10,9 +10,9 @@ from tests.contract import places
 from tests.contract.places import Place
 
 _REMOTE_CANNOT = {
-    "fake": frozenset({"check a manifest's size", "refuse missing references"}),
-    "distribution": frozenset({"check a manifest's size"}),
-    "debian": frozenset({"check a manifest's size", "delete a tag"}),
+    "fake": frozenset({"verify a manifest before sending it", "refuse missing references"}),
+    "distribution": frozenset({"verify a manifest before sending it"}),
+    "debian": frozenset({"verify a manifest before sending it", "delete a tag"}),
 }
 _SERVERS = {"fake": "fake_registry", "distribution": "distribution", "debian": "debian_registry"}
 _LOCAL = {"memory": places.memory, "layout": places.layout, "builtin": places.builtin}

@@ -78,7 +78,11 @@ async def test_a_manifest_put_by_digest_has_no_tag(store: Store) -> None:
         await store.resolve(V1)
 
 
-async def test_a_manifest_of_another_digest_than_its_descriptor_says_is_refused(store: Store) -> None:
+async def test_a_manifest_of_another_digest_than_its_descriptor_says_is_refused(
+    store: Store, place: Place
+) -> None:
+    if "verify a manifest before sending it" in place.cannot:
+        pytest.skip("this place leaves that to the registry")
     content = image("lie")
     for data in content.blobs:
         await store.push(blob(data), stream(data))
@@ -93,8 +97,8 @@ async def test_a_manifest_of_another_digest_than_its_descriptor_says_is_refused(
 async def test_a_manifest_of_another_size_than_its_descriptor_says_is_refused(
     store: Store, place: Place
 ) -> None:
-    if "check a manifest's size" in place.cannot:
-        pytest.skip("this place does not compare the size")
+    if "verify a manifest before sending it" in place.cannot:
+        pytest.skip("this place leaves that to the registry")
     content = image("lie")
     for data in content.blobs:
         await store.push(blob(data), stream(data))
