@@ -132,18 +132,21 @@ class Download:
                 return chunk
 
     async def _resume(self, error: TemporaryError) -> None:
-        """Ask again from here on; raises `error` when that has not helped often enough."""
+        """Ask again from here on; raises the last error when that has not helped often enough."""
         if self._position - self._resumed_at >= PROGRESS:
             self._resumes = 0
-        if self._resumes >= MAX_RESUMES:
-            raise error
-        await self._stack.aclose()
-        if self._resumes:
-            clock = self._endpoint.clock
-            await self._endpoint.pause(0.1 * 2**self._resumes + clock.jitter(0.1))
-        self._resumes += 1
-        self._resumed_at = self._position
-        await self.open()
+        while self._resumes < MAX_RESUMES:
+            await self._stack.aclose()
+            if self._resumes:
+                jitter = self._endpoint.clock.jitter(0.1)
+                await self._endpoint.pause(0.1 * 2**self._resumes + jitter)
+            self._resumes += 1
+            self._resumed_at = self._position
+            try:
+                return await self.open()
+            except TemporaryError as failure:
+                error = failure
+        raise error
 
 
 async def _nothing() -> AsyncIterator[bytes]:

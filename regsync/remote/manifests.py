@@ -28,7 +28,7 @@ ACCEPT = {"accept": types.ACCEPT_MANIFESTS}
 _HEAD_ANSWERS = frozenset({200, 404, 405, 501})
 _GET_ANSWERS = frozenset({200, 404})
 _PUT_DONE = frozenset({200, 201, 202})  # Quay answers 202; a server that is none answers 200 to all
-_PUT_ANSWERS = _PUT_DONE | {400, 404, 409, 412, 422}
+_PUT_ANSWERS = _PUT_DONE | {400, 404, 405, 409, 412, 422}
 
 
 class Manifests:

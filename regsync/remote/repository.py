@@ -165,6 +165,7 @@ class RemoteRepository:
             f"{endpoint.uploads}?{query}",
             endpoint.push,
             content=b"",
+            length=0,  # said outright: servers exist that answer 411 to a POST without a length
             extra_scopes=(origin.pull,),
         )
         try:

@@ -46,7 +46,7 @@ class Upload:
     @classmethod
     async def begin(cls, endpoint: Endpoint) -> Self:
         """Open a session. Raises RepositoryMissingError where the repository has to be made first."""
-        request = Request(Kind.UPLOAD, "POST", endpoint.uploads, endpoint.push, content=b"")
+        request = Request(Kind.UPLOAD, "POST", endpoint.uploads, endpoint.push, content=b"", length=0)
         try:
             response = await endpoint.session.send(request, expect=_BEGUN)
         except NotFoundError as cause:
