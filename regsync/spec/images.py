@@ -1,0 +1,116 @@
+"""`images`: full references, listed in the spec or in a file as release lists are published."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regsync.oci.digest import Digest, InvalidDigestError
+from regsync.oci.reference import InvalidReferenceError, Reference, Tag, is_host
+from regsync.spec.mirror_keys import ImageKeys
+from regsync.spec.model import Location, Pin, Position
+from regsync.spec.nodes import Spot
+from regsync.spec.problems import Problems
+from regsync.spec.registries import Registries, UnknownPlaceError, absolute
+
+if TYPE_CHECKING:
+    from regsync.spec.mirrors import Merged
+
+MAX_FILE_SIZE = 4 * 1024 * 1024  # bytes
+MAX_IMAGES = 100_000
+
+
+def read_images(
+    keys: ImageKeys | None, merged: "Merged", registries: Registries, problems: Problems
+) -> tuple[tuple[Location, Pin], ...]:
+    """Every image, each once, in the order of the list; what is wrong goes to `problems`."""
+    if keys is None:
+        return ()
+    found: dict[tuple[Location, Pin], None] = {}
+    digests: dict[tuple[Location, Tag], Digest] = {}
+    for spot, text in _lines(keys, merged, problems):
+        image = _image(text, spot, registries, problems)
+        if image is not None:
+            found[image] = None
+            _refuse_two_digests(*image, digests, spot, problems)
+        if len(found) > MAX_IMAGES:
+            problems.add(spot.position, spot.path, f"more than {MAX_IMAGES} images")
+            break
+    if not found and keys.file is not None and not problems.found:
+        spot = merged.at("images", "file")
+        problems.add(spot.position, spot.path, f"there is no image in {keys.file}")
+    return tuple(found)
+
+
+def _refuse_two_digests(
+    location: Location,
+    pin: Pin,
+    digests: dict[tuple[Location, Tag], Digest],
+    spot: Spot,
+    problems: Problems,
+) -> None:
+    if pin.tag is None or pin.digest is None:
+        return
+    if digests.setdefault((location, pin.tag), pin.digest) != pin.digest:
+        problems.add(spot.position, spot.path, f"{location}:{pin.tag} stands in the list with another digest")
+
+
+def image_lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines of a list that hold an image, with their numbers; `#` begins a comment."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        image = line.partition("#")[0].strip()
+        if image:
+            yield number, image
+
+
+def _lines(keys: ImageKeys, merged: "Merged", problems: Problems) -> Iterator[tuple[Spot, str]]:
+    if keys.list_ is not None:
+        for number, text in enumerate(keys.list_):
+            yield merged.at("images", "list", number), text
+        return
+    written = keys.file or ""
+    document = merged.origins["images"]
+    spot = merged.at("images", "file")
+    try:
+        text = _read(absolute(document, written))
+    except (OSError, ValueError) as cause:
+        reason = cause.strerror if isinstance(cause, OSError) else str(cause)
+        problems.add(spot.position, spot.path, f"cannot read {written}: {reason}")
+        return
+    shown = str(document.directory / written)
+    for number, line in image_lines(text):
+        yield Spot(Position(shown, number, 1), ""), line
+
+
+def _read(path: Path) -> str:
+    with path.open("rb") as stream:
+        raw = stream.read(MAX_FILE_SIZE + 1)
+    if len(raw) > MAX_FILE_SIZE:
+        raise ValueError(f"larger than {MAX_FILE_SIZE // 1024 // 1024} MiB")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as cause:
+        raise ValueError(f"not UTF-8 at byte {cause.start}") from cause
+
+
+def _image(text: str, spot: Spot, registries: Registries, problems: Problems) -> tuple[Location, Pin] | None:
+    bare = text.removeprefix("docker://")
+    scheme, separator, rest = bare.rpartition("://")
+    first, slash, _ = rest.partition("/")
+    try:
+        if not slash:
+            raise UnknownPlaceError(f"expected a full reference with a host, found {text[:80]!r}")
+        registry = registries.one(f"{scheme}{separator}{first}")
+        # The host only makes the parser read what follows as a path; short names do not occur here.
+        host = first if is_host(first) else "registry.invalid"
+        reference = Reference.parse(f"{host}/{rest.partition('/')[2]}")
+    except UnknownPlaceError as cause:
+        problems.add(spot.position, spot.path, str(cause), cause.guess)
+        return None
+    except (InvalidReferenceError, InvalidDigestError) as cause:
+        problems.add(spot.position, spot.path, str(cause))
+        return None
+    if reference.tag is None and reference.digest is None:
+        message = f"{text[:80]} has neither tag nor digest; regsync does not guess :latest"
+        problems.add(spot.position, spot.path, message)
+        return None
+    return Location(registry, reference.repository), Pin(reference.tag, reference.digest)

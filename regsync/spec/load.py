@@ -1,0 +1,65 @@
+"""Paths to a spec: find, read, check, resolve; every problem of a run is shown, not the first."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from regsync.spec.canonical import spec_digest
+from regsync.spec.check import check
+from regsync.spec.documents import SettingsDocument
+from regsync.spec.files import default_paths, find_files, root_of
+from regsync.spec.mirrors import merge_all, resolve
+from regsync.spec.model import DEFAULT_CONCURRENCY, DEFAULT_STATE, Mirror, Settings, Spec
+from regsync.spec.problems import InvalidSpecError, NoSpecError, Problems, SpecProblem
+from regsync.spec.reading import Document, check_nothing_is_left_out, read
+from regsync.spec.registries import absolute, read_registries
+
+__all__ = ["InvalidSpecError", "NoSpecError", "SpecProblem", "load"]
+
+
+def load(paths: Sequence[Path] = (), *, directory: Path | None = None) -> Spec:
+    """Read the spec that `paths` hold; without any, `regsync.yaml` or `regsync/` of `directory`.
+
+    `directory` is the current one by default. Raises InvalidSpecError with every problem that was
+    found, or NoSpecError where there is nothing to read.
+    """
+    chosen = tuple(paths) or default_paths(directory if directory is not None else Path())
+    files = find_files(chosen)
+    root = root_of(chosen)
+    problems = Problems()
+    documents = read(files, problems)
+    check_nothing_is_left_out(files, problems)
+    settings = _settings(documents, root, problems)
+    registries = read_registries(documents, problems)
+    resolved = [resolve(merged, registries, problems) for merged in merge_all(documents, problems)]
+    mirrors = tuple(sorted((one for one in resolved if one is not None), key=lambda mirror: mirror.name))
+    known = [mirror for mirror in mirrors if not _speaks_of(mirror, registries.broken)]
+    check(known, registries.by_name, problems)
+    if not documents and not problems.found:
+        raise NoSpecError(str(chosen[0]), "there is no document of regsync in it")
+    problems.raise_any()
+    return Spec(
+        registries=registries.by_name,
+        mirrors=mirrors,
+        settings=settings,
+        digest=spec_digest(registries.by_name, mirrors, settings, root),
+        root=root,
+        files=tuple(file.path for file in files),
+    )
+
+
+def _speaks_of(mirror: Mirror, names: set[str]) -> bool:
+    """Whether a mirror uses a registry whose document is broken, so that checks would say nothing."""
+    used = {template.registry for template in (*mirror.sources, *mirror.targets)}
+    return not names.isdisjoint(used | {location.registry for location, _ in mirror.images})
+
+
+def _settings(documents: Sequence[Document], root: Path, problems: Problems) -> Settings:
+    found = [document for document in documents if document.kind == "Settings"]
+    for document in found[1:]:
+        message = f"there is at most one Settings; the first is at {found[0].root.position}"
+        problems.add(document.root.position, "", message)
+    if not found or not isinstance(found[0].model, SettingsDocument):
+        return Settings(root / DEFAULT_STATE)
+    keys = found[0].model.spec
+    state = root / DEFAULT_STATE if keys.state is None else absolute(found[0], keys.state)
+    return Settings(state, DEFAULT_CONCURRENCY if keys.concurrency is None else keys.concurrency)

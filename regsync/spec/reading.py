@@ -1,0 +1,124 @@
+"""Files to checked documents: which documents are ours, and what may be passed over."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from regsync.spec.documents import API_VERSION, KINDS, Envelope
+from regsync.spec.files import SourceFile, parent_directories, yaml_files
+from regsync.spec.model import Position
+from regsync.spec.nodes import Entries, Node, Spot, Step, locate
+from regsync.spec.problems import Problems, nearest
+from regsync.spec.validation import validate
+from regsync.spec.yaml_source import MAX_DOCUMENTS, MAX_FILE_SIZE, read_documents
+
+_OURS = re.compile(rb"regsync|^kind:\s*[\"']?(?:" + "|".join(KINDS).encode() + rb")\b", re.MULTILINE)
+INHERITED_KINDS = ("MirrorDefaults",)  # what a parent directory may hold that must not be left out
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document that is ours. Without `model` it is broken, and only its name is known."""
+
+    file: Path
+    root: Entries
+    model: Envelope | None
+
+    @property
+    def kind(self) -> str:
+        """Its kind, as written."""
+        return self.root.text("kind") or ""
+
+    @property
+    def name(self) -> str | None:
+        """`metadata.name`, as written."""
+        metadata = self.root.entries.get("metadata")
+        return metadata.text("name") if isinstance(metadata, Entries) else None
+
+    @property
+    def directory(self) -> Path:
+        """What relative paths in it are relative to."""
+        return self.file.parent
+
+    def at(self, *path: Step) -> Spot:
+        """Where a key's value stands."""
+        return locate(self.root, path)
+
+    def position(self, *path: Step) -> Position:
+        """The same, without the path."""
+        return self.at(*path).position
+
+
+def read(files: Sequence[SourceFile], problems: Problems) -> list[Document]:
+    """All documents of the files that are ours; what is wrong goes to `problems`."""
+    documents: list[Document] = []
+    for file in files:
+        documents += _read_file(file, problems)
+        if len(documents) > MAX_DOCUMENTS:
+            problems.add(Position(str(file.path), 1, 1), "", f"more than {MAX_DOCUMENTS} documents in all")
+            break
+    return documents
+
+
+def check_nothing_is_left_out(files: Sequence[SourceFile], problems: Problems) -> None:
+    """A parent directory's defaults that the paths leave out are an error.
+
+    `sync teams/web` must not silently do without what teams/defaults.yaml says.
+    """
+    known = {file.absolute for file in files}
+    for directory in parent_directories(files):
+        for path in yaml_files(directory):
+            if path in known:
+                continue
+            for document in _read_file(SourceFile(path, named=False), Problems()):
+                if document.kind in INHERITED_KINDS:
+                    message = f"this {document.kind} applies to what was named, and is left out: name it too"
+                    problems.add(document.root.position, "", message)
+
+
+def _read_file(file: SourceFile, problems: Problems) -> list[Document]:
+    shown = str(file.path)
+    start = Position(shown, 1, 1)
+    try:
+        with file.path.open("rb") as stream:
+            raw = stream.read(MAX_FILE_SIZE + 1)
+    except OSError as cause:
+        problems.add(start, "", cause.strerror or "cannot be read")
+        return []
+    if not file.named and _OURS.search(raw) is None:
+        return []  # Helm templates and the like need not even be YAML
+    own = Problems()
+    roots = read_documents(raw, shown, own)
+    if file.named and not roots and not own.found:
+        problems.add(start, "", "there is no document in this file")
+    documents = [one for root in roots if (one := _document(file, root, own, problems)) is not None]
+    # In a walked directory a file without a document of ours may be as broken as it likes.
+    if file.named or documents or b"regsync.dev" in raw:
+        problems.found += own.found
+    return documents
+
+
+def _document(file: SourceFile, root: Node, own: Problems, problems: Problems) -> Document | None:
+    if not isinstance(root, Entries):
+        if file.named:
+            problems.add(root.position, "", f"expected a document with apiVersion: {API_VERSION}, and kind")
+        return None
+    if not file.named and not _is_ours(root):
+        _forget(own, root)
+        return None
+    return Document(file.path, root, validate(root, own))
+
+
+def _is_ours(root: Entries) -> bool:
+    """Whether a document found in a directory is meant for us, also when it is slightly wrong."""
+    version = root.text("apiVersion")
+    if version is None:
+        return "apiVersion" not in root.entries and root.text("kind") in KINDS
+    return version.startswith("regsync.dev") or nearest(version, [API_VERSION]) is not None
+
+
+def _forget(own: Problems, root: Entries) -> None:
+    """Drop what was found wrong inside a document that is not ours."""
+    first, last = root.position.line, root.last_line
+    own.found = [problem for problem in own.found if not first <= problem.position.line <= last]
