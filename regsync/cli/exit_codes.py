@@ -15,7 +15,24 @@ TEMPORARY = 75
 INTERRUPTED = 130  # 128 + SIGINT
 TERMINATED = 143  # 128 + SIGTERM
 
+_MEANINGS = {
+    DONE: "done, or nothing to do",
+    FAILED: "something failed: fewer tags than `atLeast`, a source that lies, a target that refuses",
+    PENDING: "changes are pending (`plan`, `sync --dry-run`); `--exit-zero` turns it into 0",
+    REFUSED: "a rule said no: an immutable tag moved, a target moved, a plan is stale",
+    USAGE: "misuse of the command line",
+    SPEC: "the spec is invalid",
+    DEFECT: "a defect in regsync; REGSYNC_DEBUG=1 shows where",
+    TEMPORARY: "every failure was temporary, or another run holds the lease: try later",
+    INTERRUPTED: "interrupted by SIGINT; what was done is reported",
+    TERMINATED: "ended by SIGTERM; what was done is reported",
+}
 _PRECEDENCE = (USAGE, SPEC, REFUSED, FAILED, TEMPORARY)
+
+
+def table() -> Iterable[tuple[int, str]]:
+    """Every code with its meaning, for the documentation."""
+    return _MEANINGS.items()
 
 
 def code_of(error: RegsyncError) -> int:

@@ -1,0 +1,77 @@
+"""`regsync validate`: the spec alone."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from regsync.cli.options import FORMATS, color_option, output_option, paths_argument
+
+if TYPE_CHECKING:
+    from regsync.report.expanded import Expanded, Flaw
+    from regsync.spec.model import Spec
+
+
+@click.command("validate")
+@click.option(
+    "--expand", is_flag=True, help="Print every mirror with defaults, groups and placeholders resolved."
+)
+@output_option(FORMATS)
+@color_option
+@paths_argument
+def command(paths: tuple[Path, ...], output: str, expand: bool, no_color: bool) -> int:  # noqa: FBT001
+    """Check the spec, without any network.
+
+    All problems are shown, each with file, line and column. Exits with 65 when there is one. PATH is
+    a file or a directory of spec documents; without one it is regsync.yaml, else the directory
+    regsync/.
+    """
+    from regsync.cli import streams
+    from regsync.cli.exit_codes import DONE, SPEC
+    from regsync.cli.options import set_manner
+    from regsync.spec.load import load
+    from regsync.spec.problems import InvalidSpecError
+
+    set_manner("text", no_color=no_color)
+    try:
+        spec = load(paths)
+        expanded = _expanded(spec) if expand else None
+    except InvalidSpecError as error:
+        if output == "text":
+            raise
+        streams.answer(_invalid(error.problems, output))
+        return SPEC
+    streams.answer(_valid(spec, expanded, output, no_color=no_color))
+    return DONE
+
+
+def _expanded(spec: "Spec") -> Sequence["Expanded"]:
+    from regsync.report.expanded import Expanded
+    from regsync.spec.expand import needs_listing, units
+
+    return [Expanded(mirror, None if needs_listing(mirror) else units(mirror)) for mirror in spec.mirrors]
+
+
+def _valid(
+    spec: "Spec", expanded: Sequence["Expanded"] | None, output: str, *, no_color: bool
+) -> Iterator[str]:
+    import sys
+
+    from regsync.cli import streams
+    from regsync.report import expanded as views
+    from regsync.report.style import COLOUR, PLAIN
+
+    match output:
+        case "json":
+            return views.valid_json(spec, expanded)
+        case "markdown":
+            return views.valid_markdown(spec, expanded or ())
+    style = COLOUR if streams.wants_colour(sys.stdout, forbidden=no_color) else PLAIN
+    return views.valid_text(spec, expanded or (), style)
+
+
+def _invalid(problems: Sequence["Flaw"], output: str) -> Iterator[str]:
+    from regsync.report.expanded import invalid_json, invalid_markdown
+
+    return invalid_json(problems) if output == "json" else invalid_markdown(problems)
