@@ -77,11 +77,13 @@ _Step = _Check | _Mount | _Flight
 class _Blob:
     """What is known and under way of one digest."""
 
-    __slots__ = ("flying", "holders", "size", "waiting")
+    __slots__ = ("busy", "flying", "holders", "scheduled", "size", "waiting")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.waiting: list[Delivery] = []
+        self.scheduled = False  # a decision is about to be made
+        self.busy: set[Destination] = set()  # one step at a time for each destination
         self.flying: list[Destination] = []
         self.holders: list[Destination] = []
 
@@ -90,21 +92,30 @@ class _Blob:
         if len(self.holders) < KEPT_HOLDERS and destination not in self.holders:
             self.holders.append(destination)
 
+    def landed(self, destination: Destination) -> None:
+        """Its stream is over, for better or worse."""
+        self.flying.remove(destination)
+        self.busy.discard(destination)
+
     def decide(self) -> list[_Step]:
         """What can begin now; what is decided leaves `waiting`."""
         steps: list[_Step] = []
-        undecided: list[Delivery] = []
-        for delivery in self.waiting:
+        undecided: dict[Destination, Delivery] = {}
+        waiting, self.waiting = self.waiting, []
+        for delivery in waiting:
             if delivery.to.has(delivery.desc.digest):
                 delivery.finish()
+            elif delivery.to in self.busy or delivery.to in undecided:
+                self.waiting.append(delivery)
             elif delivery.to.may_have_content and not delivery.checked:
+                self.busy.add(delivery.to)
                 steps.append(_Check(delivery))
             elif (holder := _mountable(delivery, self.holders)) is not None:
+                self.busy.add(delivery.to)
                 steps.append(_Mount(delivery, holder))
             else:
-                undecided.append(delivery)
-        self.waiting = []
-        flight = self._board(undecided)
+                undecided[delivery.to] = delivery
+        flight = self._board(list(undecided.values()))
         if flight is not None:
             steps.append(flight)
         return steps
@@ -131,6 +142,7 @@ class _Blob:
         if origin is None:
             return None
         self.flying.extend(delivery.to for delivery in boarding)
+        self.busy.update(self.flying)
         return _Flight(origin, tuple(boarding))
 
     def _origin(self, delivery: Delivery) -> Source | None:
@@ -172,12 +184,14 @@ class Transfers:
             delivery.finish()
         else:
             blob.waiting.append(delivery)
-            if len(blob.waiting) == 1:
+            if not blob.scheduled:
                 # Decided a turn later, so that who wants it at the same time gets on the same stream.
+                blob.scheduled = True
                 self._group.start_soon(self._begin, blob)
         return delivery
 
     async def _begin(self, blob: _Blob) -> None:
+        blob.scheduled = False
         for step in blob.decide():
             match step:
                 case _Check(delivery):
@@ -192,12 +206,13 @@ class Transfers:
             there = await delivery.to.store.exists(delivery.desc)
         except RegsyncError as error:
             delivery.finish(error)
-            return
-        delivery.checked = True
-        if there:
-            delivery.to.holds(delivery.desc.digest)
-            blob.held_by(delivery.to)
-        blob.waiting.append(delivery)
+        else:
+            delivery.checked = True
+            if there:
+                delivery.to.holds(delivery.desc.digest)
+                blob.held_by(delivery.to)
+            blob.waiting.append(delivery)
+        blob.busy.discard(delivery.to)
         await self._begin(blob)
 
     async def _mount(self, blob: _Blob, delivery: Delivery, holder: Destination) -> None:
@@ -213,6 +228,7 @@ class Transfers:
         else:
             delivery.unmountable.update(blob.holders, [holder])
         blob.waiting.append(delivery)
+        blob.busy.discard(delivery.to)
         await self._begin(blob)
 
     async def _fly(self, blob: _Blob, origin: Source, deliveries: tuple[Delivery, ...]) -> None:
@@ -231,7 +247,7 @@ class Transfers:
         except RegsyncError as error:
             for delivery in deliveries:
                 if delivery.to in blob.flying:
-                    blob.flying.remove(delivery.to)
+                    blob.landed(delivery.to)
                     self._origin_failed(blob, origin, delivery, error)
         await self._begin(blob)
 
@@ -258,7 +274,7 @@ class Transfers:
             delivery.to.guard()
             await delivery.to.store.push(delivery.desc, stream)
         except RegsyncError as error:
-            blob.flying.remove(delivery.to)
+            blob.landed(delivery.to)
             if stream.failure is not None:
                 self._origin_failed(blob, origin, delivery, stream.failure)
             elif isinstance(error, TemporaryError) and delivery.attempts < MAX_ATTEMPTS:
@@ -267,7 +283,7 @@ class Transfers:
             else:
                 delivery.finish(error)
             return
-        blob.flying.remove(delivery.to)
+        blob.landed(delivery.to)
         delivery.copied = True
         delivery.to.holds(delivery.desc.digest)
         blob.held_by(delivery.to)
