@@ -10,7 +10,7 @@ from regsync.spec.mirror_keys import ImageKeys
 from regsync.spec.model import Location, Pin, Position
 from regsync.spec.nodes import Spot
 from regsync.spec.problems import Problems
-from regsync.spec.registries import Registries, UnknownPlaceError, absolute
+from regsync.spec.registries import NO_CREDENTIALS, Registries, UnknownPlaceError, absolute
 
 if TYPE_CHECKING:
     from regsync.spec.mirrors import Merged
@@ -97,6 +97,8 @@ def _image(text: str, spot: Spot, registries: Registries, problems: Problems) ->
     scheme, separator, rest = bare.rpartition("://")
     first, slash, _ = rest.partition("/")
     try:
+        if "@" in first:
+            raise UnknownPlaceError(NO_CREDENTIALS)
         if not slash:
             raise UnknownPlaceError(f"expected a full reference with a host, found {text[:80]!r}")
         registry = registries.one(f"{scheme}{separator}{first}")

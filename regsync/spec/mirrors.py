@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from regsync.oci.reference import DOCKER_HUB, InvalidReferenceError, RepositoryName
+from regsync.oci.reference import RepositoryName
 from regsync.spec.documents import MirrorDefaultsDocument, MirrorDocument
-from regsync.spec.expand import PLACEHOLDERS
 from regsync.spec.images import read_images
+from regsync.spec.locations import hub_objection, read_templates
 from regsync.spec.mirror_keys import (
     INSTEAD_OF_IMAGES,
     GlobKeys,
@@ -29,7 +29,7 @@ from regsync.spec.model import (
 from regsync.spec.nodes import Spot, Step
 from regsync.spec.problems import Problems
 from regsync.spec.reading import Document
-from regsync.spec.registries import Registries, UnknownPlaceError, is_docker_hub, refuse_repeated_names
+from regsync.spec.registries import Registries, is_docker_hub, refuse_repeated_names
 from regsync.spec.tag_rules import tag_rule
 
 
@@ -40,10 +40,15 @@ class Merged:
     document: Document
     values: Mapping[str, Any]  # by field name
     origins: Mapping[str, Document]
+    unknown: frozenset[str]  # fields that are given, but wrong
 
     def get(self, name: str) -> Any:
         """The value of a key, or None."""
         return self.values.get(name)
+
+    def lacks(self, name: str) -> bool:
+        """Whether a key is given neither here nor in defaults."""
+        return name not in self.values and name not in self.unknown
 
     def at(self, name: str, *path: Step) -> Spot:
         """Where a key stands; the document itself when it stands nowhere."""
@@ -68,17 +73,21 @@ def merge_all(documents: Sequence[Document], problems: Problems) -> list[Merged]
 def _merge(document: Document, defaults: Mapping[Any, Document]) -> Merged:
     values: dict[str, Any] = {}
     origins: dict[str, Document] = {}
+    unknown: set[str] = set()
     directory = document.directory.absolute()
     layers = [document, *(defaults[one] for one in (directory, *directory.parents) if one in defaults)]
     for layer in layers:
         if not isinstance(layer.model, MirrorDocument | MirrorDefaultsDocument):
             continue
         keys = layer.model.spec
-        for name in MirrorKeys.model_fields:
-            if name not in keys.model_fields_set or name in values or _stands_back(name, values):
+        for name, field in MirrorKeys.model_fields.items():
+            if name in values or name in unknown or _stands_back(name, values):
                 continue
-            values[name], origins[name] = getattr(keys, name), layer
-    return Merged(document, values, origins)
+            if (field.alias or name) in layer.dropped:
+                unknown.add(name)
+            elif name in keys.model_fields_set:
+                values[name], origins[name] = getattr(keys, name), layer
+    return Merged(document, values, origins, frozenset(unknown))
 
 
 def _stands_back(name: str, values: Mapping[str, Any]) -> bool:
@@ -98,7 +107,7 @@ def resolve(merged: Merged, registries: Registries, problems: Problems) -> Mirro
     _check_completeness(merged, sources, problems)
     _check_placeholders(merged, sources, targets, problems)
     _check_hub_names(sources, repositories, registries, merged, problems)
-    if len(problems.found) > before:
+    if len(problems.found) > before or merged.document.dropped or merged.unknown:
         return None
     platforms, index = _platforms(merged.get("platforms"))
     model = merged.document.model
@@ -132,7 +141,7 @@ def _sources(merged: Merged, registries: Registries, problems: Problems) -> list
     found = []
     for number, text in enumerate(written if is_list else [written]):
         spot = merged.at("source", number) if is_list else merged.at("source")
-        for template in _templates(text, spot, registries, problems, groups=False):
+        for template in read_templates(text, spot, registries, problems, groups=False):
             found.append(template)
     return found
 
@@ -141,51 +150,8 @@ def _targets(merged: Merged, registries: Registries, problems: Problems) -> list
     found: dict[LocationTemplate, None] = {}
     for number, text in enumerate(merged.get("targets") or []):
         spot = merged.at("targets", number)
-        found.update(dict.fromkeys(_templates(text, spot, registries, problems, groups=True)))
+        found.update(dict.fromkeys(read_templates(text, spot, registries, problems, groups=True)))
     return list(found)
-
-
-def _templates(
-    text: str, spot: Spot, registries: Registries, problems: Problems, *, groups: bool
-) -> list[LocationTemplate]:
-    """What `registry/path` stands for; empty with a problem when it stands for nothing."""
-    scheme, separator, rest = text.rpartition("://")
-    first, slash, path = rest.partition("/")
-    if not slash or not path:
-        problems.add(spot.position, spot.path, f"expected REGISTRY/REPOSITORY, found {text[:80]!r}")
-        return []
-    if first.lower() == DOCKER_HUB and "/" not in path and "{" not in path:
-        path = f"library/{path}"
-    cause = _path_objection(path)
-    if cause is not None:
-        problems.add(spot.position, spot.path, cause)
-        return []
-    try:
-        name = f"{scheme}{separator}{first}"
-        names = registries.many(name) if groups else (registries.one(name),)
-    except UnknownPlaceError as unknown:
-        problems.add(spot.position, spot.path, str(unknown), unknown.guess)
-        return []
-    return [LocationTemplate(one, path) for one in names]
-
-
-def _path_objection(path: str) -> str | None:
-    """Why a path with placeholders can be no repository, tried with a repository for each."""
-    tried = path
-    for name in PLACEHOLDERS:
-        tried = tried.replace(f"{{{name}}}", "x")
-    if "{" in tried or "}" in tried:
-        known = " ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-        return f"expected {known} in braces, found {path[:80]!r}"
-    if "@" in tried or ":" in tried.rpartition("/")[2]:
-        return (
-            f"expected a repository without tag or digest, found {path[:80]!r}; put it under tags or digests"
-        )
-    try:
-        RepositoryName.parse(tried)
-    except InvalidReferenceError as cause:
-        return str(cause)
-    return None
 
 
 def _repositories(merged: Merged, problems: Problems) -> tuple[RepositoryEntry, ...] | RepositoryGlobs | None:
@@ -214,17 +180,17 @@ def _rules(merged: Merged, key: str, written: Any, *path: Step) -> tuple[TagRule
 
 def _check_completeness(merged: Merged, sources: Sequence[LocationTemplate], problems: Problems) -> None:
     spot = merged.document.at("spec")
-    if merged.get("targets") is None:
+    if merged.lacks("targets"):
         problems.add(spot.position, "spec.targets", "the key is missing, here and in MirrorDefaults")
-    if merged.get("images") is not None:
+    if not merged.lacks("images"):
         return
-    if merged.get("source") is None:
+    if merged.lacks("source"):
         problems.add(spot.position, "spec.source", "expected source, or images, here or in MirrorDefaults")
         return
-    if merged.get("tags") is None and merged.get("digests") is None and not _all_have_tags(merged):
+    if merged.lacks("tags") and merged.lacks("digests") and not _all_have_tags(merged):
         problems.add(spot.position, "spec.tags", "expected tags, or digests, here or in MirrorDefaults")
     has_placeholder = any(source.has_placeholder for source in sources)
-    if has_placeholder and merged.get("repositories") is None:
+    if has_placeholder and merged.lacks("repositories"):
         spot = merged.at("source")
         problems.add(spot.position, spot.path, "its placeholder needs repositories, which are missing")
     if sources and not has_placeholder and merged.get("repositories") is not None:
@@ -234,6 +200,8 @@ def _check_completeness(merged: Merged, sources: Sequence[LocationTemplate], pro
 
 def _all_have_tags(merged: Merged) -> bool:
     written = merged.get("repositories")
+    if "repositories" in merged.unknown:
+        return True
     return isinstance(written, list) and all(
         isinstance(item, RepositoryKeys) and item.tags is not None for item in written
     )
@@ -278,16 +246,12 @@ def _check_hub_names(
             continue
         if not source.has_placeholder and "/" not in source.path:
             spot = merged.at("source")
-            problems.add(spot.position, spot.path, _hub_message(source.path))
+            problems.add(spot.position, spot.path, hub_objection(source.path))
         if source.path == "{repository}" and isinstance(repositories, tuple):
             for number, entry in enumerate(repositories):
                 if "/" not in entry.name:
                     spot = merged.at("repositories", number)
-                    problems.add(spot.position, spot.path, _hub_message(entry.name))
-
-
-def _hub_message(name: str) -> str:
-    return f"Docker Hub has no repository {name}; its own images are library/{name}"
+                    problems.add(spot.position, spot.path, hub_objection(entry.name))
 
 
 def _platforms(written: Any) -> tuple[Any, IndexForm]:

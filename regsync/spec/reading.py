@@ -24,6 +24,7 @@ class Document:
     file: Path
     root: Entries
     model: Envelope | None
+    dropped: frozenset[str] = frozenset()  # keys under `spec` that are wrong, and not in the model
 
     @property
     def kind(self) -> str:
@@ -107,7 +108,8 @@ def _document(file: SourceFile, root: Node, own: Problems, problems: Problems) -
     if not file.named and not _is_ours(root):
         _forget(own, root)
         return None
-    return Document(file.path, root, validate(root, own))
+    checked = validate(root, own)
+    return Document(file.path, root, checked.model, checked.dropped)
 
 
 def _is_ours(root: Entries) -> bool:

@@ -23,6 +23,8 @@ from regsync.spec.reading import Document
 from regsync.spec.registry_keys import RegistryKeys, SecretSource
 from regsync.spec.secret import SecretRef
 
+NO_CREDENTIALS = "credentials do not stand in a URL: declare a Registry with auth"
+
 
 class UnknownPlaceError(ValueError):
     """The first part of a location names no place; `guess` is what was probably meant."""
@@ -102,7 +104,7 @@ def read_registries(documents: Iterable[Document], problems: Problems) -> Regist
     unique = refuse_repeated_names(own, problems)
     for document in unique:
         name = document.name or ""
-        if isinstance(document.model, RegistryDocument):
+        if isinstance(document.model, RegistryDocument) and not document.dropped:
             registry = _registry(document, document.model, problems)
             if registry is not None:
                 found.declare(registry)
@@ -201,12 +203,12 @@ def _place(document: Document, keys: RegistryKeys, problems: Problems) -> Place 
         )
         return None
     host, _, path = rest.partition("/")
+    if "@" in rest:  # first, since any other message would repeat it
+        problems.add(spot.position, spot.path, NO_CREDENTIALS)
+        return None
     if path.strip("/"):
         message = f"expected a host without a path; {path[:80]!r} belongs to the repositories of mirrors"
         problems.add(spot.position, spot.path, message)
-        return None
-    if "@" in host:
-        problems.add(spot.position, spot.path, "credentials do not stand in a url: use auth")
         return None
     try:
         return RemotePlace(scheme or "https", _host(scheme, host))

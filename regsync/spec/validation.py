@@ -1,6 +1,7 @@
 """One document against its model: pydantic's errors put into our words, at their places."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -19,17 +20,42 @@ _EXPECTED = {
 }
 
 
-def validate(root: Entries, problems: Problems) -> Envelope | None:
-    """The document as its model, or None with what is wrong in `problems`."""
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A document as its model. `dropped`: keys under `spec` that are wrong and left out of it."""
+
+    model: Envelope | None  # None: nothing of it can be read
+    dropped: frozenset[str] = frozenset()
+
+
+def validate(root: Entries, problems: Problems) -> Checked:
+    """The document as its model; what is wrong goes to `problems`.
+
+    What is right beside it is kept, so that names in it can be checked in the same run.
+    """
     if not _has_envelope(root, problems):
-        return None
+        return Checked(None)
     model = KINDS[root.text("kind") or ""]
+    value = root.value()
     try:
-        return model.model_validate(root.value())
+        return Checked(model.model_validate(value))
     except ValidationError as cause:
-        for error in cause.errors(include_url=False, include_input=False):
-            _translate(root, model, error, problems)
-        return None
+        errors = cause.errors(include_url=False, include_input=False)
+    for error in errors:
+        _translate(root, model, error, problems)
+    return _validate_rest(model, value, {error["loc"][:2] for error in errors})
+
+
+def _validate_rest(model: type[Envelope], value: dict[str, Any], wrong: set[tuple[Any, ...]]) -> Checked:
+    keys = {loc[1] for loc in wrong if loc[0] == "spec" and len(loc) == 2}
+    spec = value.get("spec")
+    if len(keys) != len(wrong) or not isinstance(spec, dict):
+        return Checked(None)
+    rest = {key: one for key, one in spec.items() if key not in keys}
+    try:
+        return Checked(model.model_validate({**value, "spec": rest}), frozenset(keys))
+    except ValidationError:  # a key that cannot be missing, or keys that only stand together
+        return Checked(None)
 
 
 def _has_envelope(root: Entries, problems: Problems) -> bool:
