@@ -11,7 +11,7 @@ The contract, checked by one suite against every implementation (tests/contract)
 * A thing that is missing is always `ContentNotFoundError`.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Container, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Container, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
@@ -119,6 +119,15 @@ class ResumesFetch(Protocol):
 
     def fetch_from(self, desc: Descriptor, offset: int) -> Chunks:
         """Stream the blob's bytes from `offset` on. Raises ContentNotFoundError on entering."""
+        ...
+
+
+@runtime_checkable
+class ResumesPush(Protocol):
+    """Can go on, in another process, with a blob that this one was sending when it ended."""
+
+    async def push_resumable(self, desc: Descriptor, open_at: Callable[[int], Chunks]) -> None:
+        """Put a blob whose source gives its bytes from any offset on; raises what `push` raises."""
         ...
 
 

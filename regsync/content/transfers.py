@@ -6,7 +6,8 @@ decided in one place without I/O (`_Blob.decide`); tasks carry it out and report
 Source: DESIGN.md, section 6, rules 3 and 4.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import anyio
@@ -15,13 +16,16 @@ from anyio.abc import TaskGroup
 from regsync.content.destination import Destination
 from regsync.content.errors import SizeMismatchError
 from regsync.content.fanout import Branch, Budget, FellBehindError, fan_out
-from regsync.content.protocol import Mounts, Source
+from regsync.content.protocol import Mounts, ResumesFetch, ResumesPush, Source
+from regsync.content.resuming import RESUMABLE_FROM, Reading
 from regsync.content.verified import AlreadyVerified, VerifiedChunks, verified
 from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 
 MAX_ATTEMPTS = 3  # of one blob at one destination, where the failure may pass
+Watch = Callable[[int], None]  # told the length of each chunk, in bytes
+
 KEPT_HOLDERS = 8  # repositories remembered to hold a blob, to mount from
 
 
@@ -236,20 +240,30 @@ class Transfers:
         from_source = any(origin is source for source in deliveries[0].sources)
         read = self._read if from_source else _ignored
         try:
-            async with origin.fetch(desc) as chunks:
-                if len(deliveries) == 1:
-                    delivery, sent = deliveries[0], deliveries[0].to.on_sent
-                    stream = verified(chunks, desc, where=origin.name, watch=_both(read, sent))
-                    await self._push(blob, origin, delivery, stream)
-                else:
+            if len(deliveries) > 1:
+                async with origin.fetch(desc) as chunks:
                     stream = verified(chunks, desc, where=origin.name, watch=read)
                     await self._fork(blob, origin, deliveries, stream)
+            else:
+                watch = _both(read, deliveries[0].to.on_sent)
+                await self._send(blob, origin, deliveries[0], watch)
         except RegsyncError as error:
             for delivery in deliveries:
                 if delivery.to in blob.flying:
                     blob.landed(delivery.to)
                     self._origin_failed(blob, origin, delivery, error)
         await self._begin(blob)
+
+    async def _send(self, blob: _Blob, origin: Source, delivery: Delivery, watch: Watch) -> None:
+        """To one destination: in pieces that a later process can go on with, if it is worth it."""
+        desc, store = delivery.desc, delivery.to.store
+        if desc.size > RESUMABLE_FROM and isinstance(store, ResumesPush) and isinstance(origin, ResumesFetch):
+            reading = Reading(origin, desc, watch)
+            await self._push(blob, origin, delivery, reading, store.push_resumable(desc, reading.open_at))
+        else:
+            async with origin.fetch(desc) as chunks:
+                stream = verified(chunks, desc, where=origin.name, watch=watch)
+                await self._push(blob, origin, delivery, stream, store.push(desc, stream))
 
     async def _fork(
         self, blob: _Blob, origin: Source, deliveries: Sequence[Delivery], stream: VerifiedChunks
@@ -259,7 +273,8 @@ class Transfers:
         async def consume(delivery: Delivery, branch: Branch) -> None:
             try:
                 part = AlreadyVerified(branch, stream.desc, where=origin.name, watch=delivery.to.on_sent)
-                await self._push(blob, origin, delivery, part)
+                push = delivery.to.store.push(stream.desc, part)
+                await self._push(blob, origin, delivery, part, push)
             finally:
                 branch.drop()
             await self._begin(blob)
@@ -269,14 +284,22 @@ class Transfers:
                 group.start_soon(consume, delivery, branch)
             await fan_out(stream, branches, budget=self._budget, where=origin.name)
 
-    async def _push(self, blob: _Blob, origin: Source, delivery: Delivery, stream: VerifiedChunks) -> None:
+    async def _push(
+        self,
+        blob: _Blob,
+        origin: Source,
+        delivery: Delivery,
+        reading: VerifiedChunks | Reading,
+        push: Coroutine[None, None, None],
+    ) -> None:
         try:
-            delivery.to.guard()
-            await delivery.to.store.push(delivery.desc, stream)
+            with closing(push):
+                delivery.to.guard()
+                await push
         except RegsyncError as error:
             blob.landed(delivery.to)
-            if stream.failure is not None:
-                self._origin_failed(blob, origin, delivery, stream.failure)
+            if reading.failure is not None:
+                self._origin_failed(blob, origin, delivery, reading.failure)
             elif isinstance(error, TemporaryError) and delivery.attempts < MAX_ATTEMPTS:
                 delivery.attempts += 1
                 self._group.start_soon(self._again, blob, delivery)
@@ -307,7 +330,7 @@ def _ignored(count: int) -> None:
     """Bytes that come from a target are not read from a source."""
 
 
-def _both(first: Callable[[int], None], second: Callable[[int], None]) -> Callable[[int], None]:
+def _both(first: Watch, second: Watch) -> Watch:
     def call(count: int) -> None:
         first(count)
         second(count)
