@@ -10,6 +10,7 @@
 `@sha256:…` may follow each of them.
 """
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -162,4 +163,6 @@ def _split_path(text: str, rest: str) -> tuple[str, Tag | None, Digest | None]:
 
 
 def _absolute(path: str) -> Path:
-    return Path(path).expanduser().absolute()
+    return Path(
+        os.path.expanduser(path)
+    ).absolute()  # unlike Path.expanduser it leaves an unknown ~user alone

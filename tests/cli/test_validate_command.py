@@ -1,0 +1,66 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import Regsync
+
+BROKEN = """\
+apiVersion: regsync.dev/v1
+kind: Mirror
+metadata: {name: web}
+spec:
+  source: local/web
+  targts: [local/other]
+  tags: [latest]
+"""
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    path = tmp_path / "broken.yaml"
+    path.write_text(BROKEN)
+    return path
+
+
+def test_a_valid_spec_is_said_to_be_valid(regsync: Regsync, quickstart: Path) -> None:
+    ran = regsync("validate", quickstart)
+    assert ran.code == 0
+    assert ran.out.startswith("Valid: 2 registries and 1 mirror in 1 file")
+
+
+def test_expand_fills_in_every_placeholder(regsync: Regsync, quickstart: Path) -> None:
+    text = regsync("validate", "--expand", quickstart).out
+    assert "bundle/acme/web → local/acme/web" in text
+    assert "semver '>=1.0', newest 2 per minor" in text
+    document = json.loads(regsync("validate", "--expand", "-o", "json", quickstart).out)
+    repositories = document["mirrors"][0]["repositories"]
+    assert [one["targets"] for one in repositories] == [["local/acme/web"], ["local/hello"]]
+    assert "`bundle/hello → local/hello`" in regsync("validate", "--expand", "-o", "markdown", quickstart).out
+
+
+def test_every_problem_comes_with_its_place(regsync: Regsync, broken: Path) -> None:
+    ran = regsync("validate", broken)
+    assert ran.code == 65
+    assert f"{broken}:6:" in ran.err
+    assert "targets" in ran.err
+    assert ran.out == ""
+
+
+def test_problems_are_data_and_markdown_too(regsync: Regsync, broken: Path) -> None:
+    ran = regsync("validate", broken, "-o", "json")
+    document = json.loads(ran.out)
+    assert (ran.code, document["valid"]) == (65, False)
+    assert {"file", "line", "column", "path", "message", "nearest"} == set(document["problems"][0])
+    ran = regsync("validate", broken, "-o", "markdown")
+    assert ran.code == 65
+    assert ran.out.startswith("### regsync validate: ")
+
+
+def test_no_spec_at_all_says_where_it_was_looked_for(
+    regsync: Regsync, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = regsync("validate")
+    assert ran.code == 65
+    assert "regsync.yaml" in ran.err
