@@ -24,8 +24,8 @@ from regsync.reconcile.observe import Found, shape_of
 from regsync.reconcile.planned import PlannedPlaces
 from regsync.reconcile.repositories import Repositories
 from regsync.reconcile.unit_work import UnitWork, not_done, observe_unit, sync_unit
-from regsync.spec.check import mirror_order
 from regsync.spec.expand import needs_listing, units
+from regsync.spec.flow import mirror_order
 from regsync.spec.model import Location, Mirror, Spec, Unit
 
 UNITS_AT_ONCE = 64  # repositories that are looked at at the same time
