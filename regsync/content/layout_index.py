@@ -92,11 +92,12 @@ class LayoutIndex:
             document = loads(raw)
         except InvalidJSONError as cause:
             raise InvalidLayoutError(f"index.json: {cause}", where=where) from cause
-        manifests = document.get("manifests", []) if isinstance(document, dict) else None
-        if not isinstance(document, dict) or not isinstance(manifests or [], list):
+        manifests = document.get("manifests") if isinstance(document, dict) else ()
+        manifests = [] if manifests is None else manifests  # Go writes an empty list as null
+        if not isinstance(document, dict) or not isinstance(manifests, list):
             raise InvalidLayoutError("index.json is no image index", where=where)
         head = {key: value for key, value in document.items() if key != "manifests"}
-        return cls(head, tuple(_entry(one, where) for one in manifests or []))
+        return cls(head, tuple(_entry(one, where) for one in manifests))
 
     def encode(self) -> bytes:
         """The bytes to write."""

@@ -45,6 +45,8 @@ class VerifiedChunks:
         received = 0
         held: bytes | None = None
         async for chunk in self._chunks:
+            if not chunk:
+                continue  # it would let the last bytes out before their check
             if held is not None:
                 yield held
             received += len(chunk)

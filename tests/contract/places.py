@@ -92,6 +92,7 @@ class StallsAfter:
         self.stalled = anyio.Event()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._first
+        async for chunk in stream(self._first):
+            yield chunk
         self.stalled.set()
         await anyio.sleep_forever()
