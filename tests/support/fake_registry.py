@@ -243,6 +243,7 @@ class FakeRegistry:
         single_post: whether POST ?digest= answers 201; else 202 with a session.
         checks_blobs: refuse manifests whose blobs or children are missing.
         creates_repositories: without, pushing to a repository that is not in `repositories` answers 404.
+        lists_digests: add the `manifest` map of GCR and GAR to tag listings, which are then in one page.
         page_size: entries on a page of tags at most.
         digest_header: send Docker-Content-Digest.
         auth: None, or `basic_auth(...)`, or `bearer_auth(...)`.
@@ -259,6 +260,7 @@ class FakeRegistry:
         self.checks_blobs = True
         self.creates_repositories = True
         self.page_size = 1000
+        self.lists_digests = False
         self.digest_header = True
         self.auth: Auth | None = None
         self._rules: list[_Rule] = []
@@ -403,6 +405,8 @@ class FakeRegistry:
         there = self.repositories.get(name)
         if there is None:
             return _error_answer(404, "NAME_UNKNOWN")
+        if self.lists_digests:
+            return _answer(200, {"name": name, "tags": self._sorted(there.tags), "manifest": _map(there)})
         return self._page(request, "tags", self._sorted(there.tags), {"name": name})
 
     def _sorted(self, tags: dict[str, str]) -> list[str]:
@@ -583,6 +587,24 @@ class FakeRegistry:
     def _stored(self, name: str, digest: str) -> Answer:
         answer = _answer(201, b"", location=f"/v2/{name}/blobs/{digest}")
         return answer.with_headers(docker_content_digest=digest) if self.digest_header else answer
+
+
+def _map(there: Repository) -> dict[str, Any]:
+    """What GCR and GAR say of each manifest in a listing; the numbers are strings there too."""
+    entries: dict[str, Any] = {
+        digest: {
+            "imageSizeBytes": str(len(data)),
+            "layerId": "",
+            "mediaType": media_type,
+            "tag": [],
+            "timeCreatedMs": "1704067200000",
+            "timeUploadedMs": "1704067200000",
+        }
+        for digest, (media_type, data) in there.manifests.items()
+    }
+    for tag, digest in there.tags.items():
+        entries[digest]["tag"].append(tag)
+    return entries
 
 
 def _absent(document: Mapping[str, Any], there: Repository) -> str | None:

@@ -95,8 +95,12 @@ class RegistryServer:
         with self.client() as http:
             return images.push(self.url, repository, content, *tags, http=http)
 
-    def accesses(self) -> list[Access]:
-        """Every request it has answered so far, in the order in which the answers ended."""
+    def log_size(self) -> int:
+        """Bytes of log so far: a mark for `accesses` to start from."""
+        return self.process.log.stat().st_size
+
+    def accesses(self, start: int = 0) -> list[Access]:
+        """Every request answered since the log had `start` bytes, in the order in which the answers ended."""
         return [
             Access(
                 found["method"].decode(),
@@ -105,7 +109,7 @@ class RegistryServer:
                 int(found["bytes"]),
                 found["agent"].decode(),
             )
-            for found in _ACCESS.finditer(self.process.log.read_bytes())
+            for found in _ACCESS.finditer(self.process.log.read_bytes(), start)
         ]
 
     def count(self, method: str, path: str) -> int:
