@@ -47,12 +47,12 @@ class VerifiedChunks:
         async for chunk in self._chunks:
             if not chunk:
                 continue  # it would let the last bytes out before their check
-            if held is not None:
-                yield held
             received += len(chunk)
             if received > desc.size:
                 raise SizeMismatchError(desc, received, where=where)
             hasher.update(chunk)
+            if held is not None:
+                yield held
             held = chunk
         if received < desc.size:
             raise InterruptedStreamError(desc, received, where=where)
