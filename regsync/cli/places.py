@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Self
 from anyio.to_thread import run_sync
 
 from regsync.clock import Clock
-from regsync.content.layout_place import LayoutPlace as Layouts
-from regsync.content.memory import MemoryPlace
 from regsync.content.protocol import Store
 from regsync.content.references import Children
 from regsync.errors import RegsyncError
@@ -21,6 +19,8 @@ from regsync.store.place import is_store
 
 if TYPE_CHECKING:
     from regsync.cli.remotes import Remotes
+    from regsync.content.layout_place import LayoutPlace as Layouts
+    from regsync.content.memory import MemoryPlace
     from regsync.store.builtin import BuiltinStore
 
 
@@ -112,12 +112,23 @@ class SpecPlaces:
     def _store(self, path: Path, location: Location) -> Store:
         store = self._stores.get(path)
         if store is None:
-            return self._absent.setdefault(path, MemoryPlace(str(path))).repository(location.repository)
+            return self._empty(path).repository(location.repository)
         children = Children.OPTIONAL if location.registry in self._sparse else Children.REQUIRED
         return store.repository(location.repository, children=children)
 
-    def _layout(self, path: Path) -> Layouts:
-        return self._layouts.setdefault(path, Layouts(path))
+    def _empty(self, path: Path) -> "MemoryPlace":
+        if path not in self._absent:
+            from regsync.content.memory import MemoryPlace
+
+            self._absent[path] = MemoryPlace(str(path))
+        return self._absent[path]
+
+    def _layout(self, path: Path) -> "Layouts":
+        if path not in self._layouts:
+            from regsync.content.layout_place import LayoutPlace as Layouts
+
+            self._layouts[path] = Layouts(path)
+        return self._layouts[path]
 
     def _remote(self) -> "Remotes":
         if self._remotes is None:

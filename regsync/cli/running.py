@@ -17,6 +17,7 @@ from regsync.clock import Clock, SystemClock
 from regsync.plan.model import Plan, Report, exit_code, problems_of
 from regsync.reconcile.engine import Engine
 from regsync.reconcile.events import Emit
+from regsync.report.events_log import Tense
 from regsync.spec.load import load
 from regsync.spec.model import Spec
 
@@ -62,7 +63,7 @@ def run_to_plan(spec: Spec, open_engine: Open, work: Callable[[Engine], Awaitabl
         async with open_engine(spec, clock, emit) as engine:
             return await work(engine)
 
-    with told(manner(), clock) as emit:
+    with told(manner(), clock, Tense.FUTURE) as emit:
         plan, _ = run_until_signal(body)
     return plan
 

@@ -8,18 +8,18 @@ from regsync.cli import streams
 from regsync.cli.failures import Manner
 from regsync.clock import Clock
 from regsync.reconcile.events import Emit
-from regsync.report.events_log import JsonLog, TextLog
+from regsync.report.events_log import JsonLog, Tense, TextLog
 
 
 @contextmanager
-def told(manner: Manner, clock: Clock) -> Iterator[Emit]:
+def told(manner: Manner, clock: Clock, tense: Tense = Tense.PAST) -> Iterator[Emit]:
     """The `Emit` that fits the command line and the terminal."""
     if manner.json_log:
         yield JsonLog(streams.tell, clock)
     elif sys.stderr.isatty():
         from regsync.report.progress_bar import ProgressBar
 
-        with ProgressBar(sys.stderr, clock, manner.style) as bar:
+        with ProgressBar(sys.stderr, clock, manner.style, tense) as bar:
             yield bar
     else:
-        yield TextLog(streams.tell, manner.style)
+        yield TextLog(streams.tell, manner.style, tense)

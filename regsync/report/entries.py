@@ -114,7 +114,9 @@ def summary_sentence(summary: Summary, *, future: str = "") -> str:
         )
         if count
     ]
-    return ", ".join([*parts, f"{counted(summary.unchanged, 'tag')} unchanged"])
+    if summary.unchanged or not parts:
+        parts.append(f"{counted(summary.unchanged, 'tag')} unchanged")
+    return ", ".join(parts)
 
 
 def _place(entry: Entry) -> tuple[str, str, str]:

@@ -6,6 +6,7 @@ its schema is docs/schemas/event.schema.json.
 """
 
 from collections.abc import Callable
+from enum import Enum
 
 from regsync.clock import Clock
 from regsync.errors import RegsyncError
@@ -30,17 +31,24 @@ Write = Callable[[str], object]
 _QUIET = frozenset({Outcome.DONE})
 
 
+class Tense(Enum):
+    """What a change is called: in a run one that was made, in a plan one that would be."""
+
+    PAST = "changed"
+    FUTURE = "to change"
+
+
 class TextLog:
     """Lines for people, without a time: whatever collects them adds its own."""
 
-    def __init__(self, write: Write, style: Style = PLAIN) -> None:
-        self._write, self._style = write, style
+    def __init__(self, write: Write, style: Style = PLAIN, tense: Tense = Tense.PAST) -> None:
+        self._write, self._style, self._tense = write, style, tense
 
     def __call__(self, event: Event) -> None:
         """Write a line if the event is worth one."""
         match event:
             case RepositoryFinished():
-                self._write(f"{_finished(event)}\n")
+                self._write(f"{_finished(event, self._tense)}\n")
             case ActionFinished(result) if result.outcome not in _QUIET:
                 self._write(f"{self._unfinished(result)}\n")
 
@@ -52,10 +60,10 @@ class TextLog:
         return f"{mark} {visible(result.action.mirror)}: {visible(place)} {result.outcome.value}{cause}"
 
 
-def _finished(event: RepositoryFinished) -> str:
-    parts = [counted(event.unchanged, "tag") + " unchanged"]
-    if event.changed:
-        parts.insert(0, f"{event.changed} changed")
+def _finished(event: RepositoryFinished, tense: Tense) -> str:
+    parts = [f"{event.changed} {tense.value}"] if event.changed else []
+    if event.unchanged or not event.changed + event.problems:
+        parts.append(f"{counted(event.unchanged, 'tag')} unchanged")
     if event.problems:
         parts.append(counted(event.problems, "problem"))
     return f"{visible(event.mirror)}: {visible(str(event.source))}: {', '.join(parts)}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from regsync.clock import Clock
 from regsync.reconcile.events import ActionStarted, Event
-from regsync.report.events_log import TextLog
+from regsync.report.events_log import Tense, TextLog
 from regsync.report.progress import Progress, Snapshot
 from regsync.report.style import Style
 from regsync.report.units import human_bytes, human_seconds
@@ -22,10 +22,10 @@ BAR_WIDTH = 28  # characters
 class ProgressBar:
     """An `Emit` that keeps one bar at the foot of the terminal, with the log's lines above it."""
 
-    def __init__(self, stream: TextIO, clock: Clock, style: Style) -> None:
+    def __init__(self, stream: TextIO, clock: Clock, style: Style, tense: Tense = Tense.PAST) -> None:
         self._stream, self._clock = stream, clock
         self._progress = Progress()
-        self._log = TextLog(self._print, style)
+        self._log = TextLog(self._print, style, tense)
         self._live: Live | None = None
 
     def __enter__(self) -> Self:

@@ -1,0 +1,226 @@
+"""The whole way, offline: layouts → plan → built-in store."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from regsync.report.schemas import event_schema, plan_schema, report_schema
+from tests.cli.command_line import Regsync
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.fixture
+def spec(quickstart: Path) -> Path:
+    return quickstart / "regsync.yaml"
+
+
+def test_the_quick_start_copies_everything_and_says_what_to_try_next(
+    regsync: Regsync, quickstart: Path
+) -> None:
+    ran = regsync("sync", quickstart)
+    assert ran.code == 0
+    assert "Done: 5 created" in ran.out
+    assert "What to try next:" in ran.err
+    tried = next(line.split() for line in ran.err.splitlines() if " inspect " in line)
+    assert regsync(*tried[1:]).code == 0
+    again = regsync("sync", quickstart)
+    assert again.code == 0
+    assert again.out.startswith("Nothing to do: 5 tags unchanged")
+    assert "What to try next" not in again.err
+
+
+def test_a_plan_writes_nothing_anywhere(regsync: Regsync, quickstart: Path) -> None:
+    before = sorted(quickstart.rglob("*"))
+    ran = regsync("plan", quickstart)
+    assert ran.code == 2
+    assert "Plan: 5 to create" in ran.out
+    assert sorted(quickstart.rglob("*")) == before
+    regsync("sync", quickstart)
+    before = [(path, path.stat().st_mtime_ns) for path in sorted((quickstart / ".regsync").rglob("*.db"))]
+    assert regsync("plan", quickstart).code == 0
+    assert [
+        (path, path.stat().st_mtime_ns) for path in sorted((quickstart / ".regsync").rglob("*.db"))
+    ] == before
+
+
+def test_out_writes_what_json_prints(regsync: Regsync, quickstart: Path, tmp_path: Path) -> None:
+    out = tmp_path / "plan.json"
+    ran = regsync("plan", quickstart, "-o", "json", "--out", out)
+    assert out.read_text() == ran.out
+    Draft202012Validator(plan_schema()).validate(json.loads(ran.out))
+
+
+def test_two_plans_of_the_same_are_the_same_bytes_but_for_run(regsync: Regsync, quickstart: Path) -> None:
+    first, second = (json.loads(regsync("plan", quickstart, "-o", "json").out) for _ in range(2))
+    assert first.pop("run") != second.pop("run")
+    assert first == second
+
+
+def test_exit_zero_and_dry_run(regsync: Regsync, quickstart: Path) -> None:
+    assert regsync("plan", quickstart, "--exit-zero").code == 0
+    assert regsync("sync", quickstart, "--dry-run").code == 2
+    assert regsync("sync", quickstart, "--dry-run", "--exit-zero").code == 0
+    assert not (quickstart / ".regsync").exists()
+
+
+def test_a_saved_plan_is_applied_exactly(regsync: Regsync, quickstart: Path, tmp_path: Path) -> None:
+    out = tmp_path / "plan.json"
+    regsync("plan", quickstart, "--out", out)
+    ran = regsync("apply", out, quickstart, "-o", "json")
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    Draft202012Validator(report_schema()).validate(report)
+    assert report["summary"]["create"] == 5
+    assert {action["outcome"] for action in report["actions"]} == {"done"}
+    assert regsync("plan", quickstart).code == 0
+
+
+def test_a_plan_of_another_spec_is_refused(
+    regsync: Regsync, quickstart: Path, spec: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "plan.json"
+    regsync("plan", quickstart, "--out", out)
+    edit(spec, "newest: 2", "newest: 1")
+    ran = regsync("apply", out, quickstart)
+    assert ran.code == 3
+    assert "spec" in ran.err
+    assert not (quickstart / ".regsync" / "store").exists() or regsync("plan", quickstart).code == 2
+
+
+def test_an_old_plan_is_refused(regsync: Regsync, quickstart: Path, tmp_path: Path) -> None:
+    out = tmp_path / "plan.json"
+    regsync("plan", quickstart, "--out", out)
+    document = json.loads(out.read_text())
+    document["run"]["created"] = (datetime.now(UTC) - timedelta(hours=25)).isoformat()
+    out.write_text(json.dumps(document))
+    assert regsync("apply", out, quickstart).code == 3
+    assert regsync("apply", out, quickstart, "--max-age", "2d").code == 0
+
+
+def test_an_edited_plan_cannot_write_where_the_spec_does_not(
+    regsync: Regsync, quickstart: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "plan.json"
+    regsync("plan", quickstart, "--out", out)
+    out.write_text(out.read_text().replace('"target": "local/hello"', '"target": "evil/hello"'))
+    ran = regsync("apply", out, quickstart)
+    assert ran.code not in (0, 70), ran.err
+    out.write_text(out.read_text().replace('"target": "evil/hello"', '"target": "local/elsewhere"'))
+    ran = regsync("apply", out, quickstart)
+    assert ran.code not in (0, 70), ran.err
+    assert regsync("inspect", f"store:{quickstart}/.regsync/store//elsewhere:1.1.0").code != 0
+
+
+def test_what_is_no_plan_is_named(regsync: Regsync, quickstart: Path, tmp_path: Path) -> None:
+    out = tmp_path / "plan.json"
+    out.write_text("{}")
+    ran = regsync("apply", out, quickstart)
+    assert ran.code == 1
+    assert str(out) in ran.err
+
+
+def test_explain_says_why_each_tag_is_in_or_out(regsync: Regsync, quickstart: Path) -> None:
+    ran = regsync("plan", "--explain", quickstart)
+    assert "dropped 2.0.0-rc.1" in ran.out
+    assert "2.0.0-rc.1" in regsync("plan", "--explain", "-o", "markdown", quickstart).out
+    document = json.loads(regsync("plan", "--explain", "-o", "json", quickstart).out)
+    Draft202012Validator(plan_schema()).validate(document)
+    assert {"kept": False, "tag": "2.0.0-rc.1"}.items() <= document["explanations"][-1].items()
+
+
+def test_reports_go_to_files_by_suffix(regsync: Regsync, quickstart: Path, tmp_path: Path) -> None:
+    as_json, as_markdown = tmp_path / "r.json", tmp_path / "r.md"
+    ran = regsync("sync", quickstart, "--report", as_json, "--report", as_markdown)
+    assert ran.code == 0
+    assert json.loads(as_json.read_text())["kind"] == "Report"
+    assert as_markdown.read_text().startswith("### regsync: 5 created")
+
+
+def test_a_report_that_cannot_be_written_is_a_failure(
+    regsync: Regsync, quickstart: Path, tmp_path: Path
+) -> None:
+    ran = regsync("sync", quickstart, "--report", tmp_path / "no" / "where.json")
+    assert ran.code == 1
+    assert "cannot be written" in ran.err
+
+
+def test_narrowing_by_name_and_label(regsync: Regsync, quickstart: Path) -> None:
+    assert regsync("plan", quickstart, "--mirror", "quickstart", "-l", "team=platform").code == 2
+    ran = regsync("plan", quickstart, "--mirror", "quickstrat")
+    assert ran.code == 64
+    assert "did you mean quickstart?" in ran.err
+    assert regsync("plan", quickstart, "-l", "team=web").code == 64
+
+
+def test_the_ledger_is_where_state_says(regsync: Regsync, quickstart: Path, tmp_path: Path) -> None:
+    assert regsync("sync", quickstart, "--state", tmp_path / "elsewhere.db").code == 0
+    assert (tmp_path / "elsewhere.db").exists()
+    assert not (quickstart / ".regsync" / "ledger.db").exists()
+
+
+def test_without_a_path_the_directory_is_looked_into(
+    regsync: Regsync, quickstart: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(quickstart)
+    assert regsync("sync").code == 0
+    assert (quickstart / ".regsync" / "ledger.db").exists()
+
+
+def test_events_are_lines_of_json(regsync: Regsync, quickstart: Path) -> None:
+    ran = regsync("sync", quickstart, "--log-format", "json")
+    validator = Draft202012Validator(event_schema())
+    events = [json.loads(line) for line in ran.err.splitlines() if line.startswith("{")]
+    for event in events:
+        validator.validate(event)
+    assert {"repository-started", "action-finished", "repository-finished"} <= {
+        one["event"] for one in events
+    }
+
+
+def test_errors_are_lines_of_json_too(regsync: Regsync, tmp_path: Path) -> None:
+    ran = regsync("sync", tmp_path / "nothing.yaml", "--log-format", "json")
+    assert ran.code == 65
+    assert json.loads(ran.err)["event"] == "error"
+
+
+def test_an_unknown_tag_fails_alone(regsync: Regsync, quickstart: Path, spec: Path) -> None:
+    edit(spec, "latest]", "latest, gone]")
+    ran = regsync("sync", quickstart)
+    assert ran.code == 1
+    assert "gone" in ran.out
+    assert "5 created" in ran.out
+    assert "What to try next" not in ran.err
+
+
+def test_a_source_store_that_is_not_there_is_not_made(regsync: Regsync, quickstart: Path, spec: Path) -> None:
+    edit(spec, "spec: {layout: ./images}", "spec: {store: ./typo}")
+    ran = regsync("sync", quickstart)
+    assert ran.code == 1
+    assert not (quickstart / "typo").exists()
+
+
+def test_a_tag_that_moved_is_updated(regsync: Regsync, quickstart: Path) -> None:
+    regsync("sync", quickstart)
+    images = quickstart / "images" / "acme" / "web"
+    index = json.loads((images / "index.json").read_text())
+    tags = {
+        one["annotations"]["org.opencontainers.image.ref.name"]: one
+        for one in index["manifests"]
+        if "annotations" in one
+    }
+    tags["latest"]["digest"], tags["latest"]["size"] = tags["1.4.0"]["digest"], tags["1.4.0"]["size"]
+    (images / "index.json").write_text(json.dumps(index))
+    ran = regsync("plan", quickstart)
+    assert ran.code == 2
+    assert "1 to update" in ran.out
+    assert "~ latest" in ran.out
+    assert regsync("sync", quickstart).code == 0
+    assert regsync("plan", quickstart).code == 0
