@@ -63,17 +63,19 @@ async def repositories(session: Session, provider: Provider) -> list[RepositoryN
 
 
 async def _pages(session: Session, provider: Provider) -> AsyncGenerator[list[str], None]:
-    """Pages by `Link`; after a full one without, by `last`."""
+    """Pages by `Link`; by `last` where the first is full and has none."""
     size = provider.page_size
     query = f"?n={size}"
     while True:
         request = Request(Kind.CATALOG, "GET", f"/v2/_catalog{query}", CATALOG, limit=MAX_PAGE_SIZE)
         names: list[str] = []
+        linked = -1
         async with aclosing(walk(session, request, where=session.name)) as responses:
             async for response in responses:
                 names = strings(read_object(response, where=session.name), "repositories", where=session.name)
+                linked += 1
                 yield names
-        if len(names) != size:
+        if linked or len(names) != size:
             return
         query = f"?n={size}&last={quote(names[-1], safe='')}"
 

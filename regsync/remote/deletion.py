@@ -18,7 +18,7 @@ from regsync.remote.request import Kind, Request
 
 _DELETED = frozenset({200, 202, 204})
 _DELETE_ANSWERS = _DELETED | {404}
-_UNSUPPORTED_STATUSES = frozenset({400, 405, 501})
+_UNSUPPORTED_STATUSES = frozenset({400, 405})
 
 
 class DeletionUnsupportedError(RegistryError):

@@ -18,9 +18,10 @@ from regsync.oci.media_type import is_manifest
 from regsync.oci.reference import InvalidReferenceError, Tag
 from regsync.remote.endpoint import Endpoint
 from regsync.remote.errors import ForbiddenError, NotFoundError, UnauthorizedError
-from regsync.remote.paging import MAX_PAGE_SIZE, read_object, strings, walk
+from regsync.remote.paging import MAX_PAGE_SIZE, EndlessListingError, read_object, strings, walk
 from regsync.remote.request import Kind, Request, Response
 
+MAX_UNLINKED = 200_000  # tags of a registry that pages without links
 UNKNOWN_SIZE = 0  # bytes; no manifest is that short
 CREATED = "org.opencontainers.image.created"
 
@@ -87,25 +88,28 @@ def _listed(page: _Page) -> Iterator[Listed]:
 
 
 async def _pages(endpoint: Endpoint) -> AsyncGenerator[_Page, None]:
-    """Pages by `Link`; after a full one without, by `last`, until nothing new comes."""
+    """Pages by `Link`; by `last` where the first is full and has none, until nothing new comes."""
     size = endpoint.provider.page_size
     query = f"?n={size}"
-    full: list[str] = []
+    full: set[str] = set()
     while True:
         request = Request(
             Kind.LIST, "GET", f"{endpoint.base}/tags/list{query}", endpoint.pull, limit=MAX_PAGE_SIZE
         )
-        page = _Page([], {})
+        page, linked = _Page([], {}), -1
         async with aclosing(walk(endpoint.session, request, where=endpoint.name)) as responses:
             async for response in responses:
                 page = _read(response, endpoint.name)
-                if full and page.names == full:
+                if full and full.issuperset(page.names):
                     return  # `last` means nothing to this registry: it had shown everything
+                linked += 1
                 yield page
-        if len(page.names) != size:
+        if linked or len(page.names) != size:
             return
-        full = page.names
-        query = f"?n={size}&last={quote(full[-1], safe='')}"
+        full.update(page.names)
+        if len(full) > MAX_UNLINKED:
+            raise EndlessListingError(f"more than {MAX_UNLINKED} tags without a link", where=endpoint.name)
+        query = f"?n={size}&last={quote(page.names[-1], safe='')}"
 
 
 def _read(response: Response, where: str) -> _Page:

@@ -43,7 +43,10 @@ class UploadSessions(Protocol):
         ...
 
     async def put(self, desc: Descriptor, saved: SavedUpload) -> None:
-        """Remember; on disk when this returns, since the next thing may be kill -9."""
+        """Remember; on disk when this returns, since the next thing may be kill -9.
+
+        A failure to do so is the implementation's to report: the upload goes on.
+        """
         ...
 
     def drop(self, desc: Descriptor) -> None:
@@ -101,7 +104,9 @@ class Resumable:
             if offset is not None and offset <= desc.size:
                 return upload, offset
             self._sessions.drop(desc)
-        return await self._uploads.begin(desc), 0
+        upload = await self._uploads.begin(desc)
+        await self._sessions.put(desc, SavedUpload(upload.location, 0))
+        return upload, 0
 
     async def _send_from(
         self, upload: Upload, desc: Descriptor, open_at: OpenAt, offset: int, check: "RunningCheck"
