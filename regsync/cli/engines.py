@@ -40,7 +40,7 @@ async def writing_engine(
             hold_lease(ledger, clock, command=command, wait=wait.total_seconds(), told=_waiting)
         )
         places = await stack.enter_async_context(
-            SpecPlaces.open(spec, clock, stores_of(spec, Missing.CREATE))
+            SpecPlaces.open(spec, clock, ledger, stores_of(spec, Missing.CREATE))
         )
         yield Engine(places, ledger, clock, emit, spec.settings.concurrency, lease.check)
 
@@ -55,7 +55,9 @@ async def reading_engine(spec: Spec, run: RunOptions, clock: Clock, emit: Emit) 
             written = await _open_or_do_without(path, clock)
             if written is not None:
                 ledger = ReadOnlyLedger(stack.enter_context(written))
-        places = await stack.enter_async_context(SpecPlaces.open(spec, clock, stores_of(spec, Missing.EMPTY)))
+        places = await stack.enter_async_context(
+            SpecPlaces.open(spec, clock, ledger, stores_of(spec, Missing.EMPTY))
+        )
         yield Engine(places, ledger, clock, emit, spec.settings.concurrency)
 
 

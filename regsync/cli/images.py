@@ -12,6 +12,7 @@ from regsync.content.protocol import ListsTags, Store
 from regsync.errors import RefusedError, UsageError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
+from regsync.reconcile.ledger_memory import MemoryLedger
 from regsync.spec.model import LayoutPlace, Location, Place, Registry, RemotePlace, Settings, Spec, StorePlace
 from regsync.store.place import is_store
 
@@ -63,7 +64,9 @@ async def open_images(
             if not is_store(one.place.path) and one.place.path not in stores:
                 raise NoSuchStoreError(one.place.path)
             stores.append(one.place.path)
-    async with SpecPlaces.open(_spec([*read, *written]), clock, dict.fromkeys(stores)) as places:
+    async with SpecPlaces.open(
+        _spec([*read, *written]), clock, MemoryLedger(), dict.fromkeys(stores)
+    ) as places:
         yield Images(places)
 
 

@@ -14,6 +14,7 @@ from regsync.content.protocol import Store
 from regsync.content.references import Children
 from regsync.errors import RegsyncError
 from regsync.oci.reference import RepositoryName
+from regsync.reconcile.ledger import Ledger
 from regsync.spec.model import IndexForm, LayoutPlace, Location, RemotePlace, Spec, StorePlace
 from regsync.store.place import is_store
 
@@ -46,8 +47,10 @@ class UnwritableDirectoryError(RegsyncError):
 class SpecPlaces:
     """Implements reconcile's `Places`. Stores are open from the start, registries when first asked for."""
 
-    def __init__(self, spec: Spec, clock: Clock, stores: Mapping[Path, "BuiltinStore"]) -> None:
-        self._spec, self._clock, self._stores = spec, clock, stores
+    def __init__(
+        self, spec: Spec, clock: Clock, ledger: Ledger, stores: Mapping[Path, "BuiltinStore"]
+    ) -> None:
+        self._spec, self._clock, self._ledger, self._stores = spec, clock, ledger, stores
         self._layouts: dict[Path, Layouts] = {}
         self._absent: dict[Path, MemoryPlace] = {}  # stores that are not there
         self._connected: dict[Location, Store] = {}
@@ -56,11 +59,13 @@ class SpecPlaces:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, spec: Spec, clock: Clock, stores: Collection[Path]) -> AsyncIterator[Self]:
+    async def open(
+        cls, spec: Spec, clock: Clock, ledger: Ledger, stores: Collection[Path]
+    ) -> AsyncIterator[Self]:
         """Open `stores`, made if need be, and close everything at the end. Raises StoreError."""
         async with AsyncExitStack() as stack:
             opened = {path: await stack.enter_async_context(_open_store(path, clock)) for path in stores}
-            places = cls(spec, clock, opened)
+            places = cls(spec, clock, ledger, opened)
             stack.push_async_callback(places._close)
             yield places
 
@@ -134,7 +139,7 @@ class SpecPlaces:
         if self._remotes is None:
             from regsync.cli.remotes import Remotes
 
-            self._remotes = Remotes(self._spec, self._clock)
+            self._remotes = Remotes(self._spec, self._clock, self._ledger)
         return self._remotes
 
     async def _close(self) -> None:

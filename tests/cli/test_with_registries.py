@@ -1,0 +1,122 @@
+"""The command line against real registries."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import QUICKSTART, Regsync
+from tests.support.fake_registry import FakeRegistry, hang
+from tests.support.images import image, index, push, referrer
+from tests.support.registry_state import read_digest, read_tags
+from tests.support.servers import RegistryServer
+
+
+def write_spec(path: Path, source: str, target: str, *, repository: str, copy: str) -> Path:
+    documents = [
+        {"kind": "Registry", "metadata": {"name": "source"}, "spec": {"url": source}},
+        {"kind": "Registry", "metadata": {"name": "target"}, "spec": {"url": target}},
+        {
+            "kind": "Mirror",
+            "metadata": {"name": "app"},
+            "spec": {"source": f"source/{repository}", "targets": [f"target/{copy}"], "tags": ["v*"]},
+        },
+    ]
+    text = "\n---\n".join(json.dumps({"apiVersion": "regsync.dev/v1", **one}) for one in documents)
+    path.write_text(text)
+    return path
+
+
+def test_from_one_repository_to_another(
+    regsync: Regsync, distribution: RegistryServer, repository: str, tmp_path: Path
+) -> None:
+    app = index(image("a", arch="amd64"), image("a", arch="arm64"))
+    push(distribution.url, repository, app, "v1", "v2", "other")
+    push(distribution.url, repository, referrer(app, artifact_type="application/spdx+json", data=b"{}"))
+    spec = write_spec(
+        tmp_path / "regsync.yaml",
+        distribution.url,
+        distribution.url,
+        repository=repository,
+        copy=f"{repository}-copy",
+    )
+    assert regsync("plan", spec).code == 2
+    assert read_tags(distribution.url, f"{repository}-copy") == []
+    ran = regsync("sync", spec, "-o", "json")
+    assert ran.code == 0, ran.err
+    assert sorted(read_tags(distribution.url, f"{repository}-copy")) == ["v1", "v2"]
+    assert read_digest(distribution.url, f"{repository}-copy", "v1") == app.digest
+    report = json.loads(ran.out)
+    assert report["summary"]["create"] == 2
+    assert report["run"]["requests"]["source"]
+    assert regsync("plan", spec).code == 0
+
+
+def test_copy_and_inspect_speak_to_registries(
+    regsync: Regsync, distribution: RegistryServer, repository: str
+) -> None:
+    target = f"{distribution.url}/{repository}"
+    ran = regsync("copy", f"oci:{QUICKSTART}/images/acme/web:latest", f"{target}:v1")
+    assert ran.code == 0, ran.err
+    document = json.loads(regsync("inspect", f"{target}:v1", "-o", "json").out)
+    assert [one["artifactType"] for one in document["referrers"]] == ["application/spdx+json"]
+
+
+def test_a_target_that_may_not_be_written_shows_in_the_plan(
+    regsync: Regsync,
+    distribution: RegistryServer,
+    distribution_factory: Callable[..., RegistryServer],
+    repository: str,
+    tmp_path: Path,
+) -> None:
+    push(distribution.url, repository, image("a"), "v1")
+    readonly = distribution_factory(readonly=True)
+    spec = write_spec(
+        tmp_path / "regsync.yaml", distribution.url, readonly.url, repository=repository, copy="copy"
+    )
+    ran = regsync("plan", spec)
+    assert ran.code == 1
+    assert "x v1" in ran.out
+
+
+def test_a_registry_that_is_down_is_worth_another_try(regsync: Regsync, tmp_path: Path) -> None:
+    spec = write_spec(
+        tmp_path / "regsync.yaml", "http://127.0.0.1:9", "http://127.0.0.1:9", repository="a", copy="b"
+    )
+    ran = regsync("plan", spec)
+    assert ran.code == 75
+    assert "127.0.0.1:9" in ran.out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_run_with_the_report_of_what_was_done(
+    fake_registry: FakeRegistry, tmp_path: Path, number: signal.Signals
+) -> None:
+    app = image("a")
+    push(fake_registry.url, "app", app, "v1")
+    fake_registry.on("GET", r"/v2/app/blobs/.*", hang())
+    spec = write_spec(
+        tmp_path / "regsync.yaml", fake_registry.url, fake_registry.url, repository="app", copy="copy"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "regsync", "sync", str(spec), "-o", "json", "--log-format", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "REGSYNC_DEBUG": "1"},
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if json.loads(line)["event"] == "action-started":
+            break
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 128 + number, err
+    report = json.loads(out)
+    assert report["run"]["interrupted"] is True
+    assert read_tags(fake_registry.url, "copy") == []
