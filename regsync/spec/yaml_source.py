@@ -7,7 +7,8 @@ bound when their aliases are followed.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -28,14 +29,28 @@ _STR_TAG = "tag:yaml.org,2002:str"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def read_documents(raw: bytes, file: str, problems: Problems) -> list[Node]:
+class Dialect(Enum):
+    """How much of YAML is taken."""
+
+    STRICT = "strict"  # a spec
+    LENIENT = "lenient"  # other tools' files: merge keys, tags, and the last of duplicate keys
+
+
+def read_documents(
+    raw: bytes,
+    file: str,
+    problems: Problems,
+    *,
+    dialect: Dialect = Dialect.STRICT,
+    max_size: int = MAX_FILE_SIZE,
+) -> list[Node]:
     """The documents of a file, empty ones left out; what is wrong with them goes to `problems`.
 
     After a syntax error the documents before it are returned, so that names in them stay known.
     """
     start = Position(file, 1, 1)
-    if len(raw) > MAX_FILE_SIZE:
-        problems.add(start, "", f"the file is larger than {MAX_FILE_SIZE // 1024 // 1024} MiB")
+    if len(raw) > max_size:
+        problems.add(start, "", f"the file is larger than {max_size // 1024 // 1024} MiB")
         return []
     try:
         text = raw.decode("utf-8-sig")
@@ -45,7 +60,7 @@ def read_documents(raw: bytes, file: str, problems: Problems) -> list[Node]:
         return []
     documents: list[Node] = []
     try:
-        for document in _Reader(text, file, problems).documents():
+        for document in _Reader(text, file, problems, dialect).documents():
             if len(documents) >= MAX_DOCUMENTS:
                 problems.add(document.position, "", f"more than {MAX_DOCUMENTS} documents")
                 break
@@ -78,13 +93,15 @@ class _Open:
     anchor: str | None
     key: Scalar | None = None
     skipping: bool = False  # the value belongs to a key that was refused
-    seen: int = field(default=0)
+    merging: bool = False  # the value belongs to a merge key
+    seen: int = 0  # keys and values
 
 
 class _Reader:
     """Events to nodes, with a stack instead of recursion."""
 
-    def __init__(self, text: str, file: str, problems: Problems) -> None:
+    def __init__(self, text: str, file: str, problems: Problems, dialect: Dialect) -> None:
+        self._lenient = dialect is Dialect.LENIENT
         self._loader = _LOADER(text)
         self._file = file
         self._problems = problems
@@ -131,6 +148,8 @@ class _Reader:
         return Scalar(position, event.value, plain)
 
     def _refuse_tag(self, position: Position, tag: str) -> None:
+        if self._lenient:
+            return
         shown = tag.replace("tag:yaml.org,2002:", "!!")
         self._problems.add(position, "", f"the tag {shown[:60]} is not taken: write the value without it")
 
@@ -168,6 +187,9 @@ class _Reader:
             holder.items.append(node)
         elif top.seen % 2 == 0:
             self._key(top, node)
+        elif top.merging:
+            top.merging = False
+            _merge(holder, node)
         elif not top.skipping and top.key is not None:
             holder.entries[top.key.text] = node
             holder.keys[top.key.text] = top.key.position
@@ -180,9 +202,11 @@ class _Reader:
         top.skipping = True
         if not isinstance(node, Scalar):
             self._problems.add(node.position, "", "a key is expected here, and keys are text")
+        elif self._lenient and node.plain and node.text == "<<":
+            top.merging = True
         elif node.plain and node.text == "<<":
             self._problems.add(node.position, "", "merge keys (<<) are not taken: write the keys out")
-        elif node.text in holder.entries:
+        elif node.text in holder.entries and not self._lenient:
             first = holder.keys[node.text]
             where = f"line {first.line}"
             self._problems.add(
@@ -190,3 +214,12 @@ class _Reader:
             )
         else:
             top.key, top.skipping = node, False
+
+
+def _merge(holder: Entries, node: Node) -> None:
+    """Put in what a merge key leads to; keys written later or before take its place."""
+    for source in node.items if isinstance(node, Items) else [node]:
+        if isinstance(source, Entries):
+            for key, value in source.entries.items():
+                holder.entries.setdefault(key, value)
+                holder.keys.setdefault(key, source.keys[key])
