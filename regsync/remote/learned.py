@@ -23,6 +23,7 @@ class Learned:
     head: Known
     single_post: Known
     max_body: int | None  # bytes of one request; longer blobs go in chunks
+    checks_references: bool  # it was seen to refuse a manifest whose blobs are missing
     referrers_route: Known = Known.ASK  # NO: the server does not even know the path
     puts_are_stored: bool = False  # an answer without a digest was once checked by asking again
     probing: anyio.Lock = field(default_factory=anyio.Lock)  # so that one request settles what is asked
@@ -37,5 +38,7 @@ def learned_of(session: Session, provider: Provider) -> Learned:
     """What this session knows; the same object for all who ask."""
     known = _LEARNED.get(session)
     if known is None:
-        known = _LEARNED[session] = Learned(provider.head, provider.single_post, provider.max_body)
+        known = _LEARNED[session] = Learned(
+            provider.head, provider.single_post, provider.max_body, provider.checks_references
+        )
     return known

@@ -145,6 +145,7 @@ class Manifests:
         where = self._endpoint.name
         missing = missing_references(response)
         if missing is not None:
+            self._learned.checks_references = True
             raise MissingReferencesError(desc.digest, missing or _references(desc, raw), where=where)
         complaint = Complaint.read(response.body, response.headers.get("content-type"))
         if response.status == 404:

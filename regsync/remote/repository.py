@@ -36,7 +36,7 @@ _MOUNT_ANSWERS = frozenset({201, 202})
 
 
 class RemoteRepository:
-    """Store, Mounts, ListsTags, ListsReferrers, ResumesFetch and Deletes, at one repository.
+    """Store at one repository, with every optional power: see `content/protocol.py`.
 
     `upload_sessions` remembers the uploads of long blobs between processes (`push_resumable`).
     """
@@ -72,6 +72,18 @@ class RemoteRepository:
     def repository(self) -> RepositoryName:
         """The repository's name at its registry."""
         return self._endpoint.repository
+
+    @property
+    def has_referrers_api(self) -> bool | None:
+        """Whether the registry lists referrers itself; None while it has not been asked."""
+        if self._referrers.has_api:
+            return True
+        return False if self._referrers.has_no_api else None
+
+    @property
+    def checks_references(self) -> bool:
+        """Whether this registry is known, or was seen, to refuse a manifest whose blobs are missing."""
+        return self._endpoint.learned.checks_references
 
     def __repr__(self) -> str:
         return f"<RemoteRepository {self.name}>"

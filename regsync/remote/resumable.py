@@ -10,17 +10,17 @@ from typing import Protocol
 
 from regsync.content.errors import DigestMismatchError, InterruptedStreamError, SizeMismatchError
 from regsync.content.protocol import Chunks
+from regsync.content.resuming import RESUMABLE_FROM
 from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.remote.chunks import Slices, is_about_offset
 from regsync.remote.endpoint import Endpoint
-from regsync.remote.errors import UnexpectedAnswerError
+from regsync.remote.errors import AnswerError, UnexpectedAnswerError
 from regsync.remote.upload import Upload, UploadLostError
 from regsync.remote.uploads import Exists, Uploads
 
 MIB = 1024 * 1024
-RESUMABLE_FROM = 64 * MIB  # bytes; shorter blobs are sent anew
 PIECE = 64 * MIB  # bytes of one PATCH; streamed, so its length costs no memory
 MAX_FAILURES = 5  # in a row without a byte confirmed
 
@@ -124,15 +124,18 @@ class Resumable:
                 offset += length
                 if offset < desc.size:
                     await self._sessions.put(desc, SavedUpload(upload.location, offset))
+            await slices.end()
         return offset
 
     async def _after_failure(
         self, upload: Upload, desc: Descriptor, error: RegsyncError, check: "RunningCheck"
     ) -> int:
         """Where to go on; raises when there is no going on. The session stays for the next run, if it can."""
-        if check.failure is not None or not is_about_offset(error):
+        if check.failure is not None or (isinstance(error, AnswerError) and not is_about_offset(error)):
             await self._give_up(upload, desc)
             raise check.failure or error
+        if not isinstance(error, TemporaryError | AnswerError):
+            raise error  # the source's; another one may go on with this session
         offset = await upload.committed()
         if offset is None or offset > desc.size:
             self._sessions.drop(desc)

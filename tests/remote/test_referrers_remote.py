@@ -154,6 +154,18 @@ async def test_a_404_about_the_content_says_nothing_of_the_api(
         assert await digests(repository) == [SBOM.digest]
 
 
+async def test_what_was_found_out_is_told(fake_registry: FakeRegistry) -> None:
+    fake_registry.add("team/app", APP)
+    async with opened(fake_registry) as repository:
+        assert repository.has_referrers_api is None
+        await repository.referrers(SUBJECT)
+        assert repository.has_referrers_api is True
+    fake_registry.on("GET", REFERRERS, fake.error(404, "NOT_FOUND"))
+    async with opened(fake_registry) as repository:
+        await repository.referrers(SUBJECT)
+        assert repository.has_referrers_api is False
+
+
 async def test_one_request_finds_out_for_all_who_ask_at_once(fake_registry: FakeRegistry) -> None:
     fake_registry.on("GET", REFERRERS, fake.error(404, "NOT_FOUND"))
     async with opened(fake_registry) as repository, anyio.create_task_group() as group:

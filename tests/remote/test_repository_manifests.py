@@ -224,8 +224,10 @@ async def test_quays_202_to_a_put_is_success(fake_registry: FakeRegistry) -> Non
 async def test_missing_blobs_are_named(fake_registry: FakeRegistry) -> None:
     app = image("app")
     async with opened(fake_registry) as repository:
+        assert not repository.checks_references
         with pytest.raises(MissingReferencesError) as caught:
             await repository.push_manifest(described(app), app.data, tag=V1)
+        assert repository.checks_references
     assert [str(digest) for digest in caught.value.missing] == [app.document["config"]["digest"]]
 
 

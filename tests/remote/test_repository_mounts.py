@@ -3,7 +3,15 @@
 import pytest
 
 from regsync.content.errors import ContentNotFoundError, DigestMismatchError
-from regsync.content.protocol import Deletes, ListsReferrers, ListsTags, Mounts, ResumesFetch
+from regsync.content.protocol import (
+    Deletes,
+    KnowsItself,
+    ListsReferrers,
+    ListsTags,
+    Mounts,
+    ResumesFetch,
+    ResumesPush,
+)
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
 from regsync.remote.deletion import DeletionUnsupportedError, TagDeletionUnsupportedError
@@ -30,7 +38,7 @@ def registry(fake_registry: FakeRegistry) -> FakeRegistry:
 
 async def test_it_has_every_optional_power(registry: FakeRegistry) -> None:
     async with opened(registry) as repository:
-        for power in (Mounts, ListsTags, ListsReferrers, ResumesFetch, Deletes):
+        for power in (Mounts, ListsTags, ListsReferrers, ResumesFetch, ResumesPush, Deletes, KnowsItself):
             assert isinstance(repository, power)
 
 

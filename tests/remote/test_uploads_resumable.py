@@ -6,7 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from regsync.content.errors import DigestMismatchError, InterruptedStreamError, SizeMismatchError
+from regsync.content.errors import (
+    ContentNotFoundError,
+    DigestMismatchError,
+    InterruptedStreamError,
+    SizeMismatchError,
+)
 from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
 from regsync.remote import resumable
@@ -185,6 +190,22 @@ async def test_a_source_that_always_breaks_off_ends_it_and_keeps_the_session(
         with pytest.raises(RegsyncError):
             await repository.push_resumable(DESC, Reading(breaks_at=[2_000_000] * 20).at)
     assert memory.saved[DESC].offset == 2_000_000
+
+
+async def test_a_source_that_lacks_it_leaves_the_session_to_another(fake_registry: FakeRegistry) -> None:
+    @asynccontextmanager
+    async def absent(offset: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        raise ContentNotFoundError(DESC, where="source")
+        yield stream(DATA)
+
+    memory = Memory()
+    async with opened(fake_registry, upload_sessions=memory) as repository:
+        with pytest.raises(ContentNotFoundError):
+            await repository.push_resumable(DESC, absent)
+        assert DESC in memory.saved
+        await repository.push_resumable(DESC, Reading().at)
+    assert held(fake_registry)
+    assert fake_registry.count("POST") == 1
 
 
 async def test_a_wrong_blob_is_never_complete_and_leaves_no_session(fake_registry: FakeRegistry) -> None:

@@ -8,4 +8,5 @@ PROVIDER = Provider(
     single_post=Known.NO,
     head=Known.YES,
     tag_deletion=Known.YES,
+    checks_references=True,
 )

@@ -9,4 +9,5 @@ PROVIDER = Provider(
     catalog=Known.NO,
     catalog_hint="Docker Hub has no catalogue: name the repositories in the spec",
     tag_deletion=Known.NO,
+    checks_references=True,
 )

@@ -6,5 +6,6 @@ PROVIDER = Provider(
     "gitlab",
     single_post=Known.NO,
     head=Known.YES,
+    checks_references=True,
     catalog_hint="GitLab shows its catalogue to administrators only: name the repositories in the spec",
 )

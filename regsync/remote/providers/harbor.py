@@ -8,4 +8,5 @@ PROVIDER = Provider(
     head=Known.YES,
     catalog_hint="Harbor shows its catalogue to administrators only: name the repositories in the spec",
     tag_deletion=Known.NO,
+    checks_references=True,
 )

@@ -42,4 +42,5 @@ class Provider:
     catalog_hint: str = ""  # what to do instead, where it does not
     tag_deletion: Known = Known.ASK  # DELETE of a tag removes that tag alone
     untag_first: bool = False  # a manifest is deleted only after its tags (10)
+    checks_references: bool = False  # known to refuse a manifest whose blobs are missing, and to say so (54)
     delete_actions: frozenset[str] = DELETE  # of the token scope (18)

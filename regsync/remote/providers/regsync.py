@@ -3,5 +3,10 @@
 from regsync.remote.providers.provider import Known, Provider
 
 PROVIDER = Provider(
-    "regsync", single_post=Known.YES, head=Known.YES, page_size=10_000, tag_deletion=Known.YES
+    "regsync",
+    single_post=Known.YES,
+    head=Known.YES,
+    page_size=10_000,
+    tag_deletion=Known.YES,
+    checks_references=True,
 )
