@@ -267,8 +267,7 @@ async def _claim(
     now = clock.now()
     fencing = 1 if old is None else old.fencing + 1
     row = LeaseRow(fencing, owner, now, now + timedelta(seconds=terms.expiry))
-    # A cancellation between the swap and its answer would leave a lease that nobody knows of.
-    with CancelScope(shield=True):
-        if await to_thread.run_sync(table.swap_lease, old, row):
-            return Lease(table, clock, terms, row)
-    return None
+    # A call in a thread is shielded: a cancellation cannot come between the swap and its answer, and
+    # leave a lease that nobody knows of.
+    taken = await to_thread.run_sync(table.swap_lease, old, row)
+    return Lease(table, clock, terms, row) if taken else None

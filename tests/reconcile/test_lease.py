@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from anyio import CancelScope, Event, create_task_group, sleep_forever
+from anyio import CancelScope, Event, create_task_group, from_thread, sleep_forever
 from anyio.lowlevel import checkpoint
 
 from regsync.errors import RegsyncError, TemporaryError
@@ -183,7 +183,7 @@ async def test_a_dead_machine_whose_clock_was_ahead_holds_it_no_longer_than_an_e
     row = held_elsewhere(table, clock)
     assert table.swap_lease(row, replace(row, expires=clock.now() + timedelta(days=1)))
     async with hold_lease(
-        table, clock, command="sync", wait=600, terms=QUICK, told=lambda _: clock.advance(30)
+        table, clock, command="sync", wait=30, terms=QUICK, told=lambda _: clock.advance(30)
     ) as lease:
         assert lease.fencing == 2
 
@@ -374,6 +374,24 @@ async def test_a_run_cancelled_while_it_takes_the_lease_leaves_it_free(
             await checkpoint()
     row = table.read_lease()
     assert row is None or row.expires == RELEASED
+
+
+@pytest.mark.anyio
+async def test_a_run_cancelled_just_when_it_got_the_lease_gives_it_back(clock: FrozenClock) -> None:
+    class CancelsMeanwhile(MemoryLedger):
+        def swap_lease(self, old: LeaseRow | None, new: LeaseRow) -> bool:
+            if old is None:
+                from_thread.run_sync(scope.cancel)
+            return super().swap_lease(old, new)
+
+    table = CancelsMeanwhile()
+    with CancelScope() as scope:
+        async with hold_lease(table, clock, command="sync"):
+            await checkpoint()
+            pytest.fail("goes on though cancelled")
+    row = table.read_lease()
+    assert row is not None
+    assert row.expires == RELEASED
 
 
 @pytest.mark.anyio

@@ -1,10 +1,13 @@
 """Over any sequence of operations the ledger on disk and the one in memory say the same."""
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import anyio
 from hypothesis import given, settings
@@ -13,10 +16,13 @@ from hypothesis import strategies as st
 from regsync.oci.digest import SHA512, Digest
 from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
-from regsync.reconcile.ledger import OpenUpload, Spot
+from regsync.reconcile.ledger import LedgerError, OpenUpload, Spot
+from regsync.reconcile.ledger_file import Durability, LedgerFile
 from regsync.reconcile.ledger_memory import MemoryLedger
-from regsync.reconcile.ledger_sqlite import SqliteLedger, open_ledger
+from regsync.reconcile.ledger_sqlite import SqliteLedger
 from tests.support.clock import START, FrozenClock
+
+T = TypeVar("T")
 
 SPOTS = (Spot("https://a.example:443", "app"), Spot("/srv/store", "app"))
 DIGESTS = (Digest.of(b"1"), Digest.of(b"2"), Digest.of(b"3", SHA512))
@@ -38,8 +44,27 @@ class Flush:
 
 
 @dataclass(frozen=True)
+class FlushOntoFullDisk:
+    """Facts stay where they are."""
+
+
+@dataclass(frozen=True)
 class Reopen:
     """The process ends, another begins."""
+
+
+Step = Call | Flush | FlushOntoFullDisk | Reopen
+
+
+class FillingFile(LedgerFile):
+    """A file on a disk that can be full."""
+
+    full = False
+
+    def write(self, work: Callable[[sqlite3.Connection], T], durability: Durability) -> T:
+        if self.full:
+            raise LedgerError(self.path, "cannot be written: database or disk is full")
+        return super().write(work, durability)
 
 
 spots, digests = st.sampled_from(SPOTS), st.sampled_from(DIGESTS)
@@ -63,6 +88,7 @@ operations = st.one_of(
     calls("keep_upload", spots, digests, uploads),
     calls("drop_upload", spots, digests),
     st.just(Flush()),
+    st.just(FlushOntoFullDisk()),
     st.just(Reopen()),
 )
 
@@ -79,9 +105,10 @@ def everything(ledger: MemoryLedger | SqliteLedger) -> list[object]:
     ]
 
 
-async def carry_out(steps: Sequence[Call | Flush | Reopen], path: Path) -> None:
+async def carry_out(steps: Sequence[Step], path: Path) -> None:
     model, clock = MemoryLedger(), FrozenClock()
-    ledger = open_ledger(path, clock)
+    file = FillingFile.open(path)
+    ledger = SqliteLedger(file, clock)
     try:
         for step in steps:
             match step:
@@ -93,9 +120,15 @@ async def carry_out(steps: Sequence[Call | Flush | Reopen], path: Path) -> None:
                     getattr(ledger, method)(*arguments)
                 case Flush():
                     await ledger.flush()
+                case FlushOntoFullDisk():
+                    file.full = True
+                    with suppress(LedgerError):
+                        await ledger.flush()
+                    file.full = False
                 case Reopen():
                     ledger.close()
-                    ledger = open_ledger(path, clock)
+                    file = FillingFile.open(path)
+                    ledger = SqliteLedger(file, clock)
             assert everything(ledger) == everything(model)
     finally:
         ledger.close()
@@ -103,6 +136,6 @@ async def carry_out(steps: Sequence[Call | Flush | Reopen], path: Path) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(operations, max_size=25))
-def test_the_disk_and_the_model_agree(steps: Sequence[Call | Flush | Reopen]) -> None:
+def test_the_disk_and_the_model_agree(steps: Sequence[Step]) -> None:
     with TemporaryDirectory() as directory:
         anyio.run(carry_out, steps, Path(directory) / "ledger.db")

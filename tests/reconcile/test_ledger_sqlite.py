@@ -6,12 +6,14 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
-from anyio import create_task_group
+from anyio import create_task_group, wait_all_tasks_blocked
 from anyio.lowlevel import checkpoint
 
 from regsync.errors import SpecError, TemporaryError
@@ -19,10 +21,18 @@ from regsync.oci.digest import Digest
 from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
 from regsync.reconcile.ledger import LedgerError, OpenUpload, Sighting, Spot
-from regsync.reconcile.ledger_file import LedgerFile, LedgerLockedError, NewerLedgerError, UnusableLedgerError
+from regsync.reconcile.ledger_file import (
+    Durability,
+    LedgerFile,
+    LedgerLockedError,
+    NewerLedgerError,
+    UnusableLedgerError,
+)
 from regsync.reconcile.ledger_schema import MIGRATIONS, RUNS_AT_MOST, VERSION, migrate, version_of
 from regsync.reconcile.ledger_sqlite import MAX_LOCATION_LENGTH, SqliteLedger, open_ledger
 from tests.support.clock import START, FrozenClock
+
+T = TypeVar("T")
 
 SPOT = Spot("https://registry.example:443", "team/app")
 ONE, TWO = Digest.of(b"one"), Digest.of(b"two")
@@ -313,6 +323,37 @@ async def test_facts_on_their_way_to_the_disk_stay_readable(ledger: SqliteLedger
     assert set(ledger.sightings(SPOT)) == {ONE, TWO}
 
 
+class GatedFile(LedgerFile):
+    """Holds every write back until the gate opens."""
+
+    def __init__(self, path: Path, reader: sqlite3.Connection, writer: sqlite3.Connection) -> None:
+        super().__init__(path, reader, writer)
+        self.gate, self.entered = threading.Event(), 0
+
+    def write(self, work: Callable[[sqlite3.Connection], T], durability: Durability) -> T:
+        self.entered += 1
+        assert self.gate.wait(timeout=30)
+        return super().write(work, durability)
+
+
+@pytest.mark.anyio
+async def test_batches_reach_the_disk_one_after_the_other(path: Path, clock: FrozenClock) -> None:
+    file = GatedFile.open(path)
+    with SqliteLedger(file, clock) as ledger:
+        async with create_task_group() as group:
+            ledger.drop_upload(SPOT, ONE)
+            group.start_soon(ledger.flush)
+            while not file.entered:
+                await checkpoint()
+            group.start_soon(ledger.keep_upload, SPOT, ONE, UPLOAD)
+            await wait_all_tasks_blocked()
+            assert file.entered == 1
+            file.gate.set()
+        assert file.entered == 2
+    with open_ledger(path, clock) as ledger:
+        assert ledger.open_upload(SPOT, ONE) == UPLOAD
+
+
 # --- bad days
 
 
@@ -333,6 +374,23 @@ async def test_a_full_disk_ends_a_flush_and_not_the_memory(path: Path, clock: Fr
         ledger.saw(SPOT, ONE, START)
         await ledger.flush()
     assert rows(path, "sighting") == len(MANY) + 1
+
+
+@pytest.mark.anyio
+async def test_blobs_that_the_disk_held_back_can_be_forgotten(path: Path, clock: FrozenClock) -> None:
+    file = LedgerFile.open(path, patience=0.01)
+    other = sqlite3.connect(path, isolation_level=None)
+    with SqliteLedger(file, clock) as ledger:
+        other.execute("BEGIN IMMEDIATE")
+        ledger.knows_blob(SPOT, ONE, START)
+        with pytest.raises(LedgerError):
+            await ledger.flush()
+        ledger.forget_blobs(SPOT)
+        ledger.knows_blob(SPOT, TWO, START)
+        other.execute("COMMIT")
+        await ledger.flush()
+        assert ledger.known_blobs(SPOT, START - HOUR) == {TWO}
+    other.close()
 
 
 @pytest.mark.anyio
