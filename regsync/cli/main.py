@@ -22,12 +22,13 @@ VERBS = {
     "inspect": Verb("regsync.cli.inspect", "Show an image's manifest, platforms, sizes and referrers."),
     "store": Verb("regsync.cli.store", "Look into the built-in storage layer."),
 }
+HELP_OPTIONS = ["-h", "--help"]
 
 
 @click.group(
     cls=LazyGroup,
     verbs=VERBS,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={"help_option_names": HELP_OPTIONS, "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 failed, 2 changes pending, 3 refused by a rule, 64 misuse, 65 invalid "
     "spec, 75 try later, 130 and 143 interrupted.",
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import click
 
 from regsync.cli.exit_codes import table
-from regsync.cli.main import VERBS, root
+from regsync.cli.main import HELP_OPTIONS, VERBS, root
 
 WIDTH = 100  # columns of the help texts
 
@@ -24,7 +24,7 @@ def _pieces() -> Iterator[str]:
     yield "\n## Exit codes\n\n| exit code | means |\n|---|---|\n"
     yield from (f"| {code} | {meaning} |\n" for code, meaning in table())
     yield "\nWhen several apply: 64 or 65, then 3, then 1, then 75, then 2.\n"
-    top = click.Context(root, info_name="regsync", terminal_width=WIDTH)
+    top = click.Context(root, info_name="regsync", terminal_width=WIDTH, help_option_names=HELP_OPTIONS)
     for name in VERBS:
         command = root.get_command(top, name)
         if command is not None:
