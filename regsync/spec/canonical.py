@@ -1,13 +1,15 @@
 """The digest of a spec: the same for the same meaning, on every machine and from every checkout."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from enum import Enum
+from os.path import relpath
 from pathlib import Path
 
 from regsync.oci.digest import Digest
+from regsync.spec.files import git_top
 from regsync.spec.model import Mirror, Registry, Settings
 
 # Credentials are left out because rotating them is no change of the spec, positions because moving
@@ -18,17 +20,22 @@ _LEFT_OUT = frozenset({"auth", "position", "state"})
 def spec_digest(
     registries: Mapping[str, Registry], mirrors: tuple[Mirror, ...], settings: Settings, root: Path
 ) -> Digest:
-    """The digest over everything resolved. Paths below `root` count relative to it."""
+    """The digest over everything resolved. Paths of the same checkout count relative to `root`."""
+    top = git_top(root) or root
+
+    def path(value: Path) -> str:
+        return Path(relpath(value, root) if value.is_relative_to(top) else value).as_posix()
+
     document = {
-        "registries": [_plain(registry, root) for _, registry in sorted(registries.items())],
-        "mirrors": [_plain(mirror, root) for mirror in mirrors],
-        "settings": _plain(settings, root),
+        "registries": [_plain(registry, path) for _, registry in sorted(registries.items())],
+        "mirrors": [_plain(mirror, path) for mirror in mirrors],
+        "settings": _plain(settings, path),
     }
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return Digest.of(text.encode("utf-8"))
 
 
-def _plain(value: object, root: Path) -> object:
+def _plain(value: object, path: Callable[[Path], str]) -> object:
     """A value as JSON has it, with types kept apart where two could be written alike."""
     match value:
         case None | bool() | int() | float():
@@ -38,16 +45,16 @@ def _plain(value: object, root: Path) -> object:
         case str():
             return str(value)
         case Path():
-            return value.relative_to(root).as_posix() if value.is_relative_to(root) else value.as_posix()
+            return path(value)
         case timedelta():
             return value.total_seconds()
         case Mapping():
-            return {str(key): _plain(one, root) for key, one in value.items()}
+            return {str(key): _plain(one, path) for key, one in value.items()}
         case tuple() | list():
-            return [_plain(one, root) for one in value]
+            return [_plain(one, path) for one in value]
         case _ if is_dataclass(value):
             named = {
-                one.name: _plain(getattr(value, one.name), root)
+                one.name: _plain(getattr(value, one.name), path)
                 for one in fields(value)
                 if one.name not in _LEFT_OUT
             }

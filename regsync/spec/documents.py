@@ -22,7 +22,7 @@ class SettingsKeys(Keys):
     state: fields.Word | None = Field(
         None, description="The ledger, a file. Without it .regsync/ledger.db beside the first path."
     )
-    concurrency: Annotated[fields.Integer, Field(ge=1, le=4096)] | None = Field(
+    concurrency: Annotated[fields.Integer, *fields.between("integer", 1, 4096)] | None = Field(
         None, description="Transfers and requests under way in one run, over all registries (64)."
     )
 

@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Discriminator, Tag, WithJsonSchema
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from regsync.oci.digest import HEX_LENGTH, Digest
 from regsync.oci.platform import Platform
@@ -13,6 +13,7 @@ from regsync.oci.reference import Tag as ImageTag
 from regsync.spec import scalars
 from regsync.spec.globs import compile_glob
 from regsync.spec.nodes import describe
+from regsync.spec.problems import nearest
 from regsync.spec.regexes import compile_regex
 from regsync.spec.renaming import parse_template
 from regsync.spec.versions import parse_range
@@ -122,8 +123,6 @@ def choice(*known: str) -> BeforeValidator:
     def read(value: object) -> str:
         text = scalars.text(value)
         if text not in known:
-            from regsync.spec.problems import nearest
-
             guess = nearest(text, known)
             hint = f"; did you mean {guess!r}?" if guess else ""
             raise ValueError(f"expected one of {', '.join(known)}, found {describe(value)}{hint}")
@@ -135,6 +134,11 @@ def choice(*known: str) -> BeforeValidator:
 def schema(kind: Any, **more: Any) -> WithJsonSchema:
     """What editors are told of a field: its JSON type, and more of JSON Schema."""
     return WithJsonSchema({"type": kind, **more})
+
+
+def between(kind: str, low: float, high: float) -> tuple[Any, WithJsonSchema]:
+    """Bounds of a number, for pydantic and for editors."""
+    return Field(ge=low, le=high), schema(kind, minimum=low, maximum=high)
 
 
 Word = Annotated[str, BeforeValidator(_short), schema(_WRITTEN)]
@@ -153,7 +157,7 @@ ArtifactType = Annotated[
     str, _checked(_artifact_type), schema("string", examples=["application/vnd.cyclonedx+json"])
 ]
 Glob = Annotated[str, _checked(compile_glob), schema(_WRITTEN, examples=["v1.*"])]
-Regex = Annotated[str, _checked(compile_regex), schema("string", format="regex")]
+Regex = Annotated[str, _checked(compile_regex), schema("string", examples=["(?P<version>.+)-alpine"])]
 Range = Annotated[str, _checked(parse_range), schema(_WRITTEN, examples=[">=1.25 <2", "^3.1"])]
 Rename = Annotated[str, _checked(parse_template), schema("string", examples=["{tag}-{digest:12}"])]
 TagField = Annotated[

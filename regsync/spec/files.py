@@ -89,13 +89,16 @@ def parent_directories(files: Sequence[SourceFile]) -> tuple[Path, ...]:
     """
     seen: dict[Path, bool] = {}
     for directory in {file.absolute.parent for file in files}:
-        chain = [directory, *directory.parents]
-        top = next((one for one in chain if (one / ".git").exists()), None)
-        if top is None:
-            continue
-        for one in chain[: chain.index(top) + 1]:
-            seen[one] = True
+        top = git_top(directory)
+        if top is not None:
+            chain = [directory, *directory.parents]
+            seen.update(dict.fromkeys(chain[: chain.index(top) + 1], True))
     return tuple(sorted(seen))
+
+
+def git_top(directory: Path) -> Path | None:
+    """The top of the git tree that `directory` is in."""
+    return next((one for one in (directory, *directory.parents) if (one / ".git").exists()), None)
 
 
 def yaml_files(directory: Path) -> tuple[Path, ...]:

@@ -112,7 +112,7 @@ class MirrorKeys(Keys):
         None, description="Rules that select tags, each alone, united. A text is a tag, or a glob."
     )
     exclude_tags: list[fields.Glob] | None = Field(None, description="Globs of tags that no rule takes.")
-    at_least: Annotated[fields.Integer, Field(ge=0)] | None = Field(
+    at_least: Annotated[fields.Integer, *fields.between("integer", 0, 1_000_000)] | None = Field(
         None, description="Fewer selected tags are an error: a guard against an emptied source (1)."
     )
     rename: fields.Rename | None = Field(

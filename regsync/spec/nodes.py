@@ -88,6 +88,12 @@ def locate(root: Node, path: Sequence[Step], *, at_key: bool = False) -> Spot:
     return Spot(key_position if at_key else node.position, walked.lstrip("."))
 
 
+def deepest(root: Node, path: Sequence[Step]) -> Node:
+    """The node that `path` leads to, as far as there are nodes."""
+    nodes = [node for _, node, _ in _walk(root, path)]
+    return nodes[-1] if nodes else root
+
+
 def _walk(root: Node, path: Sequence[Step]) -> Iterator[tuple[Step, Node, Position]]:
     node = root
     for step in path:

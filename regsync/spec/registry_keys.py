@@ -58,16 +58,16 @@ class TlsKeys(Keys):
 class LimitKeys(Keys):
     """What a registry is asked for at most. Registries of one host share these limits."""
 
-    concurrency: Annotated[fields.Integer, Field(ge=1, le=1024)] | None = Field(
+    concurrency: Annotated[fields.Integer, *fields.between("integer", 1, 1024)] | None = Field(
         None, description="Requests under way at a time, in one process."
     )
-    requests_per_second: Annotated[fields.Number, Field(gt=0, le=100_000)] | None = Field(
+    requests_per_second: Annotated[fields.Number, *fields.between("number", 0.01, 100_000)] | None = Field(
         None, description="Requests per second, of all processes that share a ledger."
     )
     bytes_per_second: Annotated[fields.Size, Field(ge=1024)] | None = Field(
         None, description="Bandwidth, such as 50MiB, of all processes that share a ledger."
     )
-    reserve: Annotated[fields.Integer, Field(ge=0, le=100)] | None = Field(
+    reserve: Annotated[fields.Integer, *fields.between("integer", 0, 100)] | None = Field(
         None, description="Percent of a quota, such as Docker Hub's, that is left to people."
     )
     max_wait: fields.Duration | None = Field(

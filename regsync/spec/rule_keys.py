@@ -70,7 +70,7 @@ class RuleKeys(Keys):
         ]
         | None
     ) = Field(None, description="What makes a tag newer: `semver` (with a range), else `natural`.")
-    newest: Annotated[fields.Integer, Field(ge=1)] | None = Field(
+    newest: Annotated[fields.Integer, *fields.between("integer", 1, 1_000_000)] | None = Field(
         None, description="How many of the newest to take, per group."
     )
 

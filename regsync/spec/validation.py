@@ -8,7 +8,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from regsync.spec.documents import API_VERSION, KINDS, Envelope
-from regsync.spec.nodes import Entries, Scalar, Step, locate
+from regsync.spec.model import Position
+from regsync.spec.nodes import Entries, Items, Node, Scalar, Step, deepest, locate
 from regsync.spec.problems import Problems, nearest
 
 _EXPECTED = {
@@ -33,6 +34,7 @@ def validate(root: Entries, problems: Problems) -> Checked:
 
     What is right beside it is kept, so that names in it can be checked in the same run.
     """
+    _refuse_empty_values(root, problems)
     if not _has_envelope(root, problems):
         return Checked(None)
     model = KINDS[root.text("kind") or ""]
@@ -56,6 +58,23 @@ def _validate_rest(model: type[Envelope], value: dict[str, Any], wrong: set[tupl
         return Checked(model.model_validate({**value, "spec": rest}), frozenset(keys))
     except ValidationError:  # a key that cannot be missing, or keys that only stand together
         return Checked(None)
+
+
+def _refuse_empty_values(root: Entries, problems: Problems) -> None:
+    """A key with nothing behind it is half a thought; what it would mean is nowhere said."""
+    waiting: list[tuple[Node, str, Position]] = [(root, "", root.position)]
+    seen = set()
+    while waiting:
+        node, path, position = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, Entries):
+            waiting += [(below, f"{path}.{key}", node.keys[key]) for key, below in node.entries.items()]
+        elif isinstance(node, Items):
+            waiting += [(below, f"{path}[{n}]", below.position) for n, below in enumerate(node.items)]
+        elif node.value() is None:
+            problems.add(position, path.lstrip("."), "there is no value; write one, or leave the key out")
 
 
 def _has_envelope(root: Entries, problems: Problems) -> bool:
@@ -96,7 +115,13 @@ def _translate(root: Entries, model: type[BaseModel], error: Any, problems: Prob
         problems.add(spot.position, path, "the key is missing")
         return
     spot = locate(root, loc)
-    problems.add(spot.position, spot.path, _message(kind, error))
+    if not _is_empty(root, loc):  # which was told of already
+        problems.add(spot.position, spot.path, _message(kind, error))
+
+
+def _is_empty(root: Entries, loc: tuple[Step, ...]) -> bool:
+    node = deepest(root, loc)
+    return isinstance(node, Scalar) and node.value() is None
 
 
 def _message(kind: str, error: Any) -> str:
