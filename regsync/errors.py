@@ -2,7 +2,8 @@
 
 One root, few branches. The branches decide what a run does next, and which exit code it ends with
 (DESIGN.md, section 4): a `TemporaryError` is worth another run, a `RefusedError` is a policy's no,
-a `SpecError` is the user's YAML. Rooms define the leaves beside the code that raises them.
+an `UnsupportedError` stays whatever one tries, a `SpecError` is the user's YAML. Rooms define the
+leaves beside the code that raises them.
 """
 
 
@@ -19,8 +20,16 @@ class TemporaryError(RegsyncError):
     """It may work later without any change: 429, 5xx, a timeout, a refused connection, a lease held."""
 
 
+class DeferredError(TemporaryError):
+    """Not now: it would take a wait longer than this run may wait."""
+
+
 class RefusedError(RegsyncError):
     """A rule said no: an immutable tag moved, a target moved since it was observed, a plan is stale."""
+
+
+class UnsupportedError(RegsyncError):
+    """It cannot be done there: the registry lacks the ability, or regsync does not carry such content."""
 
 
 class UsageError(RegsyncError):

@@ -10,6 +10,7 @@ from anyio import CancelScope
 
 from regsync.content.concurrently import for_each
 from regsync.content.destination import Destination
+from regsync.content.errors import IndexNotCompleteError
 from regsync.content.graph import Graph
 from regsync.content.protocol import Source
 from regsync.content.references import MissingReferencesError
@@ -45,42 +46,53 @@ async def copy_graph(
     put once, at its tag. A destination that turns out to lack what it was thought to have is filled
     in the same call. Raises what reading or writing raises; then the tag has not moved.
     """
+    copy = _Copy(transfers, sources, graph, to, tag, before_tag)
     try:
-        return await _copy(transfers, sources, graph, to, tag, before_tag)
+        return await copy.bring(await _missing(graph, to))
     except MissingReferencesError:
         to.forget(digest for node in graph.nodes for digest in _digests(node))
-        return await _copy(transfers, sources, graph, to, tag, before_tag)
+    try:
+        # That a manifest is there no longer says that what is below it is there too.
+        return await copy.bring(graph.nodes)
+    except MissingReferencesError as error:
+        if left_out := graph.left_out:
+            raise IndexNotCompleteError(graph.root.descriptor.digest, len(left_out), where=to.name) from error
+        raise
 
 
-async def _copy(
-    transfers: Transfers,
-    sources: Sequence[Source],
-    graph: Graph,
-    to: Destination,
-    tag: Tag | None,
-    before_tag: Callable[[], Awaitable[Copied]] | None,
-) -> Copied:
-    missing = await _missing(graph, to)
-    done = await _copy_blobs(transfers, sources, missing, to)
-    below = [node for node in missing if node is not graph.root]
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    transfers: Transfers
+    sources: Sequence[Source]
+    graph: Graph
+    to: Destination
+    tag: Tag | None
+    before_tag: Callable[[], Awaitable[Copied]] | None
 
-    async def put(node: Manifest | Index) -> None:
-        await _put(node, to, None)
+    async def bring(self, missing: Sequence[Manifest | Index]) -> Copied:
+        """Bring the blobs and manifests of `missing`, what comes before the tag, and the tag."""
+        root, to = self.graph.root, self.to
+        blobs = await _copy_blobs(self.transfers, self.sources, missing, to)
+        below = [node for node in missing if node is not root]
 
-    await for_each(put, [node for node in below if isinstance(node, Manifest)])
-    for index in below:
-        if isinstance(index, Index):
-            await put(index)
-    root = graph.root
-    if before_tag is None:
-        await _put(root, to, tag)
-    else:
-        await _put(root, to, None)
-        done += await before_tag()
-        if tag is not None:
-            await _put(root, to, tag)
-    manifests = sum(len(node.raw) for node in missing)
-    return done + Copied(sent=manifests, reused=graph.size - manifests - done.sent - done.reused)
+        async def put(node: Manifest | Index) -> None:
+            await _put(node, to, None)
+
+        await for_each(put, [node for node in below if isinstance(node, Manifest)])
+        for index in below:
+            if isinstance(index, Index):
+                await put(index)
+        sent = blobs.sent + sum(len(node.raw) for node in missing)
+        done = Copied(sent, self.graph.size - sent)
+        if self.before_tag is None:
+            await _put(root, to, self.tag)
+            return done
+        if root in missing or self.tag is None:
+            await _put(root, to, None)
+        done += await self.before_tag()
+        if self.tag is not None:
+            await _put(root, to, self.tag)
+        return done
 
 
 async def _put(node: Manifest | Index, to: Destination, tag: Tag | None) -> None:

@@ -1,6 +1,6 @@
 """What goes wrong with content, whichever place it is in."""
 
-from regsync.errors import RegsyncError, TemporaryError
+from regsync.errors import RegsyncError, TemporaryError, UnsupportedError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 
@@ -50,13 +50,35 @@ class GraphTooDeepError(ContentError):
         super().__init__(f"{where}: indexes under {root} are nested deeper than {limit} levels")
 
 
-class ForeignLayerError(ContentError):
+class GraphTooLargeError(ContentError):
+    """More manifests under one than any image has."""
+
+    def __init__(self, root: Digest, limit: str, *, where: str) -> None:
+        super().__init__(f"{where}: there are more than {limit} under {root}, the most that is read")
+
+
+class ForeignLayerError(ContentError, UnsupportedError):
     """A layer that its type or its URLs say is not in the registry."""
 
     def __init__(self, desc: Descriptor, *, where: str) -> None:
         super().__init__(
             f"{where}: layer {desc.digest} is foreign ({desc.media_type}); regsync does not carry such layers"
         )
+
+
+class IndexNotCompleteError(ContentError, UnsupportedError):
+    """The place takes no index of which it does not hold every child."""
+
+    def __init__(self, index: Digest, absent: int, *, where: str) -> None:
+        super().__init__(
+            f"{where}: it takes index {index} only with all its children, and {absent} of them are left out "
+            "by `platforms`"
+        )
+
+    @property
+    def hint(self) -> str:
+        """What to do next."""
+        return "write `platforms` as a list, for a valid index of those platforms, or mirror all of them"
 
 
 class InterruptedStreamError(ContentError, TemporaryError):

@@ -12,7 +12,7 @@ from regsync.content.graph import Graph, read_graph
 from regsync.content.manifests import Manifests
 from regsync.content.merge import merged, signatures
 from regsync.content.transfers import Transfers
-from regsync.errors import RegsyncError
+from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
@@ -41,7 +41,7 @@ class EvidenceCopy:
             await self.bring(await self.source.find(subject, self.takes))
 
     async def bring(self, evidence: Evidence, *, depth: int = 1) -> None:
-        """Bring this evidence, and the evidence of it."""
+        """Bring this evidence, and the evidence of it. Raises TemporaryError, to be tried again."""
         for referrer in evidence.referrers:
             await self._attempt(self._referrer(referrer), referrer.digest, depth)
         for tag in evidence.tags:
@@ -53,6 +53,8 @@ class EvidenceCopy:
             self.brought += 1
             if digest is not None and depth < MAX_DEPTH:
                 await self.bring(await self.source.find(digest, self.takes), depth=depth + 1)
+        except TemporaryError:
+            raise  # nobody refused it: without it the image would be called done
         except RegsyncError as error:
             self.refused.append(error)
 

@@ -1,9 +1,15 @@
 """The graph below a manifest: which manifests and blobs belong to it, children before parents."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from regsync.content.errors import ForeignLayerError, GraphTooDeepError, NoPlatformError
+from regsync.content.errors import (
+    ForeignLayerError,
+    GraphTooDeepError,
+    GraphTooLargeError,
+    NoPlatformError,
+    SizeMismatchError,
+)
 from regsync.content.manifests import Manifests
 from regsync.content.protocol import Source
 from regsync.oci.descriptor import Descriptor
@@ -14,6 +20,7 @@ from regsync.oci.platform import Platform
 from regsync.oci.trim import keep_platforms, trimmed
 
 MAX_DEPTH = 8  # levels of indexes in indexes
+MAX_MANIFESTS_SIZE = 32 * 1024 * 1024  # bytes of all manifests of one image
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,12 @@ class Graph:
             for blob in node.blobs:
                 found.setdefault(blob.digest, blob)
         return tuple(found.values())
+
+    @property
+    def left_out(self) -> frozenset[Digest]:
+        """Children that an index names and this graph does not carry: those of other platforms."""
+        named = {child.digest for node in self.nodes for child in node.manifests}
+        return frozenset(named - {node.descriptor.digest for node in self.nodes})
 
     @property
     def size(self) -> int:
@@ -66,52 +79,103 @@ async def read_graph(
 
     A nested index is kept whole. Content without platforms is not touched. Raises NoPlatformError
     when nothing would be left, ForeignLayerError for what registries do not distribute,
-    GraphTooDeepError, and what reading raises.
+    GraphTooDeepError, GraphTooLargeError, SizeMismatchError where one digest is given two sizes, and
+    what reading raises.
     """
-    top = await manifests.read(sources, root)
-    children = top.manifests
-    if shape is not None and isinstance(top, Index) and _has_platforms(top):
-        kept = keep_platforms(top.entries, shape.platforms)
-        if not any(entry.platform is not None or entry.is_index for entry in kept):
-            wanted = ", ".join(map(str, shape.platforms))
-            found = ", ".join(sorted({str(entry.platform) for entry in top.entries if entry.platform}))
-            raise NoPlatformError(root.digest, wanted, found, where=sources[0].name)
-        digests = {entry.digest for entry in kept}
-        children = tuple(child for child in children if child.digest in digests)
-        if isinstance(shape, Trimmed):
-            top = trimmed(top, kept)
-            manifests.keep(top)
-    nodes: dict[Digest, Manifest | Index] = {}
-    walk = _Walk(manifests, sources, root.digest, nodes)
+    top, children = await _top(manifests, sources, root, shape)
+    walk = _Walk(manifests, sources, root.digest)
     for child in children:
         await walk.visit(child, depth=1)
     walk.add(top)
-    return Graph(tuple(nodes.values()))
+    return Graph(tuple(walk.nodes.values()))
+
+
+async def subjects_below(
+    manifests: Manifests, sources: Sequence[Source], root: Descriptor, *, shape: Shape = None
+) -> tuple[Digest, ...]:
+    """The digest of every manifest that `read_graph` would give, the root first; reads indexes alone.
+
+    Raises as `read_graph` does.
+    """
+    top, children = await _top(manifests, sources, root, shape)
+    found = {top.descriptor.digest: None}
+    walk = _Walk(manifests, sources, root.digest)
+
+    async def visit(desc: Descriptor, depth: int) -> None:
+        if desc.digest in found:
+            return
+        walk.check(desc, depth, len(found))
+        found[desc.digest] = None
+        if desc.is_index:
+            for child in (await manifests.read(sources, desc)).manifests:
+                await visit(child, depth + 1)
+
+    for child in children:
+        await visit(child, 1)
+    return tuple(found)
+
+
+async def _top(
+    manifests: Manifests, sources: Sequence[Source], root: Descriptor, shape: Shape
+) -> tuple[Manifest | Index, tuple[Descriptor, ...]]:
+    """The root, reduced, and those of its children that are carried."""
+    top = await manifests.read(sources, root)
+    children = top.manifests
+    if shape is None or not isinstance(top, Index) or not _has_platforms(top):
+        return top, children
+    kept = keep_platforms(top.entries, shape.platforms)
+    if not any(entry.platform is not None or entry.is_index for entry in kept):
+        wanted = ", ".join(map(str, shape.platforms))
+        found = ", ".join(sorted({str(entry.platform) for entry in top.entries if entry.platform}))
+        raise NoPlatformError(root.digest, wanted, found, where=sources[0].name)
+    digests = {entry.digest for entry in kept}
+    children = tuple(child for child in children if child.digest in digests)
+    if isinstance(shape, Trimmed):
+        top = trimmed(top, kept)
+        manifests.keep(top)
+    return top, children
 
 
 def _has_platforms(index: Index) -> bool:
     return any(entry.platform is not None for entry in index.entries)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Walk:
     manifests: Manifests
     sources: Sequence[Source]
     root: Digest
-    nodes: dict[Digest, Manifest | Index]
+    nodes: dict[Digest, Manifest | Index] = field(default_factory=dict)
+    _sizes: dict[Digest, int] = field(default_factory=dict)
+    _held: int = 0
 
     async def visit(self, desc: Descriptor, *, depth: int) -> None:
         if desc.digest in self.nodes:
             return
-        if depth > MAX_DEPTH or desc.digest == self.root or len(self.nodes) > MAX_CHILDREN:
-            raise GraphTooDeepError(self.root, MAX_DEPTH, where=self.sources[0].name)
+        self.check(desc, depth, len(self.nodes))
         node = await self.manifests.read(self.sources, desc)
         for child in node.manifests:
             await self.visit(child, depth=depth + 1)
         self.add(node)
 
+    def check(self, desc: Descriptor, depth: int, count: int) -> None:
+        """Raise when there is too much below the root."""
+        if depth > MAX_DEPTH or desc.digest == self.root:
+            raise GraphTooDeepError(self.root, MAX_DEPTH, where=self.sources[0].name)
+        if count > MAX_CHILDREN:
+            raise GraphTooLargeError(self.root, f"{MAX_CHILDREN} manifests", where=self.sources[0].name)
+
     def add(self, node: Manifest | Index) -> None:
-        for blob in node.blobs:
-            if is_foreign_layer(blob.media_type):
-                raise ForeignLayerError(blob, where=self.sources[0].name)
+        """Take a node whose children are in."""
+        where = self.sources[0].name
+        self._held += len(node.raw)
+        if self._held > MAX_MANIFESTS_SIZE:
+            raise GraphTooLargeError(self.root, f"{MAX_MANIFESTS_SIZE} bytes of manifests", where=where)
+        listed = node.entries if isinstance(node, Index) else (node.config, *node.layers)
+        for desc in listed:
+            if is_foreign_layer(desc.media_type):
+                raise ForeignLayerError(desc, where=where)
+            # Of two sizes for one digest one is a lie, and only one of them would be looked at.
+            if self._sizes.setdefault(desc.digest, desc.size) != desc.size:
+                raise SizeMismatchError(desc, self._sizes[desc.digest], where=where)
         self.nodes[node.descriptor.digest] = node

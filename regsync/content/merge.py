@@ -3,6 +3,7 @@
 import json
 
 from regsync.content.protocol import Source
+from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.manifest import InvalidManifestError, Manifest, parse_manifest
 from regsync.oci.reference import Tag
@@ -21,7 +22,7 @@ async def signatures(source: Source, tag: Tag) -> Manifest:
 async def adds_to(source: Source, target: Source, tag: Tag) -> bool:
     """Whether `source` has layers under `tag` that `target` lacks."""
     ours, theirs = await signatures(source, tag), await signatures(target, tag)
-    return not _layers(ours) <= _layers(theirs)
+    return not _pieces(ours) <= _pieces(theirs)
 
 
 def merged(at_source: Manifest, at_target: Manifest) -> Manifest:
@@ -29,15 +30,19 @@ def merged(at_source: Manifest, at_target: Manifest) -> Manifest:
 
     The source's own manifest when it has all that the target has, so that its digest is kept.
     """
-    if _layers(at_target) <= _layers(at_source):
+    if _pieces(at_target) <= _pieces(at_source):
         return at_source
     document, addition = loads(at_target.raw), loads(at_source.raw)
     assert isinstance(document, dict)  # noqa: S101 - it was parsed as a manifest
     assert isinstance(addition, dict)  # noqa: S101 - so was it
-    present = {str(layer.digest) for layer in at_target.layers}
+    present = _pieces(at_target)
     document["layers"] = [
         *document["layers"],
-        *(layer for layer in addition["layers"] if layer["digest"] not in present),
+        *(
+            written
+            for written, layer in zip(addition.get("layers") or [], at_source.layers, strict=True)
+            if _piece(layer) not in present
+        ),
     ]
     raw = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
     manifest = parse_manifest(raw, at_target.descriptor.media_type)
@@ -45,5 +50,13 @@ def merged(at_source: Manifest, at_target: Manifest) -> Manifest:
     return manifest
 
 
-def _layers(manifest: Manifest) -> set[Digest]:
-    return {layer.digest for layer in manifest.layers}
+Piece = tuple[Digest, frozenset[tuple[str, str]]]
+
+
+def _pieces(manifest: Manifest) -> set[Piece]:
+    return {_piece(layer) for layer in manifest.layers}
+
+
+def _piece(layer: Descriptor) -> Piece:
+    # Two people who sign the same image sign the same payload: only the annotations differ.
+    return layer.digest, frozenset(layer.annotations.items())

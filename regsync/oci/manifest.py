@@ -8,7 +8,7 @@ Refused as ambiguous (GHSA-77vh-xpmg-72qh): a document with both `layers` and `m
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from regsync.errors import RegsyncError
+from regsync.errors import RegsyncError, UnsupportedError
 from regsync.oci import media_type as types
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import SHA256, Digest, InvalidDigestError
@@ -29,7 +29,7 @@ class InvalidManifestError(RegsyncError, ValueError):
         self.cause = cause
 
 
-class UnsupportedManifestError(InvalidManifestError):
+class UnsupportedManifestError(InvalidManifestError, UnsupportedError):
     """A valid document of a kind that regsync reports and does not carry, such as schema 1."""
 
 

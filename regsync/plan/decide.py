@@ -41,9 +41,9 @@ def plan_tag(unit: Unit, seen: TagSeen) -> tuple[Action, ...]:
 
 
 def _decide(unit: Unit, seen: TagSeen, target: TargetSeen) -> Action | None:
-    problem = seen.problem or target.problem
-    if target.kept and problem is None:
+    if target.kept and target.problem is None:
         return None
+    problem = seen.problem or target.problem
     if problem is not None and seen.digest is None:
         verb = Verb.CREATE if target.digest is None else Verb.UPDATE
         return _action(unit, seen, target, verb, "could not be read", problem)

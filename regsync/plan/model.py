@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum, IntEnum
 from typing import Self
 
-from regsync.errors import RefusedError, RegsyncError, TemporaryError
+from regsync.errors import DeferredError, RefusedError, RegsyncError, TemporaryError, UnsupportedError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
 from regsync.spec.model import Location
@@ -54,6 +54,10 @@ class Problem:
         match error:
             case RefusedError():
                 return cls(Outcome.BLOCKED, Cause.POLICY, str(error), error.hint)
+            case UnsupportedError():
+                return cls(Outcome.BLOCKED, Cause.ERROR, str(error), error.hint)
+            case DeferredError():
+                return cls(Outcome.DEFERRED, Cause.TEMPORARY, str(error), error.hint)
             case TemporaryError():
                 return cls(Outcome.FAILED, Cause.TEMPORARY, str(error), error.hint)
             case _:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from regsync.content.concurrently import for_each
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.evidence import Evidence, Shelf, lacking
-from regsync.content.graph import Graph, Shape, Sparse, Trimmed, read_graph
+from regsync.content.graph import Graph, Shape, Sparse, Trimmed, read_graph, subjects_below
 from regsync.content.protocol import KnowsItself
 from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
@@ -90,8 +90,7 @@ class Observer:
             return ()
         if not found.desc.is_index or not _may_have_evidence(found.source.shelf):
             return (found.digest,)
-        graph = await self.graph(found)
-        return tuple(reversed([node.descriptor.digest for node in graph.nodes]))
+        return await subjects_below(self.run.manifests, self.view.stores, found.desc, shape=self.shape)
 
     def _at_a_glance(self, target: TargetView | Unseen, wanted: Wanted) -> TargetSeen:
         """What the listing alone says."""
