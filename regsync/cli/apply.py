@@ -30,16 +30,18 @@ def command(run: RunOptions, plan: Path, max_age: timedelta, wait: timedelta) ->
     action whose target moved since, while the rest go on.
     """
     from regsync.cli.engines import writing_engine
+    from regsync.cli.narrow import narrow_plan
     from regsync.cli.plan_file import read_plan
     from regsync.cli.running import load_spec, run_to_report
     from regsync.reconcile.run import apply
 
     saved = read_plan(plan)
     spec = load_spec(run)
+    chosen = narrow_plan(saved, spec) if run.mirror or run.label else saved
     _, code = run_to_report(
         spec,
         run,
         lambda spec, clock, emit: writing_engine(spec, run, clock, emit, command="apply", wait=wait),
-        lambda engine, stop: apply(saved, spec, engine, max_age=max_age, stop=stop),
+        lambda engine, stop: apply(chosen, spec, engine, max_age=max_age, stop=stop),
     )
     return code

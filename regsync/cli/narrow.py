@@ -5,6 +5,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from regsync.errors import UsageError
+from regsync.plan.model import Plan
 from regsync.spec.model import Mirror, Spec
 
 
@@ -35,6 +36,12 @@ def narrow(spec: Spec, names: Sequence[str], labels: Mapping[str, str]) -> Spec:
         wanted = ", ".join(f"{key}={value}" for key, value in labels.items())
         raise NoSuchMirrorError(f"no mirror has the labels {wanted}", "labels stand under metadata.labels")
     return replace(spec, mirrors=chosen)
+
+
+def narrow_plan(plan: Plan, spec: Spec) -> Plan:
+    """`plan` with the actions of the mirrors that `narrow` has left in `spec`."""
+    names = {mirror.name for mirror in spec.mirrors}
+    return replace(plan, actions=tuple(action for action in plan.actions if action.mirror in names))
 
 
 def _check_names(spec: Spec, names: Sequence[str]) -> None:

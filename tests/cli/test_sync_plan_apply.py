@@ -83,6 +83,20 @@ def test_a_saved_plan_is_applied_exactly(regsync: Regsync, quickstart: Path, tmp
     assert regsync("plan", quickstart).code == 0
 
 
+def test_a_part_of_a_plan_can_be_applied(
+    regsync: Regsync, quickstart: Path, spec: Path, tmp_path: Path
+) -> None:
+    mirror = spec.read_text().rsplit("---", 1)[1]
+    other = mirror.replace("name: quickstart", "name: other").replace("local/{repo", "local/other/{repo")
+    spec.write_text(spec.read_text() + "---" + other)
+    out = tmp_path / "plan.json"
+    regsync("plan", quickstart, "--out", out)
+    ran = regsync("apply", out, quickstart, "--mirror", "other", "-o", "json")
+    assert ran.code == 0, ran.out
+    assert json.loads(ran.out)["summary"]["create"] == 5
+    assert "Plan: 5 to create, 5 tags unchanged" in regsync("plan", quickstart).out
+
+
 def test_a_plan_of_another_spec_is_refused(
     regsync: Regsync, quickstart: Path, spec: Path, tmp_path: Path
 ) -> None:
