@@ -8,12 +8,18 @@ from urllib.parse import quote
 
 import anyio
 
-from regsync.content.errors import DigestMismatchError
+from regsync.content.errors import ContentNotFoundError, DigestMismatchError
 from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest, InvalidDigestError
 from regsync.remote.endpoint import Endpoint
-from regsync.remote.errors import NotFoundError, RegistryError, UnexpectedAnswerError
+from regsync.remote.errors import (
+    NotFoundError,
+    RegistryError,
+    RegistryUnreachableError,
+    UnexpectedAnswerError,
+)
+from regsync.remote.listing import tags
 from regsync.remote.locations import location_of
 from regsync.remote.refusals import RepositoryMissingError
 from regsync.remote.request import Content, Headers, Kind, Request, Response
@@ -51,6 +57,10 @@ class Upload:
             response = await endpoint.session.send(request, expect=_BEGUN)
         except NotFoundError as cause:
             raise RepositoryMissingError(where=endpoint.name) from cause
+        except RegistryUnreachableError as cause:
+            if endpoint.provider.drops_unknown and await _is_missing(endpoint):
+                raise RepositoryMissingError(where=endpoint.name) from cause
+            raise
         return cls.begun(endpoint, response)
 
     @classmethod
@@ -112,6 +122,15 @@ class Upload:
     def _moved(self, response: Response) -> int | None:
         self.location = location_of(self.endpoint, response) or self.location
         return committed_offset(response.headers)
+
+
+async def _is_missing(endpoint: Endpoint) -> bool:
+    """Whether the registry says that the repository is not there, where its silence left that open."""
+    try:
+        async with tags(endpoint):
+            return False
+    except ContentNotFoundError:
+        return True
 
 
 def committed_offset(headers: Headers) -> int | None:

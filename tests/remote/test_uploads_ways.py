@@ -7,14 +7,20 @@ import pytest
 
 from regsync.content.errors import DigestMismatchError, InterruptedStreamError, SizeMismatchError
 from regsync.errors import RegsyncError, TemporaryError
-from regsync.remote.errors import RegistryError, RejectedError, UnexpectedAnswerError
+from regsync.remote.errors import (
+    RegistryError,
+    RegistryUnreachableError,
+    RejectedError,
+    UnexpectedAnswerError,
+)
 from regsync.remote.providers.detection import load
 from regsync.remote.providers.provider import Known, Provider, UploadWay
+from regsync.remote.refusals import RepositoryMissingError
 from regsync.remote.session import Session
 from regsync.remote.uploads import BodyTooLongError, ChunksNeededError
 from tests.remote.repositories import at, blob, methods, opened, stream
 from tests.support import fake_registry as fake
-from tests.support.fake_registry import FakeRegistry
+from tests.support.fake_registry import FakeRegistry, Repository
 from tests.support.images import noise
 
 pytestmark = pytest.mark.anyio
@@ -283,6 +289,16 @@ async def test_a_broken_connection_is_temporary(fake_registry: FakeRegistry) -> 
         with pytest.raises(RegistryError) as caught:
             await repository.push(blob(LARGE), stream(LARGE))
     assert isinstance(caught.value, TemporaryError)
+
+
+async def test_ecrs_silence_about_a_missing_repository_is_understood(fake_registry: FakeRegistry) -> None:
+    fake_registry.on("POST", UPLOADS, fake.drop(reset=False))
+    async with opened(fake_registry, provider=load("ecr")) as repository:
+        with pytest.raises(RepositoryMissingError):
+            await repository.push(blob(LARGE), stream(LARGE))
+        fake_registry.repositories["team/app"] = Repository()
+        with pytest.raises(RegistryUnreachableError):
+            await repository.push(blob(LARGE), stream(LARGE))
 
 
 async def test_pushing_what_exists_is_no_error(fake_registry: FakeRegistry) -> None:

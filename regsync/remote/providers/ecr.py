@@ -6,4 +6,4 @@ name their own media type (24), which the manifest's error explains.
 
 from regsync.remote.providers.provider import Known, Provider
 
-PROVIDER = Provider("ecr", chunked=False, single_post=Known.NO, head=Known.YES)
+PROVIDER = Provider("ecr", chunked=False, single_post=Known.NO, head=Known.YES, drops_unknown=True)

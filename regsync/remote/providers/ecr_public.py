@@ -6,6 +6,7 @@ PROVIDER = Provider(
     "ecr-public",
     chunked=False,
     single_post=Known.NO,
+    drops_unknown=True,
     catalog=Known.NO,
     catalog_hint="public.ecr.aws has no catalogue: name the repositories in the spec",
 )

@@ -40,6 +40,7 @@ class Provider:
     page_size: int = 1000  # `n` of listings; ECR refuses more (7)
     catalog: Known = Known.ASK  # `_catalog` lists what these credentials may see
     catalog_hint: str = ""  # what to do instead, where it does not
+    drops_unknown: bool = False  # a push to a missing repository may end without an answer (22)
     tag_deletion: Known = Known.ASK  # DELETE of a tag removes that tag alone
     untag_first: bool = False  # a manifest is deleted only after its tags (10)
     checks_references: bool = False  # known to refuse a manifest whose blobs are missing, and to say so (54)
