@@ -1,6 +1,7 @@
 """A target repository during a run: what is known to be in it."""
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from regsync.content.protocol import Mounts, Store
 from regsync.oci.digest import Digest
@@ -14,12 +15,27 @@ def _unguarded() -> None:
     """Nothing forbids to write."""
 
 
+class BlobMemory(Protocol):
+    """What outlives the run of a destination's content: true until the place says otherwise."""
+
+    def known(self) -> Iterable[Digest]:
+        """What earlier runs put there."""
+        ...
+
+    def put(self, digest: Digest) -> None:
+        """It is there now."""
+        ...
+
+    def lost(self) -> None:
+        """The place lacks something that was known: nothing of it is to be believed."""
+        ...
+
+
 class Destination:
     """A store that content is brought to, and what this run knows of its content.
 
-    `may_have_content` is False for a repository that is known not to exist: nothing in it has to be
-    asked for. `known` are blobs that an earlier run put there, whose word holds until the registry
-    says otherwise.
+    `may_have_content` is False for a repository without tags, or which does not exist: nothing in it
+    is asked for, unless an earlier run put something there.
     """
 
     def __init__(
@@ -27,19 +43,18 @@ class Destination:
         store: Store,
         *,
         may_have_content: bool = True,
-        known: Iterable[Digest] = (),
-        on_blob: Callable[[Digest], None] | None = None,
+        memory: BlobMemory | None = None,
         on_sent: Callable[[int], None] = _unwatched,
         on_reused: Callable[[int], None] = _unwatched,
         guard: Callable[[], None] = _unguarded,
     ) -> None:
         self.store = store
-        self.may_have_content = may_have_content
         self.on_sent, self.on_reused = on_sent, on_reused  # told bytes
         self.guard = guard  # called before every write; raises when this process may not write any more
-        self._on_blob = on_blob
-        self._known = set(known)
+        self._memory = memory
+        self._known = set(memory.known()) if memory is not None else set()
         self._seen: set[Digest] = set()
+        self.may_have_content = may_have_content or bool(self._known)
 
     @property
     def name(self) -> str:
@@ -54,11 +69,13 @@ class Destination:
         """This run put `digest` there, or saw it there."""
         if digest not in self._seen:
             self._seen.add(digest)
-            if self._on_blob is not None:
-                self._on_blob(digest)
+            if self._memory is not None:
+                self._memory.put(digest)
 
     def forget(self, digests: Iterable[Digest]) -> None:
         """The place says that it lacks them, whatever was known: ask again."""
+        if self._memory is not None:
+            self._memory.lost()
         self._known.clear()
         self._seen.difference_update(digests)
         self.may_have_content = True

@@ -8,14 +8,17 @@ from regsync.content.concurrently import for_each
 from regsync.errors import RefusedError, RegsyncError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
-from regsync.plan.model import Action, Cause, Outcome, Plan, Problem, Result
+from regsync.plan.model import Action, Cause, Outcome, Plan, Problem, Result, Verb
+from regsync.plan.observation import UnitSeen
 from regsync.reconcile.carry_out import CarryOut, Recheck
 from regsync.reconcile.engine import Run
 from regsync.reconcile.look import UnitView, look_at
 from regsync.reconcile.observe import Observer
 from regsync.reconcile.repositories import Repositories, TargetView
-from regsync.reconcile.unit_work import UnitWork, carry_out_all
-from regsync.spec.model import Spec, Unit
+from regsync.reconcile.unit_work import Progress, UnitWork, carry_out_all
+from regsync.spec.globs import matches_any
+from regsync.spec.model import Pin, Spec, Unit
+from regsync.spec.overlap import Writes, common_tag
 
 
 class StalePlanError(RefusedError):
@@ -32,9 +35,16 @@ class NotDeclaredError(RefusedError):
 
     def __init__(self, action: Action) -> None:
         super().__init__(
-            f"the plan copies {action.source} to {action.target} for mirror {action.mirror}, "
-            "which the spec does not declare"
+            f"the plan brings {action.tag or action.digest} from {action.source} to {action.target} "
+            f"for mirror {action.mirror}, which the spec does not declare"
         )
+
+
+class ImmutableTagError(RefusedError):
+    """An action of the plan would move a tag that is never moved."""
+
+    def __init__(self, action: Action) -> None:
+        super().__init__(f"{action.target}:{action.tag} is immutable and already points to {action.replaces}")
 
 
 class ContentChangedError(RefusedError):
@@ -67,21 +77,26 @@ def refuse_stale(plan: Plan, spec: Spec, *, max_age: timedelta, now: datetime) -
 
 
 async def apply_actions(
-    run: Run, actions: Sequence[Action], units: Sequence[Unit], works: list[UnitWork], left: list[Result]
+    run: Run, actions: Sequence[Action], units: Sequence[Unit], unseen: Sequence[UnitSeen], progress: Progress
 ) -> None:
-    """Carry out `actions`, which have to be declared by `units`; outcomes go to `works` and `left`."""
+    """Carry out `actions`, which have to be declared by `units`; `unseen` are mirrors without units now."""
     repositories = Repositories(run)
+    unexpanded = {seen.unit.mirror: problem for seen in unseen for problem in seen.problems}
     todo: dict[int, tuple[Unit, list[Action]]] = {}
     for action in actions:
-        unit = _unit_of(action, units)
-        if unit is None:
-            left.append(_refused(action, NotDeclaredError(action)))
+        if (problem := unexpanded.get(action.mirror)) is not None:
+            progress.left.append(Result(action, problem.outcome, problem))
+            continue
+        try:
+            unit = declaring(action, units)
+        except RefusedError as error:
+            progress.left.append(refused(action, error))
         else:
             todo.setdefault(id(unit), (unit, []))[1].append(action)
 
     async def one(job: tuple[Unit, list[Action]]) -> None:
         work = UnitWork(job[0])
-        works.append(work)
+        progress.works.append(work)
         await _apply_unit(run, work, job[1], await look_at(job[0], repositories))
 
     await for_each(one, todo.values(), at_once=run.engine.concurrency)
@@ -108,7 +123,7 @@ async def _apply_unit(run: Run, work: UnitWork, actions: Sequence[Action], view:
                 if found.digest != content.digest:
                     raise ContentChangedError(groups[content][0], found.digest)
             except RegsyncError as error:
-                work.results.extend(_refused(action, error) for action in groups[content])
+                work.results.extend(refused(action, error) for action in groups[content])
                 return
             await carry_out_all(carry_out, work, found, groups[content], targets)
         await run.remember()
@@ -116,14 +131,35 @@ async def _apply_unit(run: Run, work: UnitWork, actions: Sequence[Action], view:
     await for_each(one, groups, at_once=run.engine.concurrency)
 
 
-def _unit_of(action: Action, units: Sequence[Unit]) -> Unit | None:
+def declaring(action: Action, units: Sequence[Unit]) -> Unit:
+    """The unit that may lead to `action`; raises NotDeclaredError or ImmutableTagError."""
     for unit in units:
         if unit.mirror == action.mirror and action.source in unit.sources and action.target in unit.targets:
-            return unit
-    return None
+            break
+    else:
+        raise NotDeclaredError(action)
+    if action.verb is Verb.DELETE or not _may_write(unit, action):
+        raise NotDeclaredError(action)
+    moves = action.replaces is not None and action.replaces != action.digest
+    if moves and action.tag is not None and matches_any(unit.immutable, action.tag) is not None:
+        raise ImmutableTagError(action)
+    return unit
 
 
-def _refused(action: Action, error: RegsyncError) -> Result:
+def _may_write(unit: Unit, action: Action) -> bool:
+    """Whether the unit names this tag or digest, or has a rule that could. A plan is data from outside."""
+    pins = {pin.digest for pin in unit.pinned if pin.tag == action.tag}
+    if action.tag is None:
+        return action.source_digest in unit.digests or action.source_digest in pins
+    if pins:
+        return None in pins or action.source_digest in pins
+    if action.source_tag is not None and matches_any(unit.exclude_tags, action.source_tag) is not None:
+        return False
+    return common_tag(Writes.of_unit(unit), Writes.of((), (Pin(action.tag, None),), "{tag}")) is not None
+
+
+def refused(action: Action, error: RegsyncError) -> Result:
+    """The result of an action that an error kept from being tried."""
     problem = Problem.of(error)
     if isinstance(error, RefusedError):
         problem = replace(problem, outcome=Outcome.REFUSED, cause=Cause.POLICY)

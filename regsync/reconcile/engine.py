@@ -38,6 +38,24 @@ class Engine:
     check_lease: Callable[[], None] = _unheld  # called before every write; raises when the lease is lost
 
 
+@dataclass(frozen=True, slots=True)
+class _LedgerBlobs:
+    """What the ledger knows of the content at one spot."""
+
+    ledger: Ledger
+    spot: Spot
+    now: datetime
+
+    def known(self) -> frozenset[Digest]:
+        return self.ledger.known_blobs(self.spot, self.now - BLOB_MEMORY)
+
+    def put(self, digest: Digest) -> None:
+        self.ledger.knows_blob(self.spot, digest, self.now)
+
+    def lost(self) -> None:
+        self.ledger.forget_blobs(self.spot)
+
+
 @dataclass(slots=True)
 class Run:
     """One run while it goes on. `now` is read once, so that the run cannot disagree with itself."""
@@ -71,15 +89,10 @@ class Run:
         store, spot, ledger = self.engine.places.connect(location), self.spot(location), self.engine.ledger
         name, emit = str(location), self.engine.emit
         remembers = isinstance(store, KnowsItself) and store.checks_references
-
-        def put(digest: Digest) -> None:
-            ledger.knows_blob(spot, digest, self.now)
-
         return Destination(
             store,
             may_have_content=may_have_content,
-            known=ledger.known_blobs(spot, self.now - BLOB_MEMORY) if remembers and may_have_content else (),
-            on_blob=put if remembers else None,
+            memory=_LedgerBlobs(ledger, spot, self.now) if remembers else None,
             on_sent=lambda count: emit(Transferred(name, count)),
             on_reused=lambda count: emit(Reused(name, count)),
             guard=self.engine.check_lease,

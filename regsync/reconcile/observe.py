@@ -90,7 +90,7 @@ class Observer:
             return ()
         if not found.desc.is_index or not _may_have_evidence(found.source.shelf):
             return (found.digest,)
-        return await subjects_below(self.run.manifests, self.view.stores, found.desc, shape=self.shape)
+        return await self._manifests_of(found.source, found.desc)
 
     def _at_a_glance(self, target: TargetView | Unseen, wanted: Wanted) -> TargetSeen:
         """What the listing alone says."""
@@ -147,15 +147,19 @@ class Observer:
         return await source.store.resolve(name)
 
     async def _reduced(self, source: SourceView, desc: Descriptor) -> Digest:
-        """The digest that targets are to have; remembered, since it needs the index itself."""
+        """The digest that targets are to have."""
         if not desc.is_index or not isinstance(self.shape, Trimmed):
             return desc.digest
+        return (await self._manifests_of(source, desc))[0]
+
+    async def _manifests_of(self, source: SourceView, desc: Descriptor) -> tuple[Digest, ...]:
+        """The manifests of an index as targets have it, the root first; read once and remembered for good."""
         ledger = self.run.engine.ledger
-        known = ledger.trimmed(desc.digest, self.shape.platforms)
+        platforms = self.shape.platforms if self.shape is not None else ()
+        known = ledger.known_graph(desc.digest, platforms)
         if known is None:
-            graph = await read_graph(self.run.manifests, (source.store,), desc, shape=self.shape)
-            known = graph.root.descriptor.digest
-            ledger.remember_trimmed(desc.digest, self.shape.platforms, known)
+            known = await subjects_below(self.run.manifests, (source.store,), desc, shape=self.shape)
+            ledger.remember_graph(desc.digest, platforms, known)
         return known
 
     async def _look(self, target: TargetView | Unseen, wanted: Wanted, found: Found) -> TargetSeen:
@@ -183,12 +187,15 @@ class Observer:
             listed = target.listed[name]
             if listed is not None:
                 return listed.digest
-        if not target.destination.may_have_content:
+        # A repository that shows no tags may hold what is pinned by digest; some deny that it exists.
+        if not target.destination.may_have_content and isinstance(name, Tag):
             return None
         try:
-            return (await target.destination.store.resolve(name)).digest
+            digest = (await target.destination.store.resolve(name)).digest
         except ContentNotFoundError:
             return None
+        target.destination.may_have_content = True
+        return digest
 
     async def _compare(self, target: TargetView, found: Found) -> int:
         """How many pieces of evidence the target lacks; 0 when a look is not due."""

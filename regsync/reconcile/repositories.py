@@ -86,11 +86,11 @@ class Repositories:
         One that may not be listed is asked for each tag instead.
         """
         store = self.run.engine.places.connect(location)
-        absent, listed = False, None
+        listed: Listing | None = None
         try:
             listed = await self._tags(location, store)
         except ContentNotFoundError:
-            absent, listed = True, {}
+            listed = {}
         except TemporaryError:
             raise
         except RegsyncError:
@@ -99,7 +99,7 @@ class Repositories:
         return TargetView(
             location,
             spot,
-            self.run.destination(location, may_have_content=not absent),
+            self.run.destination(location, may_have_content=listed is None or bool(listed)),
             listed,
             Shelf(store, listed),
             ledger.sightings(spot),

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from enum import Enum
 from functools import partial
@@ -16,14 +16,14 @@ from regsync.content.graph import read_graph
 from regsync.errors import RegsyncError
 from regsync.oci.reference import RepositoryName
 from regsync.plan.decide import plan, plan_repository, plan_tag
-from regsync.plan.model import Plan, Problem, Report, Result, RunInfo
+from regsync.plan.model import Plan, Problem, Report, RunInfo
 from regsync.plan.observation import Observation, UnitSeen
-from regsync.reconcile.apply_plan import apply_actions, refuse_stale
+from regsync.reconcile.apply_plan import NotDeclaredError, apply_actions, refuse_stale, refused
 from regsync.reconcile.engine import Engine, Run
 from regsync.reconcile.observe import Found, shape_of
 from regsync.reconcile.planned import PlannedPlaces
 from regsync.reconcile.repositories import Repositories
-from regsync.reconcile.unit_work import UnitWork, not_done, observe_unit, sync_unit
+from regsync.reconcile.unit_work import Progress, UnitWork, not_done, observe_unit, sync_unit
 from regsync.spec.expand import needs_listing, units
 from regsync.spec.flow import mirror_order
 from regsync.spec.model import Location, Mirror, Spec, Unit
@@ -37,14 +37,6 @@ class Explain(Enum):
 
     NO = "no"
     YES = "yes"
-
-
-@dataclass(slots=True)
-class Progress:
-    """What a run has to show so far."""
-
-    works: list[UnitWork] = field(default_factory=list)
-    left: list[Result] = field(default_factory=list)  # what was not tried, with the reason
 
 
 async def make_plan(spec: Spec, engine: Engine, *, explain: Explain = Explain.NO) -> Plan:
@@ -92,8 +84,15 @@ async def apply(
 
     async def body(run: Run, progress: Progress) -> None:
         progress.left.extend(not_done(planned.actions))
-        todo, _ = await _expand(run, spec.mirrors)
-        await apply_actions(run, planned.pending, todo, progress.works, progress.left)
+        left = planned.pending
+        for level in mirror_order(spec):  # what one mirror writes the next may read
+            names = {mirror.name for mirror in level}
+            actions = [action for action in left if action.mirror in names]
+            left = tuple(action for action in left if action.mirror not in names)
+            used = {action.mirror for action in actions}
+            todo, unseen = await _expand(run, [mirror for mirror in level if mirror.name in used])
+            await apply_actions(run, actions, todo, unseen, progress)
+        progress.left.extend(refused(action, NotDeclaredError(action)) for action in left)
 
     report = await _run("apply", spec, engine, body, stop)
     return replace(report, unchanged=report.unchanged + planned.unchanged)

@@ -26,6 +26,14 @@ class UnitWork:
     unchanged: int = 0
 
 
+@dataclass(slots=True)
+class Progress:
+    """What a run has to show so far."""
+
+    works: list[UnitWork] = field(default_factory=list)
+    left: list[Result] = field(default_factory=list)  # what was not tried, with the reason
+
+
 async def observe_unit(
     run: Run, unit: Unit, repositories: Repositories, *, explain: bool = False
 ) -> tuple[UnitSeen, tuple[Found, ...]]:
