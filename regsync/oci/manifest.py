@@ -139,7 +139,7 @@ def _manifest(raw: bytes, descriptor: Descriptor, document: Mapping[str, object]
         raw,
         descriptor,
         _descriptor(document["config"], "config"),
-        _descriptors(document.get("layers") or [], "layers"),
+        _descriptors(document.get("layers"), "layers"),
         _subject(document),
         _text(document, "artifactType"),
         _annotations(document, "annotations"),
@@ -150,7 +150,7 @@ def _index(raw: bytes, descriptor: Descriptor, document: Mapping[str, object]) -
     return Index(
         raw,
         descriptor,
-        _descriptors(document["manifests"] or [], "manifests"),
+        _descriptors(document["manifests"], "manifests"),
         _subject(document),
         _text(document, "artifactType"),
         _annotations(document, "annotations"),
@@ -163,6 +163,8 @@ def _subject(document: Mapping[str, object]) -> Descriptor | None:
 
 
 def _descriptors(value: object, where: str) -> tuple[Descriptor, ...]:
+    if value is None:  # what Go writes for an empty list
+        return ()
     if not isinstance(value, list):
         raise InvalidManifestError(f"{where} is not a list")
     if len(value) > MAX_CHILDREN:
@@ -183,7 +185,8 @@ def _descriptor(value: object, where: str) -> Descriptor:
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_BLOB_SIZE:
         raise InvalidManifestError(f"{where}.size is {size!r:.40}, expected a number of bytes")
     kind = _text(value, "mediaType", where)
-    urls = value.get("urls") or []
+    urls = value.get("urls")
+    urls = [] if urls is None else urls
     if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
         raise InvalidManifestError(f"{where}.urls is not a list of strings")
     return Descriptor(

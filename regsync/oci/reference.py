@@ -15,6 +15,7 @@ DOCKER_HUB = "docker.io"
 DEFAULT_TAG = "latest"
 MAX_REPOSITORY_LENGTH = 255  # characters, as the reference implementations bound it
 MAX_REFERENCE_LENGTH = 1024  # characters
+MAX_PORT = 65535
 
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 _PATH_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -72,6 +73,9 @@ def parse_host(text: str) -> str:
     if _HOST.fullmatch(text) is None:
         raise InvalidReferenceError("registry host", text, "expected host, host:port or [ipv6]:port")
     host = text.lower()
+    port = host.rpartition(":")[2]
+    if port.isdigit() and not host.endswith("]") and int(port) > MAX_PORT:
+        raise InvalidReferenceError("registry host", text, f"a port is at most {MAX_PORT}")
     return DOCKER_HUB if host in _HUB_ALIASES else host
 
 

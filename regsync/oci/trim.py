@@ -31,10 +31,11 @@ def keep_platforms(entries: Sequence[Descriptor], wanted: Iterable[Platform]) ->
             or (entry.platform is not None and any(entry.platform.matches(one) for one in platforms))
         )
     }
+    subjects = {str(digest) for digest in kept}
     return tuple(
         entry
         for entry in entries
-        if entry.digest in kept or entry.annotations.get(ATTESTATION_SUBJECT) in {str(d) for d in kept}
+        if entry.digest in kept or entry.annotations.get(ATTESTATION_SUBJECT) in subjects
     )
 
 
