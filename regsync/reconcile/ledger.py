@@ -85,12 +85,17 @@ class Ledger(Protocol):
         """The tags at `spot` that regsync wrote."""
         ...
 
-    def trimmed(self, digest: Digest, platforms: tuple[Platform, ...]) -> Digest | None:
-        """The digest of an index reduced to `platforms`, if it was ever made. Content decides it for good."""
+    def known_graph(self, digest: Digest, platforms: tuple[Platform, ...]) -> tuple[Digest, ...] | None:
+        """The manifests of an index reduced to `platforms` (none: whole), the root first; None if unknown.
+
+        Content decides them for good, so they need not be read again to be compared.
+        """
         ...
 
-    def remember_trimmed(self, digest: Digest, platforms: tuple[Platform, ...], result: Digest) -> None:
-        """Remember what an index reduced to `platforms` is."""
+    def remember_graph(
+        self, digest: Digest, platforms: tuple[Platform, ...], manifests: tuple[Digest, ...]
+    ) -> None:
+        """Remember the manifests of an index, the root first."""
         ...
 
     def known_blobs(self, spot: Spot, since: datetime) -> frozenset[Digest]:

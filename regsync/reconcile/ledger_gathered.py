@@ -12,7 +12,7 @@ from typing import NamedTuple
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
 from regsync.reconcile.ledger import OpenUpload, Spot
-from regsync.reconcile.ledger_rows import pack_digest, pack_time, plain
+from regsync.reconcile.ledger_rows import pack_digest, pack_digests, pack_time, plain
 
 
 class Seen(NamedTuple):
@@ -39,7 +39,7 @@ class Gathered:
 
     sightings: dict[Spot, dict[bytes, Seen]] = field(default_factory=dict)
     tags: dict[Spot, dict[Tag, tuple[bytes, int]]] = field(default_factory=dict)
-    trimmed: dict[tuple[bytes, str], tuple[bytes, int]] = field(default_factory=dict)
+    graphs: dict[tuple[bytes, str], tuple[bytes, int]] = field(default_factory=dict)
     forgotten: set[Spot] = field(default_factory=set)  # whose blobs go before `blobs` come
     blobs: dict[Spot, dict[bytes, int]] = field(default_factory=dict)
     uploads: dict[tuple[Spot, bytes], OpenUpload | None] = field(default_factory=dict)  # None: drop it
@@ -74,9 +74,9 @@ class Gathered:
         self.tags.setdefault(spot, {})[tag] = (pack_digest(digest), pack_time(when))
         self.count += 1
 
-    def trim(self, digest: Digest, platforms: str, result: Digest, when: datetime) -> None:
-        """What an index became."""
-        self.trimmed[(pack_digest(digest), platforms)] = (pack_digest(result), pack_time(when))
+    def graph(self, digest: Digest, platforms: str, manifests: tuple[Digest, ...], when: datetime) -> None:
+        """The manifests of an index."""
+        self.graphs[(pack_digest(digest), platforms)] = (pack_digests(manifests), pack_time(when))
         self.count += 1
 
     def knows_blob(self, spot: Spot, digest: Digest, when: datetime) -> None:
@@ -112,7 +112,7 @@ class Gathered:
         self.forgotten |= later.forgotten
         for spot, blobs in later.blobs.items():
             self.blobs.setdefault(spot, {}).update(blobs)
-        self.trimmed.update(later.trimmed)
+        self.graphs.update(later.graphs)
         self.uploads.update(later.uploads)
         self.runs.update(later.runs)
 
@@ -129,7 +129,7 @@ class Gathered:
         return bool(
             self.sightings
             or self.tags
-            or self.trimmed
+            or self.graphs
             or self.forgotten
             or self.blobs
             or self.uploads

@@ -31,7 +31,7 @@ class MemoryLedger:
         self.runs: dict[str, RecordedRun] = {}
         self._sightings: dict[Spot, dict[Digest, Sighting]] = defaultdict(dict)
         self._tags: dict[Spot, dict[Tag, Digest]] = defaultdict(dict)
-        self._trimmed: dict[tuple[Digest, frozenset[Platform]], Digest] = {}
+        self._graphs: dict[tuple[Digest, frozenset[Platform]], tuple[Digest, ...]] = {}
         self._blobs: dict[Spot, dict[Digest, datetime]] = defaultdict(dict)
         self._uploads: dict[tuple[Spot, Digest], OpenUpload] = {}
         self._lease: LeaseRow | None = None
@@ -62,13 +62,15 @@ class MemoryLedger:
         """The tags at `spot` that regsync wrote."""
         return dict(self._tags[spot])
 
-    def trimmed(self, digest: Digest, platforms: tuple[Platform, ...]) -> Digest | None:
+    def known_graph(self, digest: Digest, platforms: tuple[Platform, ...]) -> tuple[Digest, ...] | None:
         """The digest of an index reduced to `platforms`, if it was ever made."""
-        return self._trimmed.get((digest, frozenset(platforms)))
+        return self._graphs.get((digest, frozenset(platforms)))
 
-    def remember_trimmed(self, digest: Digest, platforms: tuple[Platform, ...], result: Digest) -> None:
+    def remember_graph(
+        self, digest: Digest, platforms: tuple[Platform, ...], manifests: tuple[Digest, ...]
+    ) -> None:
         """Remember what an index reduced to `platforms` is."""
-        self._trimmed[(digest, frozenset(platforms))] = result
+        self._graphs[(digest, frozenset(platforms))] = manifests
 
     def known_blobs(self, spot: Spot, since: datetime) -> frozenset[Digest]:
         """Blobs that were put or seen at `spot` after `since`."""

@@ -25,9 +25,9 @@ class ReadOnlyLedger(MemoryLedger):
         """The tags that earlier runs wrote."""
         return self._written.ours(spot)
 
-    def trimmed(self, digest: Digest, platforms: tuple[Platform, ...]) -> Digest | None:
-        """What an index became, in this run or an earlier one."""
-        return super().trimmed(digest, platforms) or self._written.trimmed(digest, platforms)
+    def known_graph(self, digest: Digest, platforms: tuple[Platform, ...]) -> tuple[Digest, ...] | None:
+        """The manifests of an index that this run or an earlier one read."""
+        return super().known_graph(digest, platforms) or self._written.known_graph(digest, platforms)
 
     def known_blobs(self, spot: Spot, since: datetime) -> frozenset[Digest]:
         """Blobs that earlier runs put or saw."""

@@ -29,6 +29,22 @@ def unpack_digest(raw: bytes) -> Digest:
     return Digest(_ALGORITHMS[len(raw)], raw.hex())
 
 
+def pack_digests(digests: tuple[Digest, ...]) -> bytes:
+    """Each with a byte before it that says how long it is."""
+    packed = [pack_digest(digest) for digest in digests]
+    return b"".join(bytes([len(one)]) + one for one in packed)
+
+
+def unpack_digests(raw: bytes) -> tuple[Digest, ...]:
+    """The digests that `pack_digests` packed; raises KeyError for other bytes."""
+    found = []
+    while raw:
+        length = raw[0]
+        found.append(unpack_digest(raw[1 : 1 + length]))
+        raw = raw[1 + length :]
+    return tuple(found)
+
+
 def checked(raw: bytes) -> bytes:
     """Bytes that are a packed digest; raises KeyError for others."""
     if len(raw) not in _ALGORITHMS:

@@ -32,10 +32,10 @@ _FIRST: Final = (
         digest BLOB NOT NULL,
         written INTEGER NOT NULL,
         PRIMARY KEY (spot, tag)) WITHOUT ROWID""",
-    """CREATE TABLE trimmed (
+    """CREATE TABLE graph (
         digest BLOB NOT NULL,
         platforms TEXT NOT NULL,
-        result BLOB NOT NULL,
+        manifests BLOB NOT NULL,
         made INTEGER NOT NULL,
         PRIMARY KEY (digest, platforms)) WITHOUT ROWID""",
     """CREATE TABLE blob (
@@ -77,7 +77,7 @@ PRUNE_EVERY: Final = timedelta(hours=1)
 BLOBS_KEPT: Final = timedelta(hours=12)  # since they were last seen; older words are not taken anyway
 UPLOADS_KEPT: Final = timedelta(days=7)  # registries drop sessions after that long, most sooner
 SIGHTINGS_KEPT: Final = timedelta(days=400)  # since they were last seen, not first
-TRIMMED_KEPT: Final = timedelta(days=400)  # made again at the price of one manifest
+GRAPHS_KEPT: Final = timedelta(days=400)  # made again at the price of one manifest
 RUNS_KEPT: Final = timedelta(days=400)
 RUNS_AT_MOST: Final = 10_000
 _CLOCKS_DIFFER: Final = timedelta(days=1)  # a blob seen later than that from now was seen by a wrong clock
@@ -126,7 +126,7 @@ def prune(connection: sqlite3.Connection, now: datetime) -> None:
     delete("DELETE FROM blob WHERE seen > ?", (pack_time(now + _CLOCKS_DIFFER),))
     delete("DELETE FROM upload WHERE opened <= ?", (pack_time(now - UPLOADS_KEPT),))
     delete("DELETE FROM sighting WHERE last_seen <= ?", (pack_time(now - SIGHTINGS_KEPT),))
-    delete("DELETE FROM trimmed WHERE made <= ?", (pack_time(now - TRIMMED_KEPT),))
+    delete("DELETE FROM graph WHERE made <= ?", (pack_time(now - GRAPHS_KEPT),))
     delete("DELETE FROM run WHERE ended <= ?", (pack_time(now - RUNS_KEPT),))
     newest = "SELECT id FROM run ORDER BY started DESC, id LIMIT ?"
     delete(f"DELETE FROM run WHERE id NOT IN ({newest})", (RUNS_AT_MOST,))  # noqa: S608  # both constant

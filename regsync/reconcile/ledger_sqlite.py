@@ -33,6 +33,7 @@ from regsync.reconcile.ledger_rows import (
     pack_platforms,
     pack_time,
     unpack_digest,
+    unpack_digests,
     unpack_time,
 )
 from regsync.reconcile.ledger_schema import prune
@@ -107,18 +108,20 @@ class SqliteLedger:
             found.update((tag, raw) for tag, (raw, _) in layer.tags.get(spot, {}).items())
         return OwnTags(found)
 
-    def trimmed(self, digest: Digest, platforms: tuple[Platform, ...]) -> Digest | None:
-        """The digest of an index reduced to `platforms`, if it was ever made."""
+    def known_graph(self, digest: Digest, platforms: tuple[Platform, ...]) -> tuple[Digest, ...] | None:
+        """The manifests of an index reduced to `platforms` (none: whole), the root first."""
         key = (pack_digest(digest), pack_platforms(platforms))
         for layer in reversed(self._layers):
-            if key in layer.trimmed:
-                return unpack_digest(layer.trimmed[key][0])
-        sql = "SELECT result FROM trimmed WHERE digest = ? AND platforms = ?"
-        return self._read(sql, key, _first(unpack_digest), _nothing)
+            if key in layer.graphs:
+                return unpack_digests(layer.graphs[key][0])
+        sql = "SELECT manifests FROM graph WHERE digest = ? AND platforms = ?"
+        return self._read(sql, key, _first(unpack_digests), _nothing)
 
-    def remember_trimmed(self, digest: Digest, platforms: tuple[Platform, ...], result: Digest) -> None:
-        """Remember what an index reduced to `platforms` is."""
-        self._gathered.trim(digest, pack_platforms(platforms), result, self._clock.now())
+    def remember_graph(
+        self, digest: Digest, platforms: tuple[Platform, ...], manifests: tuple[Digest, ...]
+    ) -> None:
+        """Remember the manifests of an index, the root first."""
+        self._gathered.graph(digest, pack_platforms(platforms), manifests, self._clock.now())
 
     def known_blobs(self, spot: Spot, since: datetime) -> frozenset[Digest]:
         """Blobs that were put or seen at `spot` after `since`."""

@@ -38,8 +38,8 @@ def write(connection: sqlite3.Connection, batch: Gathered) -> None:
     many(_SIGHTING, _sightings(batch, ids))
     many("INSERT OR REPLACE INTO tag (spot, tag, digest, written) VALUES (?, ?, ?, ?)", _tags(batch, ids))
     many(
-        "INSERT OR REPLACE INTO trimmed (digest, platforms, result, made) VALUES (?, ?, ?, ?)",
-        (key + value for key, value in batch.trimmed.items()),
+        "INSERT OR REPLACE INTO graph (digest, platforms, manifests, made) VALUES (?, ?, ?, ?)",
+        (key + value for key, value in batch.graphs.items()),
     )
     many("DELETE FROM blob WHERE spot = ?", ((ids[spot],) for spot in batch.forgotten))
     many("INSERT OR REPLACE INTO blob (spot, digest, seen) VALUES (?, ?, ?)", _blobs(batch, ids))

@@ -154,11 +154,13 @@ class Observer:
 
     async def _manifests_of(self, source: SourceView, desc: Descriptor) -> tuple[Digest, ...]:
         """The manifests of an index as targets have it, the root first; read once and remembered for good."""
-        ledger = self.run.engine.ledger
+        read, ledger = (self.run.manifests, (source.store,), desc), self.run.engine.ledger
+        if isinstance(self.shape, Sparse):
+            return await subjects_below(*read, shape=self.shape)
         platforms = self.shape.platforms if self.shape is not None else ()
         known = ledger.known_graph(desc.digest, platforms)
         if known is None:
-            known = await subjects_below(self.run.manifests, (source.store,), desc, shape=self.shape)
+            known = await subjects_below(*read, shape=self.shape)
             ledger.remember_graph(desc.digest, platforms, known)
         return known
 

@@ -74,7 +74,7 @@ async def test_a_new_ledger_knows_nothing(ledger: AnyLedger) -> None:
     assert dict(ledger.sightings(SPOT)) == {}
     assert dict(ledger.ours(SPOT)) == {}
     assert ledger.known_blobs(SPOT, START) == frozenset()
-    assert ledger.trimmed(ONE, (AMD,)) is None
+    assert ledger.known_graph(ONE, (AMD,)) is None
     assert ledger.open_upload(SPOT, ONE) is None
     assert ledger.read_lease() is None
     await ledger.flush()
@@ -160,10 +160,10 @@ async def test_tags_differ_by_case(ledger: AnyLedger, step: Steps) -> None:
 async def test_what_an_index_became_does_not_depend_on_the_order_of_platforms(
     ledger: AnyLedger, step: Steps
 ) -> None:
-    ledger.remember_trimmed(ONE, (AMD, ARM), TWO)
+    ledger.remember_graph(ONE, (AMD, ARM), (TWO, ONE))
     await step.done()
-    assert ledger.trimmed(ONE, (ARM, AMD)) == TWO
-    assert ledger.trimmed(ONE, (ARM,)) is None
+    assert ledger.known_graph(ONE, (ARM, AMD)) == (TWO, ONE)
+    assert ledger.known_graph(ONE, (ARM,)) is None
 
 
 @pytest.mark.anyio

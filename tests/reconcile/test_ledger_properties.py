@@ -82,7 +82,7 @@ operations = st.one_of(
     calls("saw", spots, digests, whens),
     calls("compared", spots, digests, whens),
     calls("wrote", spots, tags, digests, whens),
-    calls("remember_trimmed", digests, platforms, digests),
+    calls("remember_graph", digests, platforms, st.tuples(digests)),
     calls("knows_blob", spots, digests, whens),
     calls("forget_blobs", spots),
     calls("keep_upload", spots, digests, uploads),
@@ -100,8 +100,8 @@ def everything(ledger: MemoryLedger | SqliteLedger) -> list[object]:
         *(dict(ledger.ours(spot)) for spot in SPOTS),
         *(ledger.known_blobs(spot, SINCE) for spot in SPOTS),
         *(ledger.open_upload(spot, digest) for spot in SPOTS for digest in DIGESTS),
-        *(ledger.trimmed(digest, (p,)) for digest in DIGESTS for p in PLATFORMS),
-        *(ledger.trimmed(digest, PLATFORMS) for digest in DIGESTS),
+        *(ledger.known_graph(digest, (p,)) for digest in DIGESTS for p in PLATFORMS),
+        *(ledger.known_graph(digest, PLATFORMS) for digest in DIGESTS),
     ]
 
 

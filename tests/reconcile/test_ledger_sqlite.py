@@ -223,13 +223,13 @@ async def test_what_was_flushed_is_there_for_the_next_run(path: Path, clock: Fro
     with open_ledger(path, clock) as ledger:
         ledger.compared(SPOT, ONE, START)
         ledger.wrote(SPOT, LATEST, TWO, START)
-        ledger.remember_trimmed(ONE, (AMD,), TWO)
+        ledger.remember_graph(ONE, (AMD,), (TWO,))
         ledger.record_run("run-1", "sync", START, START + HOUR, "{}")
         await ledger.flush()
     with open_ledger(path, clock) as ledger:
         assert dict(ledger.sightings(SPOT)) == {ONE: Sighting(START, START)}
         assert dict(ledger.ours(SPOT)) == {LATEST: TWO}
-        assert ledger.trimmed(ONE, (AMD,)) == TWO
+        assert ledger.known_graph(ONE, (AMD,)) == (TWO,)
     assert rows(path, "run") == 1
 
 
@@ -485,7 +485,7 @@ async def test_what_can_be_learned_again_goes_with_age(path: Path, clock: Frozen
         ledger.saw(SPOT, ONE, START)
         ledger.saw(SPOT, TWO, START)
         ledger.wrote(SPOT, LATEST, ONE, START)
-        ledger.remember_trimmed(ONE, (AMD,), TWO)
+        ledger.remember_graph(ONE, (AMD,), (TWO,))
         ledger.knows_blob(SPOT, ONE, START)
         ledger.knows_blob(SPOT, TWO, START + 800 * DAY)  # by a clock that was wrong
         ledger.record_run("run-1", "sync", START, START, "{}")
@@ -499,7 +499,7 @@ async def test_what_can_be_learned_again_goes_with_age(path: Path, clock: Frozen
         await ledger.flush()
         assert dict(ledger.sightings(SPOT)) == {TWO: Sighting(START, None)}
         assert dict(ledger.ours(SPOT)) == {LATEST: ONE}
-        assert ledger.trimmed(ONE, (AMD,)) is None
+        assert ledger.known_graph(ONE, (AMD,)) is None
         assert ledger.open_upload(SPOT, ONE) is None
     assert [rows(path, table) for table in ("blob", "run", "spot")] == [0, 0, 2]
 
