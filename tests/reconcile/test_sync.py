@@ -204,8 +204,7 @@ async def test_a_trimmed_index_is_in_sync_on_the_next_run_without_reading_it(wor
     app = index(image("app"), image("app", arch="arm64"), image("app", arch="s390x"))
     await world.put("hub/app", app, "v1")
     platforms = (Platform.parse("linux/amd64"), Platform.parse("linux/arm64/v8"))
-    no_evidence = ReferrersPolicy(ReferrersMode.NONE)
-    world.mirror("app", "hub/app", ["ours/app"], platforms=platforms, referrers=no_evidence)
+    world.mirror("app", "hub/app", ["ours/app"], platforms=platforms)
 
     report = await world.sync()
     trimmed = report.results[0].action.digest
