@@ -8,8 +8,8 @@ from pathlib import Path
 
 from anyio.to_thread import run_sync
 
-from regsync.cli import streams
-from regsync.cli.options import RunOptions
+from regsync.cli.failures import note
+from regsync.cli.options import RunOptions, manner
 from regsync.cli.places import Missing, SpecPlaces, stores_of
 from regsync.clock import Clock
 from regsync.errors import RegsyncError
@@ -20,7 +20,6 @@ from regsync.reconcile.ledger import Ledger, LedgerError
 from regsync.reconcile.ledger_memory import MemoryLedger
 from regsync.reconcile.ledger_readonly import ReadOnlyLedger
 from regsync.reconcile.ledger_sqlite import SqliteLedger, open_ledger
-from regsync.report.escape import message
 from regsync.spec.model import Spec
 
 
@@ -65,9 +64,9 @@ async def _open_or_do_without(path: Path, clock: Clock) -> SqliteLedger | None:
     try:
         return await run_sync(partial(open_ledger, path, clock))
     except LedgerError as error:  # a plan from a read-only checkout is still a plan
-        streams.tell(f"warning: planning without the ledger: {message(str(error))}\n")
+        note("warning", f"planning without the ledger: {error}", manner())
         return None
 
 
 def _waiting(held: RegsyncError) -> None:
-    streams.tell(f"waiting: {message(str(held))}\n")
+    note("waiting", str(held), manner())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from regsync.cli import streams
 from regsync.cli.exit_codes import DEFECT, code_of_all
 from regsync.errors import RegsyncError
-from regsync.report.escape import visible
+from regsync.report.escape import message, visible
 from regsync.report.style import BOLD, COLOUR, PLAIN, RED, Style
 
 MAX_LINES = 200  # of one message; a spec with more errors than that has one cause
@@ -60,6 +60,17 @@ def show(error: RegsyncError, manner: Manner) -> None:
         streams.tell(f"  and {len(rest) - MAX_LINES} lines more\n")
     if error.hint is not None:
         streams.tell(f"{style.paint('hint:', BOLD)} {visible(error.hint)}\n")
+
+
+def note(word: str, text: str, manner: Manner) -> None:
+    """Tell a person something that is no error, such as what is waited for."""
+    if manner.json_log:
+        from regsync.clock import SystemClock
+        from regsync.report.events_log import JsonLog
+
+        JsonLog(streams.tell, SystemClock()).note(f"{word}: {text}")
+        return
+    streams.tell(f"{manner.style.paint(f'{word}:', BOLD)} {message(text)}\n")
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -46,9 +46,14 @@ def _gather(function: _F) -> Callable[..., object]:
 
 def set_manner(log_format: str, *, no_color: bool) -> Manner:
     """Have the rest of the command, errors included, speak as its options ask."""
-    manner = click.get_current_context().ensure_object(Manner)
-    manner.json_log, manner.no_color = log_format == "json", no_color
-    return manner
+    wanted = manner()
+    wanted.json_log, wanted.no_color = log_format == "json", no_color
+    return wanted
+
+
+def manner() -> Manner:
+    """How the command line that is running wants to be spoken to."""
+    return click.get_current_context().ensure_object(Manner)
 
 
 def paths_argument(function: _F) -> _F:

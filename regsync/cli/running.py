@@ -4,12 +4,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 import anyio
-import click
 
 from regsync.cli.exit_codes import DONE, PENDING
-from regsync.cli.failures import Manner
 from regsync.cli.narrow import narrow
-from regsync.cli.options import RunOptions
+from regsync.cli.options import RunOptions, manner
 from regsync.cli.output import present, write_reports
 from regsync.cli.signals import Stop, run_until_signal
 from regsync.cli.story import told
@@ -27,11 +25,6 @@ Open = Callable[[Spec, Clock, Emit], AbstractAsyncContextManager[Engine]]
 def load_spec(run: RunOptions) -> Spec:
     """The spec that the paths name, with the mirrors that the options leave. Raises SpecError, UsageError."""
     return narrow(load(run.paths), run.mirror, run.label)
-
-
-def manner() -> Manner:
-    """How the command line that is running wants to be spoken to."""
-    return click.get_current_context().ensure_object(Manner)
 
 
 def run_to_report(

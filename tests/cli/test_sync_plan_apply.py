@@ -1,6 +1,8 @@
 """The whole way, offline: layouts → plan → built-in store."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -238,3 +240,40 @@ def test_a_tag_that_moved_is_updated(regsync: Regsync, quickstart: Path) -> None
     assert "~ latest" in ran.out
     assert regsync("sync", quickstart).code == 0
     assert regsync("plan", quickstart).code == 0
+
+
+def holding(quickstart: Path) -> subprocess.Popen[str]:
+    """Another process that holds the lease of the quick start's ledger until its stdin is closed."""
+    code = (
+        "import sys, anyio\n"
+        "from pathlib import Path\n"
+        "from regsync.clock import SystemClock\n"
+        "from regsync.reconcile.lease import hold_lease\n"
+        "from regsync.reconcile.ledger_sqlite import open_ledger\n"
+        "async def main():\n"
+        "    with open_ledger(Path(sys.argv[1]), SystemClock()) as ledger:\n"
+        "        async with hold_lease(ledger, SystemClock(), command='sync elsewhere'):\n"
+        "            print('held', flush=True)\n"
+        "            await anyio.to_thread.run_sync(sys.stdin.read)\n"
+        "anyio.run(main)\n"
+    )
+    path = quickstart / ".regsync" / "ledger.db"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_second_run_over_the_same_ledger_exits_with_75_or_waits(regsync: Regsync, quickstart: Path) -> None:
+    with holding(quickstart) as other:
+        ran = regsync("sync", quickstart)
+        assert ran.code == 75
+        assert "sync elsewhere" in ran.err
+        assert "--wait" in ran.err
+        assert regsync("plan", quickstart).code == 2, "a plan needs no lease"
+        assert other.stdin is not None
+        other.stdin.close()
+        assert other.wait() == 0
+    assert regsync("sync", quickstart, "--wait", "30s").code == 0
