@@ -49,8 +49,8 @@ def our_program() -> list[str]:
 
 
 def our_environment() -> Mapping[str, str]:
-    """Where that finds the package."""
-    return {"PYTHONPATH": str(ROOT)}
+    """Where that finds the package; a defect shows its traceback."""
+    return {"PYTHONPATH": str(ROOT), "REGSYNC_DEBUG": "1"}
 
 
 def our_spec(world: World, store: Path | None, keys: Mapping[str, Any]) -> str:
