@@ -23,6 +23,7 @@ class Learned:
     head: Known
     single_post: Known
     max_body: int | None  # bytes of one request; longer blobs go in chunks
+    chunked: bool  # PATCH with Content-Range works; until it is seen not to
     checks_references: bool  # it was seen to refuse a manifest whose blobs are missing
     referrers_route: Known = Known.ASK  # NO: the server does not even know the path
     puts_are_stored: bool = False  # an answer without a digest was once checked by asking again
@@ -39,6 +40,10 @@ def learned_of(session: Session, provider: Provider) -> Learned:
     known = _LEARNED.get(session)
     if known is None:
         known = _LEARNED[session] = Learned(
-            provider.head, provider.single_post, provider.max_body, provider.checks_references
+            provider.head,
+            provider.single_post,
+            provider.max_body,
+            provider.chunked,
+            provider.checks_references,
         )
     return known

@@ -99,7 +99,7 @@ class Uploads:
     def _too_long(self, desc: Descriptor) -> RegistryError:
         """From now on in chunks, where the registry takes them; this stream is spent either way."""
         learned = self._endpoint.learned
-        if not self._endpoint.provider.chunked or learned.max_body is not None:
+        if not learned.chunked or learned.max_body is not None:
             return BodyTooLongError(desc, where=self._endpoint.name)
         learned.max_body = CHUNK
         return ChunksNeededError(desc, where=self._endpoint.name)

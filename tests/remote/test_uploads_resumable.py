@@ -17,7 +17,10 @@ from regsync.oci.descriptor import Descriptor
 from regsync.remote import resumable
 from regsync.remote.errors import RejectedError, UnexpectedAnswerError
 from regsync.remote.providers.detection import load
-from regsync.remote.resumable import RunningCheck, SavedUpload
+from regsync.remote.providers.provider import Known, Provider
+from regsync.remote.resumable import SavedUpload
+from regsync.remote.running_check import RunningCheck
+from regsync.remote.upload import UploadLostError
 from tests.remote.repositories import blob, methods, opened, read, stream
 from tests.support import fake_registry as fake
 from tests.support.fake_registry import FakeRegistry
@@ -29,6 +32,7 @@ DATA = noise("resumable", 5_000_000)
 DESC = blob(DATA)
 UPLOADS = r"/v2/team/app/blobs/uploads/.*"
 PIECE = 2_000_000  # bytes
+PLAIN = Provider("plain", single_post=Known.NO)
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +94,7 @@ async def test_a_long_blob_goes_in_pieces_and_each_is_remembered(fake_registry: 
         await repository.push_resumable(DESC, Reading().at)
     assert held(fake_registry)
     assert methods(fake_registry.requests) == ["POST", "PATCH", "PATCH", "PATCH", "PUT"]
-    assert memory.puts == [0, 2_000_000, 4_000_000]
+    assert memory.puts == [0, 2_000_000, 4_000_000, 5_000_000]
     assert memory.saved == {}
 
 
@@ -245,6 +249,83 @@ async def test_a_resumed_blob_is_asked_for_at_the_end(fake_registry: FakeRegistr
     async with opened(fake_registry, upload_sessions=memory) as repository:
         with pytest.raises(UnexpectedAnswerError, match="does not have it"):
             await repository.push_resumable(DESC, Reading().at)
+
+
+@pytest.mark.parametrize("status", [400, 405, 411, 415, 416])
+async def test_a_registry_that_takes_no_chunks_gets_one_body_and_is_remembered(
+    fake_registry: FakeRegistry, status: int
+) -> None:
+    fake_registry.on("PATCH", UPLOADS, fake.error(status, "UNSUPPORTED"))
+    memory = Memory()
+    other = noise("another", 3_000_000)
+    async with opened(fake_registry, provider=PLAIN, upload_sessions=memory) as repository:
+        await repository.push_resumable(DESC, Reading().at)
+        assert held(fake_registry)
+        fake_registry.forget()
+        await repository.push_resumable(blob(other), Reading(other).at)
+    assert methods(fake_registry.requests) == ["POST", "PUT"]
+    assert memory.saved == {}
+
+
+async def test_a_registry_that_keeps_only_the_last_chunk_gets_one_body(fake_registry: FakeRegistry) -> None:
+    """GHCR behind a name of one's own."""
+
+    def last_wins(request: fake.Request, proceed: fake.Proceed) -> fake.Answer:
+        for session in fake_registry.repositories["team/app"].uploads.values():
+            session.clear()
+        request.headers.pop("content-range", None)
+        return proceed().with_headers(range=None)
+
+    fake_registry.on("PATCH", UPLOADS, last_wins)
+    memory = Memory()
+    async with opened(fake_registry, provider=PLAIN, upload_sessions=memory) as repository:
+        await repository.push_resumable(DESC, Reading().at)
+    assert held(fake_registry)
+    assert memory.saved == {}
+
+
+async def test_a_lost_answer_to_the_last_put_is_found_to_be_success(fake_registry: FakeRegistry) -> None:
+    fake_registry.on("PUT", UPLOADS, fake.drop_after_done(), times=1)
+    memory = Memory()
+    async with opened(fake_registry, upload_sessions=memory) as repository:
+        with pytest.raises(TemporaryError):
+            await repository.push_resumable(DESC, Reading().at)
+        fake_registry.forget()
+        await repository.push_resumable(DESC, Reading().at)
+    assert methods(fake_registry.requests) == ["GET", "HEAD"]
+    assert memory.saved == {}
+
+
+async def test_a_last_put_that_failed_is_repeated_without_the_bytes(fake_registry: FakeRegistry) -> None:
+    fake_registry.on("PUT", UPLOADS, fake.respond(503), times=1)
+    memory = Memory()
+    async with opened(fake_registry, upload_sessions=memory) as repository:
+        with pytest.raises(TemporaryError):
+            await repository.push_resumable(DESC, Reading().at)
+        fake_registry.forget()
+        await repository.push_resumable(DESC, Reading().at)
+    assert held(fake_registry)
+    assert methods(fake_registry.requests) == ["GET", "PUT", "HEAD"]
+
+
+async def test_a_session_that_vanishes_meanwhile_makes_it_begin_anew(fake_registry: FakeRegistry) -> None:
+    def gone(request: fake.Request, proceed: fake.Proceed) -> fake.Answer:
+        fake_registry.repositories["team/app"].uploads.clear()
+        return proceed()
+
+    fake_registry.on("PATCH", UPLOADS, gone)
+    memory = Memory()
+    async with opened(fake_registry, upload_sessions=memory) as repository:
+        with pytest.raises(UploadLostError):
+            await repository.push_resumable(DESC, Reading().at)
+    assert memory.saved == {}
+
+
+async def test_a_token_that_ran_out_under_a_piece_is_no_end(fake_registry: FakeRegistry) -> None:
+    fake_registry.on("PATCH", UPLOADS, fake.respond(401), times=1)
+    async with opened(fake_registry, upload_sessions=Memory()) as repository:
+        await repository.push_resumable(DESC, Reading().at)
+    assert held(fake_registry)
 
 
 async def test_a_saved_session_shows_no_location() -> None:
