@@ -1,0 +1,35 @@
+"""`workspace`: a spec in a directory, and the command as a process (tests/integration/workspace.py)."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.integration.workspace import Workspace
+
+
+@pytest.fixture
+def workspaces(tmp_path: Path) -> Callable[[str], Workspace]:
+    """Makes more of them: `workspaces("other")`."""
+
+    def make(name: str) -> Workspace:
+        home = tmp_path / f"{name}-home"
+        home.mkdir()
+        path = tmp_path / name
+        path.mkdir()
+        return Workspace(path, home)
+
+    return make
+
+
+@pytest.fixture
+def workspace(workspaces: Callable[[str], Workspace]) -> Workspace:
+    """An empty directory for a spec."""
+    return workspaces("spec")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole programs on real servers: all of this room is `servers`."""
+    for item in items:
+        if "tests/integration/" in str(item.path):
+            item.add_marker(pytest.mark.servers)
