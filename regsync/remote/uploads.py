@@ -8,11 +8,11 @@
 Whatever the way, the stream is verified before its last bytes leave, so a wrong blob is never complete.
 """
 
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from urllib.parse import quote
 
 from regsync.content.verified import VerifiedChunks, verified
-from regsync.errors import TemporaryError
+from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.remote.chunks import CHUNK, send_chunks
@@ -20,7 +20,7 @@ from regsync.remote.endpoint import Endpoint
 from regsync.remote.errors import NotFoundError, RegistryError, RejectedError
 from regsync.remote.providers.provider import Known, UploadWay
 from regsync.remote.request import Kind, Request
-from regsync.remote.upload import OCTETS, Upload, check_stored
+from regsync.remote.upload import OCTETS, Upload, UploadLostError, check_stored
 
 MIB = 1024 * 1024
 SMALL = MIB  # bytes that are gathered and sent as one body
@@ -47,6 +47,18 @@ class ChunksNeededError(RegistryError, TemporaryError):
 
     def __init__(self, desc: Descriptor, *, where: str) -> None:
         super().__init__(f"{where}: a body of {desc.size} bytes is too long (413); chunks are tried next")
+
+
+class Counted:
+    """Chunks, and how many bytes of them went through."""
+
+    def __init__(self, chunks: AsyncIterable[bytes]) -> None:
+        self._chunks, self.count = chunks, 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._chunks:
+            self.count += len(chunk)
+            yield chunk
 
 
 class Uploads:
@@ -78,10 +90,13 @@ class Uploads:
                 await self._in_chunks(upload, desc, stream)
             else:
                 await self._in_one_body(upload, desc, stream)
-        except BaseException as error:
+        except RegsyncError as error:
             await upload.abandon()
             if stream.failure is not None and stream.failure is not error:
                 raise stream.failure from error
+            raise
+        except BaseException:
+            await upload.abandon()
             raise
 
     async def _in_one_body(self, upload: Upload, desc: Descriptor, stream: VerifiedChunks) -> None:
@@ -90,11 +105,22 @@ class Uploads:
                 await upload.patch(stream, desc.size)
                 await self.complete(upload, desc)
             else:
-                await upload.finish(desc, stream, desc.size)
+                await self._put(upload, desc, stream)
         except RejectedError as error:
             if error.status != _TOO_LARGE:
                 raise
             raise self._too_long(desc) from error
+
+    async def _put(self, upload: Upload, desc: Descriptor, stream: VerifiedChunks) -> None:
+        """One PUT with everything. A registry that takes long to store it may lose only its answer, most
+        often to a proxy's 504: then the blob is there, and need not be sent again.
+        """
+        counted = Counted(stream)
+        try:
+            await upload.finish(desc, counted, desc.size)
+        except TemporaryError:
+            if counted.count < desc.size or not await self._exists(desc):
+                raise
 
     def _too_long(self, desc: Descriptor) -> RegistryError:
         """From now on in chunks, where the registry takes them; this stream is spent either way."""
@@ -109,10 +135,17 @@ class Uploads:
         await self.complete(upload, desc)
 
     async def complete(self, upload: Upload, desc: Descriptor) -> None:
-        """The PUT after the last PATCH, unless that was answered 201 and the blob is there (23)."""
+        """The PUT after the last PATCH, unless that was answered 201 and the blob is there (23).
+
+        A session that is gone by then may be one whose first PUT was answered to nobody.
+        """
         if upload.finished_early and await self._exists(desc):
             return
-        await upload.finish(desc)
+        try:
+            await upload.finish(desc)
+        except NotFoundError as error:
+            if not await self._exists(desc):
+                raise UploadLostError(desc, "its session is gone", where=self._endpoint.name) from error
 
     async def _push_small(self, desc: Descriptor, body: bytes) -> None:
         """In one body; once more from the beginning where the registry lost its session."""

@@ -17,6 +17,7 @@ from regsync.remote.providers.detection import load
 from regsync.remote.providers.provider import Known, Provider, UploadWay
 from regsync.remote.refusals import RepositoryMissingError
 from regsync.remote.session import Session
+from regsync.remote.upload import UploadLostError
 from regsync.remote.uploads import BodyTooLongError, ChunksNeededError
 from tests.remote.repositories import at, blob, methods, opened, stream
 from tests.support import fake_registry as fake
@@ -221,6 +222,40 @@ async def test_a_small_blob_whose_session_was_lost_is_sent_again(fake_registry: 
         await repository.push(blob(SMALL), stream(SMALL))
     assert held(fake_registry, SMALL)
     assert methods(fake_registry.requests) == ["POST", "PUT", "POST", "PUT"]
+
+
+def late(request: fake.Request, proceed: fake.Proceed) -> fake.Answer:
+    """A proxy that gives up waiting while the registry stores."""
+    proceed()
+    return fake.respond(504, "gateway timeout", "text/html")(request, proceed)
+
+
+@pytest.mark.parametrize("lost", [late, fake.drop_after_done()], ids=["504", "cut"])
+async def test_a_lost_answer_to_a_streamed_put_is_looked_into(
+    fake_registry: FakeRegistry, lost: fake.Behaviour
+) -> None:
+    fake_registry.on("PUT", UPLOADS, lost, times=1)
+    async with opened(fake_registry, provider=PLAIN) as repository:
+        await repository.push(blob(LARGE), stream(LARGE))
+    assert methods(fake_registry.requests) == ["POST", "PUT", "HEAD"]
+
+
+async def test_a_session_gone_after_its_put_may_have_stored_the_blob(fake_registry: FakeRegistry) -> None:
+    """As when the PUT is repeated after its answer was lost."""
+
+    def stored(request: fake.Request, proceed: fake.Proceed) -> fake.Answer:
+        proceed()
+        return fake.error(404, "BLOB_UPLOAD_UNKNOWN")(request, proceed)
+
+    fake_registry.on("PUT", UPLOADS, stored)
+    async with opened(fake_registry, provider=PATCHING) as repository:
+        await repository.push(blob(LARGE), stream(LARGE))
+    fake_registry.behave()
+    fake_registry.on("PUT", UPLOADS, fake.error(404, "BLOB_UPLOAD_UNKNOWN"))
+    other = LARGE[::-1]
+    async with opened(fake_registry, provider=PATCHING) as repository:
+        with pytest.raises(UploadLostError):
+            await repository.push(blob(other), stream(other))
 
 
 async def test_ecrs_early_201_to_a_patch_is_looked_into(fake_registry: FakeRegistry) -> None:
