@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Self, TextIO
 
 from regsync.clock import Clock
-from regsync.reconcile.events import ActionStarted, Event
+from regsync.reconcile.events import ActionStarted, Event, Transferred
 from regsync.report.events_log import Tense, TextLog
 from regsync.report.progress import Progress, Snapshot
 from regsync.report.style import Style
@@ -37,7 +37,7 @@ class ProgressBar:
     def __call__(self, event: Event) -> None:
         """Take the event into account, and print its line if it has one."""
         self._progress.add(event)
-        if isinstance(event, ActionStarted) and self._live is None:
+        if isinstance(event, ActionStarted | Transferred) and self._live is None:
             self._live = _start_live(self._stream, self._line)
         self._log(event)
 
@@ -60,19 +60,18 @@ class ProgressBar:
 
 
 def render(now: Snapshot) -> str:
-    """One line: the bar, tags, bytes copied and reused, rate and time left."""
-    filled = int(now.fraction * BAR_WIDTH)
-    bar = "━" * filled + "─" * (BAR_WIDTH - filled)
-    parts = [
-        f"{bar} {int(now.fraction * 100):3d} %",
-        f"{now.tags_finished}/{now.tags_started} tags",
-        f"{human_bytes(now.copied)} copied",
-    ]
+    """One line: the bar and tags where their total is known, bytes copied and reused, rate, time left."""
+    parts = [f"{human_bytes(now.copied)} copied"]
+    if now.total:
+        filled = int(now.fraction * BAR_WIDTH)
+        bar = "━" * filled + "─" * (BAR_WIDTH - filled)
+        parts.insert(0, f"{bar} {int(now.fraction * 100):3d} %")
+        parts.insert(1, f"{now.tags_finished}/{now.tags_started} tags")
     if now.reused:
         parts.append(f"{human_bytes(now.reused)} reused")
     if now.rate is not None:
         parts.append(f"{human_bytes(int(now.rate))}/s")
-    if now.seconds_left is not None:
+    if now.total and now.seconds_left is not None:
         parts.append(f"{human_seconds(now.seconds_left)} left")
     return "  ".join(parts)
 

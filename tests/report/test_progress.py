@@ -80,6 +80,10 @@ def test_the_line_says_bytes_rate_and_time_left() -> None:
     assert " 50 %  3/8 tags  50.0 MiB copied  1.0 MiB reused  10.0 MiB/s  5.0 s left" in line
 
 
+def test_without_a_total_there_are_bytes_and_rate_alone() -> None:
+    assert render(Snapshot(2**20, 0, 0, rate=2.0**20)) == "1.0 MiB copied  1.0 MiB/s"
+
+
 def test_the_bar_prints_lines_above_itself_and_leaves_nothing_behind() -> None:
     from regsync.clock import SystemClock
     from regsync.report.progress_bar import ProgressBar
