@@ -1,4 +1,8 @@
-"""A registry that lists 100,000 tags fast and an empty one: prints both URLs, ends with its stdin."""
+"""A registry that lists 100,000 tags fast and an empty one: prints both URLs, ends with its stdin.
+
+With the argument `digests` its listing is one page with a digest for each tag, as GAR's is; without it the tags come
+in pages of 1,000.
+"""
 
 import sys
 
@@ -14,7 +18,7 @@ def main() -> None:
         for one in corpus.tags100k():
             source.add(one.repository, one.make(), *one.tags)
         source.page_size = PAGE
-        source.lists_digests = True
+        source.lists_digests = sys.argv[1:] == ["digests"]
         print(source.url, target.url, flush=True)
         sys.stdin.read()
 

@@ -60,7 +60,10 @@ def plan_all(settings: Settings) -> Outcome:
 
 def _plan(settings: Settings, row: str, title: str, rule: object, provider: str | None) -> Outcome:
     result = Result("regsync")
-    with tempfile.TemporaryDirectory(dir=settings.directory) as name, _listing_server() as (source, target):
+    with (
+        tempfile.TemporaryDirectory(dir=settings.directory) as name,
+        _listing_server(provider) as (source, target),
+    ):
         home = Path(name)
         mirror = {"source": "source/many/app", "targets": ["target/many/app"], "tags": [rule]}
         documents = [
@@ -82,9 +85,14 @@ def _plan(settings: Settings, row: str, title: str, rule: object, provider: str 
 
 
 @contextlib.contextmanager
-def _listing_server() -> Iterator[tuple[str, str]]:
+def _listing_server(provider: str | None) -> Iterator[tuple[str, str]]:
     """A source that lists 100,000 tags fast and an empty target, in a process of their own; their URLs."""
-    command = [sys.executable, "-m", "tests.bench.listing_server"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.bench.listing_server",
+        *(["digests"] if provider == "gar" else []),
+    ]
     with subprocess.Popen(
         command, cwd=contenders.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
