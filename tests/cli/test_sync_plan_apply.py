@@ -1,6 +1,7 @@
 """The whole way, offline: layouts → plan → built-in store."""
 
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -277,3 +278,23 @@ def test_a_second_run_over_the_same_ledger_exits_with_75_or_waits(regsync: Regsy
         other.stdin.close()
         assert other.wait() == 0
     assert regsync("sync", quickstart, "--wait", "30s").code == 0
+
+
+def test_the_quick_start_as_a_process_of_its_own(quickstart: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "regsync", "sync", quickstart], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0
+    assert ran.stdout.splitlines()[-1].startswith("Done: 5 created")
+    assert "quickstart: bundle/hello: 2 changed" in ran.stderr
+
+
+def test_a_terminal_that_cannot_show_arrows_gets_escapes(quickstart: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "regsync", "plan", quickstart],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+    )
+    assert ran.returncode == 2
+    assert rb"bundle/hello \u2192 local/hello" in ran.stdout
