@@ -1,7 +1,7 @@
 """A registry that lists 100,000 tags fast and an empty one: prints both URLs, ends with its stdin.
 
-With the argument `digests` its listing is one page with a digest for each tag, as GAR's is; without it the tags come
-in pages of 1,000.
+With the argument `digests` its listing is one page with a digest for each tag, as GAR's is; without it the
+tags come in pages of 1,000.
 """
 
 import sys
