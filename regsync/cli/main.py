@@ -7,7 +7,7 @@ import click
 from regsync import __version__
 from regsync.cli import streams
 from regsync.cli.exit_codes import DONE, INTERRUPTED, USAGE
-from regsync.cli.failures import Manner, handle
+from regsync.cli.failures import Manner, handle, note
 from regsync.cli.interrupted import Interrupted
 from regsync.cli.lazy import LazyGroup, Verb
 
@@ -51,6 +51,7 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except Interrupted as interrupted:
+        note("interrupted", "there is nothing to report yet", manner)
         return interrupted.exit_code
     except Exception as error:  # noqa: BLE001 - the border: whatever comes here becomes a message
         return handle(error, manner)

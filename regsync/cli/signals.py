@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -12,6 +13,7 @@ from regsync.cli.interrupted import Interrupted
 
 T = TypeVar("T")
 WATCHED = (signal.SIGINT, signal.SIGTERM)
+SHOW_CURSOR = b"\x1b[?25h\n"
 
 
 @dataclass(slots=True)
@@ -39,6 +41,8 @@ class Stop:
     def hear(self, number: int) -> None:
         """Take a signal. A second one ends the process at once: whoever sends it has waited enough."""
         if self.signal is not None:
+            if sys.stderr.isatty():
+                os.write(sys.stderr.fileno(), SHOW_CURSOR)  # the progress bar has hidden it
             os._exit(128 + number)
         self.signal = number
         if self._event is not None:
