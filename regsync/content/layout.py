@@ -118,19 +118,26 @@ class LayoutRepository:
         Raises DigestMismatchError, SizeMismatchError, InvalidManifestError or StorageError.
         """
         manifest = verified_manifest(raw, desc, where=self.name)
-        if not await self.exists(desc):
+        listing = self._list
+        if await self.exists(desc):
+            listing = self._list_again
+        else:
             await run_sync(self._files.write_blob, desc.digest, raw, limiter=self._limiter)
-        await self._catalogue.change(partial(self._list, desc, manifest, tag))
+        await self._catalogue.change(partial(listing, desc, manifest, tag))
+
+    def _list_again(
+        self, desc: Descriptor, manifest: Manifest | Index, tag: Tag | None, draft: Draft
+    ) -> None:
+        """List a manifest that was there before, perhaps under an index that leads to it."""
+        leads_to_it = desc.digest in self._catalogue.scanner.scan(draft.index).parents
+        if tag is not None or manifest.subject is not None or not leads_to_it:
+            self._list(desc, manifest, tag, draft)
 
     def _list(self, desc: Descriptor, manifest: Manifest | Index, tag: Tag | None, draft: Draft) -> None:
         index = draft.index
         if tag is not None:
             index = index.with_tag(desc, tag)
-        elif (
-            manifest.subject is None
-            and desc.digest not in index.by_digest
-            and not self._leads_to(desc, draft)
-        ):
+        elif manifest.subject is None:
             index = index.with_root(desc)
         if manifest.manifests:
             index = index.without_roots(frozenset(child.digest for child in manifest.manifests))
@@ -139,9 +146,6 @@ class LayoutRepository:
             shown = as_referrer(manifest, desc)
             known = self._catalogue.scanner.scan(draft.index).referrers.get(manifest.subject.digest, {})
             self._write_fallback(manifest.subject.digest, {**known, desc.digest: shown}, draft)
-
-    def _leads_to(self, desc: Descriptor, draft: Draft) -> bool:
-        return desc.digest in self._catalogue.scanner.scan(draft.index).parents
 
     def _write_fallback(self, subject: Digest, referrers: dict[Digest, Descriptor], draft: Draft) -> None:
         tag = fallback_tag(subject)
@@ -211,7 +215,7 @@ class LayoutRepository:
 
         Raises ContentNotFoundError, or ContentInUseError when an index lists it.
         """
-        if not await self.exists(desc):
+        if not desc.is_manifest or not await self.exists(desc):
             raise ContentNotFoundError(desc.digest, where=self.name)
 
         def change(draft: Draft) -> None:

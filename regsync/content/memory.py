@@ -60,8 +60,7 @@ class MemoryRepository:
 
     async def exists(self, desc: Descriptor) -> bool:
         """Whether content of this digest and size is there."""
-        held = self._held(desc)
-        return held is not None and len(held) == desc.size
+        return self._has(desc)
 
     def fetch(self, desc: Descriptor) -> Chunks:
         """Stream a blob; raises ContentNotFoundError on entering."""
@@ -79,7 +78,7 @@ class MemoryRepository:
 
     async def push(self, desc: Descriptor, chunks: AsyncIterable[bytes]) -> None:
         """Put a blob, once all of it has come and is what `desc` names."""
-        if not await self.exists(desc):
+        if not self._has(desc):
             pieces = [chunk async for chunk in verified(chunks, desc, where=self.name)]
             self._blobs[desc.digest] = b"".join(pieces)
 
@@ -87,7 +86,7 @@ class MemoryRepository:
         """Put a manifest, at `tag` if given; raises MissingReferencesError."""
         manifest = verified_manifest(raw, desc, where=self.name)
         needed = required(manifest, self._children)
-        missing = [one.digest for one in needed if not await self.exists(one)]
+        missing = [one.digest for one in needed if not self._has(one)]
         if missing:
             raise MissingReferencesError(desc.digest, missing, where=self.name)
         self._manifests[desc.digest] = (Descriptor(desc.media_type, desc.digest, desc.size), raw)
@@ -98,7 +97,7 @@ class MemoryRepository:
 
     async def tag(self, desc: Descriptor, tag: Tag) -> None:
         """Point `tag` to a manifest that is there; raises ContentNotFoundError if it is not."""
-        if desc.digest not in self._manifests or not await self.exists(desc):
+        if desc.digest not in self._manifests or not self._has(desc):
             raise ContentNotFoundError(desc.digest, where=self.name)
         self._tags[tag] = desc.digest
 
@@ -120,7 +119,7 @@ class MemoryRepository:
 
     async def mount(self, desc: Descriptor, source: Source) -> bool:
         """Take a blob from another repository of this place; False when it is not there."""
-        if not isinstance(source, MemoryRepository) or not await source.exists(desc):
+        if not isinstance(source, MemoryRepository) or not source._has(desc):
             return False
         self._blobs[desc.digest] = source._blobs[desc.digest]
         return True
@@ -143,6 +142,10 @@ class MemoryRepository:
         if digest is None or digest not in self._manifests:
             raise ContentNotFoundError(name, where=self.name)
         return self._manifests[digest]
+
+    def _has(self, desc: Descriptor) -> bool:
+        held = self._held(desc)
+        return held is not None and len(held) == desc.size
 
     def _held(self, desc: Descriptor) -> bytes | None:
         if desc.is_manifest:
