@@ -100,7 +100,7 @@ async def _put(node: Manifest | Index, to: Destination, tag: Tag | None) -> None
     # Once begun it is finished: a tag that moved must not go unreported because the run was stopped.
     with CancelScope(shield=tag is not None):
         await to.store.push_manifest(node.descriptor, node.raw, tag=tag)
-    to.holds(node.descriptor.digest)
+    to.holds(node.descriptor)
 
 
 async def _copy_blobs(
@@ -131,11 +131,10 @@ async def _missing(graph: Graph, to: Destination) -> list[Manifest | Index]:
 
 
 async def _is_there(node: Manifest | Index, to: Destination) -> bool:
-    digest = node.descriptor.digest
-    if to.has(digest):
+    if to.has(node.descriptor):
         return True
     if to.may_have_content and await to.store.exists(node.descriptor):
-        to.holds(digest)
+        to.holds(node.descriptor)
         return True
     return False
 

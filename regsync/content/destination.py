@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from regsync.content.protocol import Mounts, Store
+from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 
 
@@ -53,7 +54,7 @@ class Destination:
         self.guard = guard  # called before every write; raises when this process may not write any more
         self._memory = memory
         self._known = set(memory.known()) if memory is not None else set()
-        self._seen: set[Digest] = set()
+        self._seen: dict[Digest, int] = {}  # with its size in bytes
         self.may_have_content = may_have_content or bool(self._known)
 
     @property
@@ -61,24 +62,31 @@ class Destination:
         """The store's name."""
         return self.store.name
 
-    def has(self, digest: Digest) -> bool:
-        """Whether it is known to hold `digest` without asking."""
-        return digest in self._seen or digest in self._known
+    def has(self, desc: Descriptor) -> bool:
+        """Whether it is known to hold exactly this without asking."""
+        seen = self._seen.get(desc.digest)
+        return seen == desc.size if seen is not None else desc.digest in self._known
 
-    def holds(self, digest: Digest) -> None:
-        """This run put `digest` there, or saw it there."""
-        if digest not in self._seen:
-            self._seen.add(digest)
+    def holds(self, desc: Descriptor) -> None:
+        """This run put it there, or saw it there."""
+        if desc.digest not in self._seen:
+            self._seen[desc.digest] = desc.size
             if self._memory is not None:
-                self._memory.put(digest)
+                self._memory.put(desc.digest)
 
     def forget(self, digests: Iterable[Digest]) -> None:
         """The place says that it lacks them, whatever was known: ask again."""
         if self._memory is not None:
             self._memory.lost()
         self._known.clear()
-        self._seen.difference_update(digests)
+        for digest in digests:
+            self._seen.pop(digest, None)
         self.may_have_content = True
+
+    @property
+    def can_mount(self) -> bool:
+        """Whether it can take blobs without their bytes at all."""
+        return isinstance(self.store, Mounts)
 
     def can_mount_from(self, other: "Destination") -> bool:
         """Whether a blob in `other` can be taken without its bytes."""

@@ -66,7 +66,7 @@ async def copy_image(
             copied = await copy_graph(transfers, (source,), graph, to, tag=tag, before_tag=bring)
         except RegsyncError as error:
             failures.append(error)  # raised outside, where it is not one of a group
-            group.cancel_scope.cancel()
+        group.cancel_scope.cancel()  # no delivery is under way that somebody waits for
     if failures:
         raise failures[0]
     return CopyReport(
