@@ -11,7 +11,7 @@ import resource
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -129,7 +129,11 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     jobs = corpus() if arguments.what != "big" else []
-    runs = {"big": big, "builtin": partial(builtin, jobs), "layout": partial(layout, jobs)}
+    runs: dict[str, Callable[[Path], Awaitable[None]]] = {
+        "big": big,
+        "builtin": partial(builtin, jobs),
+        "layout": partial(layout, jobs),
+    }
     for _ in range(arguments.rounds):
         path = Path(tempfile.mkdtemp(dir=arguments.directory))
         try:
