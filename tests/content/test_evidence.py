@@ -1,0 +1,186 @@
+"""Evidence: found beside its image, compared, brought with its own evidence, never in doubt."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from regsync.content.destination import Destination
+from regsync.content.evidence import DigestTag, Shelf, Takes, lacking
+from regsync.content.evidence_copy import EvidenceCopy
+from regsync.content.manifests import Manifests
+from regsync.content.transfers import Transfers
+from regsync.errors import RegsyncError
+from regsync.oci.digest import Digest
+from regsync.oci.reference import Tag
+from tests.content.places import BusyError, NoError, Repository
+from tests.support.images import Content, cosign_signature, cosign_tag, image, index, referrer
+
+pytestmark = pytest.mark.anyio
+
+APP = image("app")
+SUBJECT = Digest.parse(APP.digest)
+
+
+def everything(artifact_type: str | None) -> bool:
+    return True
+
+
+@pytest.fixture
+def source() -> Repository:
+    return Repository("source")
+
+
+@pytest.fixture
+def target() -> Repository:
+    return Repository("target")
+
+
+async def shelf(store: Repository) -> Shelf:
+    async with store.tags() as tags:
+        return Shelf(store, {tag: desc async for tag, desc in tags})
+
+
+@asynccontextmanager
+async def bringing(
+    source: Repository, target: Repository, takes: Takes = everything
+) -> AsyncIterator[EvidenceCopy]:
+    looked_at = await shelf(source)
+    async with anyio.create_task_group() as group:
+        transfers = Transfers(group, pause=lambda attempt: checkpoint())
+        yield EvidenceCopy(transfers, Manifests(), looked_at, Destination(target), takes)
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [
+        pytest.param("sha256-" + "a" * 64 + ".sig", "sig", id="a signature"),
+        pytest.param("sha256-" + "a" * 64 + ".cosign2", "cosign2", id="a suffix nobody knows"),
+        pytest.param("sha256-" + "a" * 64, None, id="a fallback index"),
+        pytest.param("sha256-" + "a" * 63 + ".sig", None, id="too short"),
+        pytest.param("sha256-" + "A" * 64 + ".sig", None, id="upper case"),
+        pytest.param("v1.sig", None, id="a tag that ends like it"),
+    ],
+)
+def test_a_digest_tag_is_known_by_its_form(tag: str, expected: str | None) -> None:
+    found = DigestTag.parse(Tag(tag))
+
+    assert (found.suffix if found else None) == expected
+
+
+async def test_what_the_target_has_is_not_brought(source: Repository, target: Repository) -> None:
+    both, only_here = referrer(APP), referrer(APP, data=b"other")
+    for one in (APP, both, only_here):
+        await source.add_image(one)
+    for one in (APP, both):
+        await target.add_image(one)
+
+    found = await lacking(await shelf(source), await shelf(target), SUBJECT, everything)
+
+    assert [str(one.digest) for one in found.referrers] == [only_here.digest]
+
+
+async def test_a_target_that_signed_as_well_lacks_nothing_once_it_has_both(
+    source: Repository, target: Repository
+) -> None:
+    await source.add_image(cosign_signature(APP, "alice"), cosign_tag(APP))
+    await target.add_image(cosign_signature(APP, "bob"), cosign_tag(APP))
+    found = await lacking(await shelf(source), await shelf(target), SUBJECT, everything)
+
+    async with bringing(source, target) as evidence:
+        await evidence.bring(found)
+
+    _, raw = await target.manifest(Tag(cosign_tag(APP)))
+    assert b"alice" in raw
+    assert b"bob" in raw
+    assert not await lacking(await shelf(source), await shelf(target), SUBJECT, everything)
+
+
+async def test_evidence_of_evidence_comes_along_and_ends_somewhere(
+    source: Repository, target: Repository
+) -> None:
+    chain = [APP]
+    for _ in range(8):
+        chain.append(referrer(chain[-1]))
+    for one in chain:
+        await source.add_image(one)
+
+    async with bringing(source, target) as evidence:
+        await evidence.bring_all([SUBJECT])
+
+    assert not evidence.refused
+    assert evidence.brought == 4
+
+
+async def test_an_index_as_a_referrer_is_brought_whole(source: Repository, target: Repository) -> None:
+    await source.add_image(APP)
+    proof = index(image("proof"), subject=APP, artifact_type="application/vnd.proof")
+    await source.add_image(proof)
+
+    async with bringing(source, target) as evidence:
+        await evidence.bring_all([SUBJECT])
+
+    assert Digest.parse(proof.children[0].digest) in target._manifests
+
+
+async def test_only_wanted_types_travel(source: Repository, target: Repository) -> None:
+    sbom = referrer(APP)
+    for one in (APP, sbom, referrer(APP, artifact_type="text/plain", data=b"note")):
+        await source.add_image(one)
+    await source.add_image(cosign_signature(APP), cosign_tag(APP))
+
+    async with bringing(source, target, lambda kind: kind == "application/spdx+json") as evidence:
+        await evidence.bring_all([SUBJECT])
+
+    assert set(target._manifests) == {Digest.parse(sbom.digest)}
+    assert not target._tags
+
+
+async def test_a_refusal_is_kept_and_the_rest_goes_on(source: Repository, target: Repository) -> None:
+    for one in (APP, referrer(APP), referrer(APP, data=b"other")):
+        await source.add_image(one)
+    target.fails("push_manifest", NoError("405"), times=1)
+
+    async with bringing(source, target) as evidence:
+        await evidence.bring_all([SUBJECT])
+
+    assert [str(one) for one in evidence.refused] == ["405"]
+    assert evidence.brought == 1
+
+
+@pytest.mark.parametrize("place", ["source", "target"])
+async def test_what_fails_for_a_while_is_no_refusal(
+    source: Repository, target: Repository, place: str
+) -> None:
+    for one in (APP, referrer(APP)):
+        await source.add_image(one)
+    if place == "source":
+        source.fails("manifest", BusyError("503"))
+    else:
+        target.fails("push_manifest", BusyError("503"))
+    raised: list[RegsyncError] = []
+
+    async with bringing(source, target) as evidence:
+        try:
+            await evidence.bring_all([SUBJECT])
+        except BusyError as error:
+            raised.append(error)
+
+    assert len(raised) == 1
+    assert not evidence.refused
+
+
+async def test_a_digest_tag_that_is_an_index_is_refused_and_not_followed(
+    source: Repository, target: Repository
+) -> None:
+    odd: Content = index(image("odd"))
+    await source.add_image(odd, cosign_tag(APP))
+
+    async with bringing(source, target) as evidence:
+        await evidence.bring_all([SUBJECT])
+
+    assert "is an index" in str(evidence.refused[0])
+    assert not target._tags
