@@ -108,14 +108,13 @@ async def _expand(run: Run, mirrors: Sequence[Mirror]) -> tuple[list[Unit], list
     """The units of some mirrors; a mirror whose repositories cannot be listed is one that was not seen."""
     todo: list[Unit] = []
     unseen: list[UnitSeen] = []
+    listed: dict[str, Sequence[RepositoryName]] = {}
     for mirror in mirrors:
         try:
-            listed = (
-                await run.engine.places.repositories(mirror.sources[0].registry)
-                if needs_listing(mirror)
-                else ()
-            )
-            todo.extend(units(mirror, listed))
+            registry = mirror.sources[0].registry if needs_listing(mirror) else None
+            if registry is not None and registry not in listed:
+                listed[registry] = await run.engine.places.repositories(registry)
+            todo.extend(units(mirror, listed[registry] if registry is not None else ()))
         except RegsyncError as error:
             unseen.append(UnitSeen(_whole(mirror), (), (Problem.of(error),)))
     return todo, unseen
