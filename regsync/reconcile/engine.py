@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import anyio
 from anyio import CapacityLimiter
 from anyio.abc import TaskGroup
 
@@ -20,6 +21,7 @@ from regsync.spec.model import Location, Spec
 
 BLOB_MEMORY = timedelta(hours=12)  # how long the ledger's word for a blob holds
 FLUSH_AT = 2_000  # gathered facts
+FLUSH_EVERY = 1.0  # seconds
 
 
 def _unheld() -> None:
@@ -38,19 +40,33 @@ class Engine:
     check_lease: Callable[[], None] = _unheld  # called before every write; raises when the lease is lost
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _LedgerBlobs:
-    """What the ledger knows of the content at one spot."""
+    """What the ledger knows of the content at one spot.
+
+    Where the place would take a manifest with missing blobs its word for one blob is not believed, but
+    one is remembered all the same: it says that a run began there, before the first tag shows it.
+    """
 
     ledger: Ledger
     spot: Spot
     now: datetime
+    believed: bool
+    began: bool = field(init=False)  # an earlier run put something there
+    _known: frozenset[Digest] = field(init=False)
+    _noted: bool = False
+
+    def __post_init__(self) -> None:
+        self._known = self.ledger.known_blobs(self.spot, self.now - BLOB_MEMORY)
+        self.began = bool(self._known)
 
     def known(self) -> frozenset[Digest]:
-        return self.ledger.known_blobs(self.spot, self.now - BLOB_MEMORY)
+        return self._known if self.believed else frozenset()
 
     def put(self, digest: Digest) -> None:
-        self.ledger.knows_blob(self.spot, digest, self.now)
+        if self.believed or not self._noted:
+            self.ledger.knows_blob(self.spot, digest, self.now)
+            self._noted = True
 
     def lost(self) -> None:
         self.ledger.forget_blobs(self.spot)
@@ -88,15 +104,22 @@ class Run:
     def _new_destination(self, location: Location, may_have_content: bool) -> Destination:  # noqa: FBT001
         store, spot, ledger = self.engine.places.connect(location), self.spot(location), self.engine.ledger
         name, emit = str(location), self.engine.emit
-        remembers = isinstance(store, KnowsItself) and store.checks_references
+        believed = isinstance(store, KnowsItself) and store.checks_references
+        memory = _LedgerBlobs(ledger, spot, self.now, believed)
         return Destination(
             store,
-            may_have_content=may_have_content,
-            memory=_LedgerBlobs(ledger, spot, self.now) if remembers else None,
+            may_have_content=may_have_content or memory.began,
+            memory=memory,
             on_sent=lambda count: emit(Transferred(name, count)),
             on_reused=lambda count: emit(Reused(name, count)),
             guard=self.engine.check_lease,
         )
+
+    async def remember_as_it_goes(self) -> None:
+        """Lose little of what was learned, should the process be killed; goes on until it is cancelled."""
+        while True:
+            await anyio.sleep(FLUSH_EVERY)
+            await self.remember(at_least=1)
 
     async def remember(self, *, at_least: int = FLUSH_AT) -> None:
         """Bring the ledger's facts to disk once there are many; a ledger that fails is only a warning."""

@@ -158,6 +158,7 @@ async def _run(
         run = Run(engine, spec, started, group)
         if stop is not None:
             group.start_soon(_cancel_on, stop, group.cancel_scope)
+        group.start_soon(run.remember_as_it_goes)
         await body(run, progress)
         finished = True
         group.cancel_scope.cancel()  # no delivery is under way that somebody waits for
