@@ -51,7 +51,7 @@ def error_for(
     if status == 429 or "TOOMANYREQUESTS" in codes:
         return RateLimitedError(message, status=status, codes=codes, retry_after=retry_after)
     if status in TEMPORARY_STATUSES or status >= 500:
-        return RegistryFailedError(message, status=status, codes=codes)
+        return RegistryFailedError(message, status=status, codes=codes, retry_after=retry_after)
     if status == 401:
         hint = "check the credentials: spec.auth of the Registry, or `docker login`"
         return UnauthorizedError(message, status=status, codes=codes, hint=hint)

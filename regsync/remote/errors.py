@@ -29,6 +29,10 @@ class RegistryUnreachableError(RegistryError, TemporaryError):
     """No answer: no such host, refused, reset, or cut off while the request was being sent."""
 
 
+class UnknownHostError(RegistryUnreachableError):
+    """The name of the host does not exist."""
+
+
 class RegistryTimeoutError(RegistryError, TemporaryError):
     """Nothing came for too long."""
 
@@ -84,6 +88,10 @@ class UnauthorizedError(AnswerError):
     """401: the credentials, or having none, are not accepted."""
 
 
+class ExpiredTokenError(UnauthorizedError, TemporaryError):
+    """401 to a request whose body cannot be sent twice; another like it carries a new token."""
+
+
 class ForbiddenError(AnswerError):
     """403: who we are is known, and may not do this."""
 
@@ -116,7 +124,13 @@ class RateLimitedError(AnswerError, TemporaryError):
 
 
 class RegistryFailedError(AnswerError, TemporaryError):
-    """408, 499 or 5xx: the registry, or a proxy before it, failed."""
+    """408, 499 or 5xx: the registry, or a proxy before it, failed. `retry_after` is as with a 429."""
+
+    def __init__(
+        self, message: str, *, status: int, codes: Sequence[str] = (), retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, status=status, codes=codes)
+        self.retry_after = retry_after
 
 
 def shown_url(url: str) -> str:

@@ -1,31 +1,86 @@
 """A registry over HTTP: requests go in, answers or the matching error come out.
 
-One session per registry (host and credentials), shared by all its repositories.
+One session per registry (host and credentials), shared by all its repositories. A request passes, from
+outside in: attempts (`retry`), authentication (`authenticator`), limits and redirects (`wire`), HTTP
+(`transport`).
 """
 
-from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
-from regsync.remote.answers import MAX_ERROR_BODY, Complaint, error_for
-from regsync.remote.errors import TooLargeError, shown_url
-from regsync.remote.request import Kind, Request, Response, StreamedResponse
-from regsync.remote.transport import Answer, Transport, build_transport
+import anyio
+
+from regsync.clock import Clock, SystemClock
+from regsync.remote.authenticator import Authenticator, Grant, Scheme, Sent
+from regsync.remote.credentials import Anonymous, CredentialSource
+from regsync.remote.elsewhere import OtherRegistries
+from regsync.remote.errors import (
+    CutShortError,
+    ExpiredTokenError,
+    RateLimitedError,
+    RegistryFailedError,
+    RegistryTimeoutError,
+    RegistryUnreachableError,
+    UnknownHostError,
+)
+from regsync.remote.limits import Limiter, Sleep
+from regsync.remote.metering import Received, Traffic
+from regsync.remote.metering import sent as sent_chunks
+from regsync.remote.request import Kind, Request, Response, Scope, StreamedResponse
+from regsync.remote.retry import Attempts, asked_pause
+from regsync.remote.single_flight import SingleFlight
+from regsync.remote.transport import STREAMED, WHOLE, NativeTransport, Transport
+from regsync.remote.wire import Exchange, Wire
 
 OK = frozenset({200})
+MAX_REFUSALS = 2  # of one request: not known yet, then another scope
+_MAY_PASS = (
+    RegistryUnreachableError,
+    RegistryTimeoutError,
+    CutShortError,
+    RateLimitedError,
+    RegistryFailedError,
+)
+_PING = Request(Kind.PING, "GET", "/v2/", Scope.none())
+
+Result = TypeVar("Result")
 
 
 class Session:
-    """Talks to one registry."""
+    """Talks to one registry. `name` is the host as a person knows it, `base_url` where its API is.
 
-    def __init__(self, name: str, base_url: str, *, transport: Transport | None = None) -> None:
+    Without `transport`, `limiter` and `credentials` it has ones of its own, and is anonymous.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        *,
+        transport: Transport | None = None,
+        credentials: CredentialSource | None = None,
+        limiter: Limiter | None = None,
+        clock: Clock | None = None,
+        sleep: Sleep = anyio.sleep,
+    ) -> None:
         self.name, self.base_url = name, base_url.rstrip("/")
-        self._transport = transport or build_transport()
-        self._counts: Counter[Kind] = Counter()
-        self.bytes_in = self.bytes_out = 0  # of streamed bodies
-        self.warnings: dict[str, None] = {}
+        self._clock, self._sleep = clock or SystemClock(), sleep
+        self._own_transport = NativeTransport() if transport is None else None
+        self._limiter = limiter or Limiter(name, self._clock, sleep=sleep)
+        used = transport or self._own_transport
+        assert used is not None  # noqa: S101 - one of the two is there
+        self._wire = Wire(name, self.base_url, used, self._limiter, self._clock)
+        source = credentials or Anonymous()
+        self._auth = Authenticator(name, self.base_url, source, self._exchange_token, self._clock)
+        self._others = OtherRegistries(self._exchange_token, self._clock)
+        self._first: anyio.Event | None = None  # set once the first request has told how to authenticate
+        self._pings: SingleFlight[str, None] = SingleFlight()
+        self._is_pinged = False
+        self._is_down = False  # nothing was heard of it for as long as one request may try
+        self._traffic = Traffic()
 
     async def __aenter__(self) -> Self:
         return self
@@ -33,54 +88,223 @@ class Session:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._transport.close()
+        if self._own_transport is not None:
+            with anyio.CancelScope(shield=True):
+                await self._own_transport.close()
 
     @property
     def counters(self) -> Mapping[Kind, int]:
-        """Requests sent so far, by kind."""
-        return dict(self._counts)
+        """Requests sent so far, by kind; every attempt and every step of a redirect is one."""
+        return dict(self._wire.counts)
+
+    @property
+    def bytes_in(self) -> int:
+        """Bytes of streamed bodies received."""
+        return self._traffic.received
+
+    @property
+    def bytes_out(self) -> int:
+        """Bytes of streamed bodies sent."""
+        return self._traffic.sent
+
+    @property
+    def warnings(self) -> Collection[str]:
+        """What the registry asked to be told to people (`Warning: 299`), each once."""
+        return tuple(self._wire.warnings)
 
     async def send(self, request: Request, *, expect: Collection[int] = OK) -> Response:
         """Send, and read the answer whole.
 
         Raises the error of `errors` that fits a status not in `expect`, TooLargeError beyond
-        `request.limit`, RegistryUnreachableError, RegistryTimeoutError, CutShortError.
+        `request.limit`, RegistryUnreachableError, RegistryTimeoutError, CutShortError, DeferredError,
+        UnsafeRedirectError, TlsError, CredentialsError, and what iterating a streamed content raises.
         """
-        async with self._exchange(request, expect) as (answer, url):
-            body = await self._read(answer, request.limit, shown_url(url))
-            return Response(answer.status, answer.headers, body, url)
+
+        async def once() -> Response:
+            exchange = await self._let_in(request, expect, WHOLE)
+            try:
+                body = await exchange.read(request.limit)
+            finally:
+                await exchange.close()
+            return Response(exchange.answer.status, exchange.answer.headers, body, exchange.url)
+
+        return await self._repeat(request, once)
 
     def stream(
         self, request: Request, *, expect: Collection[int] = OK
     ) -> AbstractAsyncContextManager[StreamedResponse]:
-        """Send, and give the answer's body while it comes. Raises on entering what `send` raises."""
+        """Send, and give the answer's body while it comes. Raises on entering what `send` raises.
+
+        Nothing is tried again once the answer's head is there: `chunks` raises CutShortError or
+        RegistryTimeoutError after what came before.
+        """
         return self._stream(request, expect)
+
+    async def authorize(self, scope: Scope) -> Grant:
+        """Ask for what requests of `scope` will need, without making them.
+
+        Raises UnauthorizedError or ForbiddenError where the registry says that it will not do;
+        Grant.UNKNOWN where it only says so when it is done.
+        """
+        if self._auth.scheme in (Scheme.UNKNOWN, Scheme.OPEN):
+            await self._ask_for_scheme()
+        if self._auth.scheme is Scheme.BASIC:
+            await self.send(_PING)  # refuses credentials that are wrong
+        return await self._auth.authorize(scope)
 
     @asynccontextmanager
     async def _stream(self, request: Request, expect: Collection[int]) -> AsyncIterator[StreamedResponse]:
-        async with self._exchange(request, expect) as (answer, url):
-            yield StreamedResponse(answer.status, answer.headers, url, answer.chunks())
+        exchange = await self._repeat(request, lambda: self._let_in(request, expect, STREAMED))
+        try:
+            answer = exchange.answer
+            chunks = Received(answer.chunks(), self._limiter, self._traffic)
+            yield StreamedResponse(answer.status, answer.headers, exchange.url, chunks)
+        finally:
+            await exchange.close()
 
-    @asynccontextmanager
-    async def _exchange(self, request: Request, expect: Collection[int]) -> AsyncIterator[tuple[Answer, str]]:
-        url = self.base_url + request.url if request.url.startswith("/") else request.url
-        headers = dict(request.headers)
-        if request.length is not None:
-            headers["Content-Length"] = str(request.length)
-        self._counts[request.kind] += 1
-        async with self._transport.open(request.method, url, headers, request.content) as answer:
-            if answer.status not in expect:
-                body = await self._read(answer, MAX_ERROR_BODY, shown_url(url))
-                complaint = Complaint.read(body, answer.headers.get("content-type"))
-                raise error_for(f"{self.name}: {request.method} {shown_url(url)}", answer.status, complaint)
-            yield answer, url
+    async def _repeat(self, request: Request, once: Callable[[], Awaitable[Result]]) -> Result:
+        """Do it until it works, the time is over, or the error is one that stays."""
+        attempts: Attempts | None = None
+        started = self._clock.monotonic()
+        while True:
+            try:
+                result = await once()
+            except _MAY_PASS as error:
+                is_silent = isinstance(error, RegistryUnreachableError | RegistryTimeoutError)
+                asked = asked_pause(error, self._limiter.quota_wait(request.kind))
+                if not _may_repeat(request, error, asked) or (is_silent and self._is_down):
+                    raise
+                if attempts is None:
+                    attempts = Attempts(self.name, self._clock, started, self._limiter.settings.max_wait)
+                pause = attempts.pause(error, asked=asked)
+                if pause is None:
+                    # One request has waited long enough for all: the others need not.
+                    self._is_down = is_silent
+                    raise
+            else:
+                self._is_down = False
+                return result
+            await self._sleep(pause)
 
-    async def _read(self, answer: Answer, limit: int, where: str) -> bytes:
-        pieces = []
-        size = 0
-        async for piece in answer.chunks():
-            size += len(piece)
-            if size > limit:
-                raise TooLargeError(where, limit)
-            pieces.append(piece)
-        return b"".join(pieces)
+    async def _let_in(self, request: Request, expect: Collection[int], ahead: int) -> Exchange:
+        """Send with what the registry wants to see, at most MAX_REFUSALS times more when it wants another."""
+        scopes = (request.scope, *request.extra_scopes)
+        request = self._metered(request)
+        sent: Sent | None = None
+        refusals = 0
+        while True:
+            if sent is None:
+                sent = self._auth.known(scopes) or await self._auth_for(request, scopes)
+            exchange = await self._attempt(request, sent, ahead)
+            status = exchange.answer.status
+            if status in expect:
+                return exchange
+            refusals += 1
+            if status == 401:
+                sent = await self._refused(exchange, sent, scopes, is_last=refusals > MAX_REFUSALS)
+                continue
+            body = await exchange.error_body()
+            error = self._wire.error(exchange, body)
+            if refusals > 1 or not request.is_repeatable or not self._auth.says_expired(sent, status, body):
+                raise error
+            sent = None
+
+    async def _attempt(self, request: Request, sent: Sent, ahead: int) -> Exchange:
+        """Send once. The first request of all tells the others how to authenticate."""
+        if self._auth.scheme is not Scheme.UNKNOWN:
+            return await self._wire.go(request, sent.header, self._others, ahead=ahead)
+        self._first = first = anyio.Event()
+        try:
+            exchange = await self._wire.go(request, sent.header, self._others, ahead=ahead)
+            await self._learn_scheme(exchange)
+            return exchange
+        finally:
+            self._first = None
+            first.set()
+
+    async def _learn_scheme(self, exchange: Exchange) -> None:
+        answer = exchange.answer
+        if exchange.origin != self._wire.origin:
+            self._auth.accepted()  # it redirected us, and did not ask who we are
+        elif answer.status == 401:
+            try:
+                self._auth.challenged(answer.headers, exchange.url)
+            except BaseException:
+                await exchange.close()
+                raise
+        elif answer.status < 500 and answer.status != 429:
+            self._auth.accepted()
+
+    async def _auth_for(self, request: Request, scopes: Sequence[Scope]) -> Sent:
+        while self._auth.scheme is Scheme.UNKNOWN and self._first is not None:
+            await self._first.wait()
+        if self._auth.scheme is Scheme.UNKNOWN and not request.is_repeatable:
+            await self._ask_for_scheme()
+        return await self._auth.prepare(scopes)
+
+    async def _refused(
+        self, exchange: Exchange, sent: Sent, scopes: Sequence[Scope], *, is_last: bool
+    ) -> Sent:
+        """What to send after a 401, or the error that it is."""
+        request, headers, url = exchange.request, exchange.answer.headers, exchange.url
+        error = self._wire.error(exchange, await exchange.error_body())
+        if is_last:
+            raise error
+        if exchange.origin != self._wire.origin:
+            if not await self._others.challenged(exchange.origin, request.scope, headers, url):
+                raise error
+            other: Sent | None = sent
+        else:
+            challenge = self._auth.challenged(headers, url)
+            if challenge is None:  # gcr.io says only at /v2/ how (REGISTRIES.md, 12)
+                await self._ask_for_scheme()
+                challenge = self._auth.challenge
+            other = await self._auth.again(challenge, sent, scopes) if challenge is not None else None
+        if other is None:
+            raise error
+        if not request.is_repeatable:
+            raise ExpiredTokenError(f"{error}; the body cannot be sent twice", status=401) from error
+        return other
+
+    async def _ask_for_scheme(self) -> None:
+        """Ask at /v2/, once, whether and how to authenticate."""
+
+        async def ping() -> None:
+            exchange = await self._wire.go(_PING, None, self._others, ahead=WHOLE)
+            body = await exchange.error_body()
+            if exchange.answer.status >= 500 or exchange.answer.status == 429:
+                raise self._wire.error(exchange, body)
+            await self._learn_scheme(exchange)
+            self._is_pinged = True
+
+        if not self._is_pinged:
+            await self._pings.run("/v2/", lambda: self._repeat(_PING, ping))
+
+    async def _exchange_token(self, request: Request) -> Response:
+        """A request to a token server: no credentials but its own, no redirects."""
+
+        async def once() -> Response:
+            exchange = await self._wire.go(request, None, None, ahead=WHOLE)
+            if exchange.answer.status != 200:
+                raise self._wire.error(exchange, await exchange.error_body())
+            try:
+                body = await exchange.read(request.limit)
+            finally:
+                await exchange.close()
+            return Response(200, exchange.answer.headers, body, exchange.url)
+
+        return await self._repeat(request, once)
+
+    def _metered(self, request: Request) -> Request:
+        if request.content is None or isinstance(request.content, bytes):
+            return request
+        return replace(request, content=sent_chunks(request.content, self._limiter, self._traffic))
+
+
+def _may_repeat(request: Request, error: Exception, asked: float | None) -> bool:
+    if not request.is_repeatable or isinstance(error, UnknownHostError):
+        return False
+    if request.kind is Kind.UPLOAD and request.method in ("PUT", "PATCH"):
+        # It may have been carried out; whoever uploads asks for the offset. What was put off was not.
+        return asked is not None or isinstance(error, RateLimitedError)
+    return True

@@ -1,17 +1,22 @@
 """HTTP itself: the one module that knows which client library there is.
 
-Traps of the library (pyreqwest), each with a test over a real socket: it follows redirects, decodes
-bodies and names itself unless told not to; it has one time limit for a whole request unless
-`read_timeout` is used in its place; a body cut short is a decoding error to it.
+Traps of the library (pyreqwest 0.15), each with a test over a real socket. It follows redirects,
+decodes bodies and names itself unless told not to. `read_timeout` bounds the time until an answer's
+head from the request's start, also while a body is steadily being sent: streamed bodies go through a
+client without it. The head of a streamed answer is held back until `streamed_read_buffer_limit` bytes
+of its body are there. A cancelled call ends with a cancellation error that is not the scope's own. A
+body cut short is a decoding error.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Protocol
 
+import anyio.lowlevel
+from pyreqwest.bytes import Bytes
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import DecodeError, PyreqwestError, RequestTimeoutError
+from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response as NativeResponse
 
 from regsync import __version__
@@ -20,16 +25,23 @@ from regsync.remote.errors import (
     RegistryError,
     RegistryTimeoutError,
     RegistryUnreachableError,
+    TlsError,
+    UnknownHostError,
     shown,
     shown_url,
 )
+from regsync.remote.outgoing import ANSWER_TIMEOUT, Feed, send_while
 from regsync.remote.request import Content, Headers
+from regsync.remote.tls import TlsFiles
 
 USER_AGENT = f"regsync/{__version__}"
 CONNECT_TIMEOUT = 15.0  # seconds
-READ_TIMEOUT = 60.0  # seconds without a byte; no limit for a whole request, since blobs are large
+READ_TIMEOUT = 90.0  # seconds without a byte; there is no limit for a whole request, since blobs are large
+IDLE_TIMEOUT = 30.0  # seconds that a connection is kept; less than servers keep theirs
 CHUNK = 256 * 1024  # bytes; smaller pieces from the socket are joined up to this
-_READ_AHEAD = 2 * 1024 * 1024  # bytes that one body may be ahead of its reader
+WHOLE = 64 * 1024  # bytes; an answer up to this comes with its head
+STREAMED = 1  # byte: the head of an answer comes as soon as it is there
+_TLS_WORDS = ("certificate", "tls", "handshake", "ssl", "corrupt message", "unknownissuer")
 
 
 class Answer(Protocol):
@@ -49,16 +61,27 @@ class Answer(Protocol):
         """The body as sent, never decoded; raises CutShortError, RegistryTimeoutError."""
         ...
 
+    async def close(self) -> None:
+        """End the exchange. The connection ends with it, unless all of the body was read."""
+        ...
+
 
 class Transport(Protocol):
-    """Sends one request and gives its answer; follows nothing, retries nothing, adds nothing."""
+    """Sends one request and gives its answer; follows nothing, retries nothing, adds no credentials."""
 
-    def open(
-        self, method: str, url: str, headers: Mapping[str, str], content: Content = None
-    ) -> AbstractAsyncContextManager[Answer]:
-        """Send; leaving the context ends the exchange, whether or not the body was read.
+    async def start(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: Content = None,
+        *,
+        ahead: int = WHOLE,
+    ) -> Answer:
+        """Send, and wait for the head of the answer and at most `ahead` bytes of its body.
 
-        Raises RegistryUnreachableError, RegistryTimeoutError, TlsError.
+        Raises RegistryUnreachableError, RegistryTimeoutError, TlsError, and what iterating `content`
+        raises.
         """
         ...
 
@@ -68,91 +91,240 @@ class Transport(Protocol):
 
 
 class NativeTransport:
-    """The transport that ships: pyreqwest's own client."""
+    """The transport that ships: pyreqwest's own client, made when it is first needed.
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    HTTP/1.1 with as many connections as there are requests: one HTTP/2 connection would cap what a
+    stream can carry (REGISTRIES.md, 46). Proxies are those of the environment.
+    """
 
-    @asynccontextmanager
-    async def open(
-        self, method: str, url: str, headers: Mapping[str, str], content: Content = None
-    ) -> AsyncIterator[Answer]:
+    def __init__(self, tls: TlsFiles | None = None) -> None:
+        self._tls = tls or TlsFiles()
+        self._client: Client | None = None
+        self._sender: Client | None = None
+
+    async def start(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: Content = None,
+        *,
+        ahead: int = WHOLE,
+    ) -> Answer:
         """Send one request."""
-        builder = self._client.request(method, url).headers(headers)
-        if isinstance(content, bytes):
-            builder = builder.body_bytes(content)
-        elif content is not None:
-            builder = builder.body_stream(content)
-        request = builder.streamed_read_buffer_limit(_READ_AHEAD).build_streamed()
         where = f"{method} {shown_url(url)}"
-        try:
-            native = await request.__aenter__()
-        except PyreqwestError as cause:
-            raise translated(cause, where) from cause
-        try:
-            yield NativeAnswer(native, where)
-        finally:
-            await request.__aexit__(None, None, None)
+        if content is None or isinstance(content, bytes):
+            if self._client is None:
+                self._client = _build(self._tls, READ_TIMEOUT)
+            builder = self._client.request(method, url).headers(headers).streamed_read_buffer_limit(ahead)
+            if content is not None:
+                builder = builder.body_bytes(content)
+            return await _answer(builder.build_streamed(), where)
+        if self._sender is None:
+            self._sender = _build(self._tls, None)
+        builder = self._sender.request(method, url).headers(headers).streamed_read_buffer_limit(ahead)
+
+        async def start(feed: Feed) -> NativeAnswer:
+            return await _answer(builder.body_stream(feed).build_streamed(), where, ANSWER_TIMEOUT)
+
+        return await send_while(content, start, is_final=_ends_sending, where=where)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._client.close()
+        for client in (self._client, self._sender):
+            if client is not None:
+                await client.close()
+        self._client = self._sender = None
 
 
 class NativeAnswer:
     """An answer of pyreqwest's."""
 
-    def __init__(self, native: NativeResponse, where: str) -> None:
-        self._native, self._where = native, where
+    __slots__ = ("_native", "_request", "_time_limit", "_where", "headers", "status")
+
+    def __init__(
+        self, request: StreamRequest, native: NativeResponse, where: str, time_limit: float | None
+    ) -> None:
+        self._request, self._native, self._where = request, native, where
+        self._time_limit = time_limit  # seconds for reading on; None: the client has one
         self.status = native.status
         self.headers = Headers(native.headers.items())
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[bytes]:
         """The body, in pieces of CHUNK bytes or more except the last."""
-        reader = self._native.body_reader
+        return _Chunks(self._native, self._where, self._time_limit)
+
+    async def close(self) -> None:
+        """End the exchange."""
+        with anyio.CancelScope(shield=True):
+            await self._request.__aexit__(None, None, None)
+
+
+class _Chunks:
+    """Iterates a body. A class, since a generator that is left half-way lingers until it is collected."""
+
+    __slots__ = ("_ended", "_error", "_read", "_time_limit", "_where")
+
+    def __init__(self, native: NativeResponse, where: str, time_limit: float | None) -> None:
+        self._read, self._where, self._time_limit = native.body_reader.read_chunk, where, time_limit
+        self._ended = False
+        self._error: RegistryError | None = None
+
+    def __aiter__(self) -> "_Chunks":
+        return self
+
+    async def __anext__(self) -> bytes:
         held = []
         size = 0
-        try:
-            while (piece := await reader.read_chunk()) is not None:
+        while size < CHUNK and not self._ended:
+            piece = await self._piece()
+            if piece is None:
+                self._ended = True
+            else:
                 held.append(piece)
                 size += len(piece)
-                if size >= CHUNK:
-                    yield b"".join(held)
-                    held.clear()
-                    size = 0
-        except PyreqwestError as cause:
-            if held:
-                yield b"".join(held)
-            raise translated(cause, self._where) from cause
         if held:
-            yield b"".join(held)
+            return b"".join(held)  # copies what has to be copied anyway, and joins
+        if self._error is not None:
+            raise self._error
+        raise StopAsyncIteration
+
+    async def _piece(self) -> Bytes | None:
+        try:
+            if self._time_limit is None:
+                return await self._read()
+            with anyio.fail_after(self._time_limit):
+                return await self._read()
+        except PyreqwestError as cause:
+            # Kept until what came before it is given.
+            self._error = translated(cause, self._where)
+            self._error.__cause__ = cause
+        except TimeoutError:
+            self._error = RegistryTimeoutError(f"{self._where}: timed out while its answer was read")
+        except anyio.get_cancelled_exc_class():
+            await _own_cancellation()
+            raise
+        return None
 
 
-def build_transport() -> NativeTransport:
-    """A transport with the system's roots and the environment's proxies."""
+async def _answer(request: StreamRequest, where: str, time_limit: float | None = None) -> NativeAnswer:
+    try:
+        native = await request.__aenter__()
+    except PyreqwestError as cause:
+        raise translated(cause, where) from cause
+    except anyio.get_cancelled_exc_class():
+        await _own_cancellation()
+        raise
+    return NativeAnswer(request, native, where, time_limit)
+
+
+async def _own_cancellation() -> None:
+    """Raise the cancellation that a scope knows as its own; the library's says something else.
+
+    Returns where no scope was cancelled: the task was, from outside anyio.
+    """
+    await anyio.lowlevel.checkpoint()
+
+
+def _ends_sending(answer: NativeAnswer) -> bool:
+    """Whether an answer that comes while a body is being sent makes the rest of it useless."""
+    return answer.status >= 300  # a 2xx may come early (REGISTRIES.md, 23)
+
+
+def _build(tls: TlsFiles, read_timeout: float | None) -> Client:
+    off = False
     builder = (
         ClientBuilder()
-        .follow_redirects(False)  # noqa: FBT003
-        .gzip(False)  # noqa: FBT003
-        .brotli(False)  # noqa: FBT003
-        .zstd(False)  # noqa: FBT003
-        .deflate(False)  # noqa: FBT003
-        .referer(False)  # noqa: FBT003
-        .default_cookie_store(False)  # noqa: FBT003
+        .follow_redirects(off)
+        .gzip(off)
+        .brotli(off)
+        .zstd(off)
+        .deflate(off)
+        .referer(off)
+        .default_cookie_store(off)
+        .http1_only()
         .user_agent(USER_AGENT)
+        .default_headers({"Accept-Encoding": "identity"})  # proxies exist that compress blobs
         .connect_timeout(timedelta(seconds=CONNECT_TIMEOUT))
-        .read_timeout(timedelta(seconds=READ_TIMEOUT))
+        .pool_idle_timeout(timedelta(seconds=IDLE_TIMEOUT))
     )
-    return NativeTransport(builder.build())
+    if read_timeout is not None:
+        builder = builder.read_timeout(timedelta(seconds=read_timeout))
+    material = tls.read()
+    try:
+        if material.authority is not None:
+            builder = builder.add_root_certificate_pem(material.authority)
+        if material.identity is not None:
+            builder = builder.identity_pem(material.identity)
+        return builder.build()
+    except (PyreqwestError, ValueError) as cause:
+        files = ", ".join(str(path) for path in (tls.ca, tls.cert, tls.key) if path is not None)
+        raise TlsError(
+            f"TLS cannot be set up{' with ' + files if files else ''}: {_reason(cause)}"
+        ) from cause
 
 
 def translated(cause: PyreqwestError, where: str) -> RegistryError:
-    """The library's error as ours; its causes go into the message, innermost first."""
-    details = getattr(cause, "details", None) or {}
-    causes = [found["message"] for found in details.get("causes") or ()]
-    reason = shown(causes[-1] if causes else str(cause.message))
+    """The library's error as ours, with the innermost of its causes as the reason."""
+    reason = _reason(cause)
     if isinstance(cause, DecodeError):
         return CutShortError(f"{where}: the answer was cut short: {reason}")
     if isinstance(cause, RequestTimeoutError):
-        return RegistryTimeoutError(f"{where}: timed out: {reason}")
-    return RegistryUnreachableError(f"{where}: {reason}")
+        return RegistryTimeoutError(f"{where}: timed out")
+    if any(word in reason.lower() for word in _TLS_WORDS):
+        return TlsError(f"{where}: {reason}", hint=_tls_hint(reason.lower()))
+    chain = _chain(cause)
+    if "dns error" in chain and "not known" in chain:
+        return UnknownHostError(f"{where}: {reason}")
+    hint = None
+    if "writing a body" in chain:
+        hint = (
+            "it ended the connection while the body was being sent; it, or a proxy, may limit a body's size"
+        )
+    return RegistryUnreachableError(f"{where}: {reason}", hint=hint)
+
+
+def _tls_hint(reason: str) -> str | None:
+    if "unknownissuer" in reason or "self-signed" in reason or "issuer" in reason:
+        return "the certificate is signed by an unknown authority: add tls.ca to the Registry"
+    if "certificaterequired" in reason or "certificate required" in reason or "handshake failure" in reason:
+        return "the registry wants a client certificate: add tls.cert and tls.key to the Registry"
+    if "notvalidforname" in reason or "not valid for name" in reason:
+        return "the certificate is for another host name; name the registry as its certificate does"
+    if "expired" in reason:
+        return "the registry's certificate, or this machine's clock, is out of date"
+    if "corrupt message" in reason or "invalidcontenttype" in reason:
+        return "it does not speak TLS there; plain HTTP has to be written http:// in the Registry's url"
+    return None
+
+
+def _reason(cause: Exception) -> str:
+    causes = _causes(cause)
+    return shown(causes[-1] if causes else str(cause.args[0] if cause.args else cause))
+
+
+def _chain(cause: Exception) -> str:
+    return " ".join(_causes(cause))
+
+
+def _causes(cause: Exception) -> list[str]:
+    details = getattr(cause, "details", None) or {}
+    return [found["message"] for found in details.get("causes") or ()]
+
+
+class Transports:
+    """The transports of a run: one for all registries whose TLS is the same."""
+
+    def __init__(self) -> None:
+        self._transports: dict[TlsFiles, Transport] = {}
+
+    def for_tls(self, tls: TlsFiles) -> Transport:
+        """The transport for these files; nothing is read until it is first used."""
+        if tls not in self._transports:
+            self._transports[tls] = NativeTransport(tls)
+        return self._transports[tls]
+
+    async def close(self) -> None:
+        """Close all."""
+        for transport in self._transports.values():
+            await transport.close()

@@ -1,0 +1,78 @@
+"""Who we are to a registry: where credentials come from, and in which order.
+
+The spec's own come first and alone. Without them the container tools' files are read as those tools
+read them: Docker's, then Podman's; credential helpers where these files name one (`auth_files`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A user name and a password, or a token in place of them. Never printed."""
+
+    username: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+    identity_token: str | None = field(default=None, repr=False)  # OAuth2 refresh token
+    registry_token: str | None = field(default=None, repr=False)  # sent as it is
+
+
+class CredentialSource(Protocol):
+    """Knows credentials."""
+
+    async def find(self, host: str, repository: str | None) -> Credentials | None:
+        """Those for a repository of a host (`docker.io`, `localhost:5000`), or None for anonymous.
+
+        Raises CredentialsError where there are some that cannot be read.
+        """
+        ...
+
+    def forget(self, host: str) -> None:
+        """Keep nothing in memory for that host: it refused what was found."""
+        ...
+
+
+class Anonymous:
+    """Never has credentials."""
+
+    async def find(self, host: str, repository: str | None) -> Credentials | None:
+        """None."""
+        return None
+
+    def forget(self, host: str) -> None:
+        """Nothing is kept."""
+
+
+class Given:
+    """The spec's credentials: asked for when they are needed, so that a rotated secret is seen."""
+
+    def __init__(self, read: Callable[[], Credentials | None]) -> None:
+        self._read = read
+
+    async def find(self, host: str, repository: str | None) -> Credentials | None:
+        """What the spec gives, whatever the host: a session has only one."""
+        return self._read()
+
+    def forget(self, host: str) -> None:
+        """Nothing is kept."""
+
+
+class Chain:
+    """The first source that has credentials."""
+
+    def __init__(self, sources: Sequence[CredentialSource]) -> None:
+        self._sources = tuple(sources)
+
+    async def find(self, host: str, repository: str | None) -> Credentials | None:
+        """Ask each in turn."""
+        for source in self._sources:
+            if (found := await source.find(host, repository)) is not None:
+                return found
+        return None
+
+    def forget(self, host: str) -> None:
+        """Tell each."""
+        for source in self._sources:
+            source.forget(host)
