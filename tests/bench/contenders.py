@@ -122,16 +122,18 @@ def crane() -> Contender:
 
 
 def ocync() -> Contender | None:
-    """ocync, where somebody has installed it."""
+    """ocync, where it is installed; released builds insist on HTTPS, so it takes one patched for loopback."""
     binary = tools.find("ocync")
     if binary is None:
         return None
 
     def command(world: World, directory: Path) -> Sequence[str]:
+        places = {"source": world.source} | {f"target{n}": place for n, place in enumerate(world.targets)}
         config = {
+            # Without a token it looks for a token server by HTTPS, also where the registry is plain HTTP.
             "registries": {
-                "source": {"url": world.source.url},
-                **{f"target{n}": {"url": place.url} for n, place in enumerate(world.targets)},
+                name: {"url": place.url, "auth_type": "static_token", "token": "none"}
+                for name, place in places.items()
             },
             "mappings": [
                 {
