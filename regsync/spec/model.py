@@ -157,6 +157,9 @@ class Sort:
     of: str | None = None
 
 
+NATURAL = Sort(SortBy.NATURAL)
+
+
 @dataclass(frozen=True, slots=True)
 class SemverMatch:
     """A range of versions; `of` names the group of the regex that holds the version (None: the tag)."""
@@ -192,7 +195,7 @@ class TagRule:
             return self.sort
         if self.semver is not None:
             return Sort(SortBy.SEMVER, self.semver.of)
-        return Sort(SortBy.NATURAL)
+        return NATURAL
 
     @property
     def is_literal(self) -> bool:

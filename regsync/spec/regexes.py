@@ -136,13 +136,19 @@ class _Scan:
     def repeat(self, low: int, high: Any, body: Any, *, nested: bool) -> _Shape:
         """The shape of `body` taken from `low` to `high` times."""
         is_open = int(high) > _MANY
+        before = self.overlaps
         shape = self.sequence(body, nested=nested or is_open)
-        if not is_open:
-            greedy = shape.greedy | (shape.first if int(high) > low else frozenset())
-            return _Shape(shape.first, greedy, empty=low == 0 or shape.empty)
-        if shape.empty or shape.greedy & shape.first:
-            raise _Slow("a repeat of what is itself a repeat, such as (a+)+, can take for ever")
-        return _Shape(shape.first, shape.greedy | shape.first, empty=low == 0)
+        if is_open:
+            if shape.empty or shape.greedy & shape.first:
+                raise _Slow("a repeat of what is itself a repeat, such as (a+)+, can take for ever")
+            return _Shape(shape.first, shape.greedy | shape.first, empty=low == 0)
+        # Taken several times, a piece runs into itself, and what overlaps in it does so each time.
+        runs_on = bool(shape.greedy & shape.first)
+        if runs_on and nested and int(high) > 1:
+            raise _Slow("a repeat in a repeat runs into what follows it, which can take for ever")
+        self.overlaps += (self.overlaps - before + runs_on) * max(0, int(high) - 1)
+        greedy = shape.greedy | (shape.first if int(high) > low else frozenset())
+        return _Shape(shape.first, greedy, empty=low == 0 or shape.empty)
 
     def characters(self, operator: str, argument: Any) -> frozenset[str]:
         """The characters of tags that a single-character item takes."""

@@ -69,6 +69,8 @@ class Registries:
         if first in self.declared or first in self.broken:
             return first
         scheme, _, host = first.rpartition("://")
+        if scheme not in ("", "http", "https"):
+            raise UnknownPlaceError(f"expected a host, https:// or http://, found {scheme[:20]}://")
         if not is_host(host):
             guess = nearest(first, {*self.declared, *self.groups, *self.broken})
             ways = "a full reference begins with a host, such as docker.io/"

@@ -6,9 +6,11 @@ Source: DESIGN.md, section 3, "Selection".
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import nlargest
+from typing import Any
 
 from regsync.oci.reference import Tag
 from regsync.spec.facts import TagFacts
@@ -77,10 +79,13 @@ def apply_rule(
         return Kept(tuple(kept), frozenset(run.undecided))
     if rule.order.by is SortBy.CREATED:
         found = [candidate for candidate in found if run.passes(candidate.tag, needs_facts=True)]
+    key = _sort_key(rule, facts)
     chosen: list[Candidate] = []
     for name, members in _groups(rule, found, reasons).items():
-        members.sort(key=lambda one: _sort_key(rule, one, facts), reverse=True)
-        chosen += _newest(rule, name, members, run)
+        if run.looks or reasons is not None:
+            chosen += _newest(rule, name, sorted(members, key=key, reverse=True), run)
+        else:
+            chosen += nlargest(rule.newest, members, key=key)
     return Kept(tuple(chosen), frozenset(run.undecided))
 
 
@@ -91,13 +96,13 @@ class _Facts:
         self, rule: TagRule, facts: Mapping[Tag, TagFacts], now: datetime, reasons: Reasons | None
     ) -> None:
         self._rule, self._facts, self._now, self.reasons = rule, facts, now, reasons
-        self._looks = bool(rule.labels) or rule.max_age is not None
+        self.looks = bool(rule.labels) or rule.max_age is not None
         self._seen: dict[Tag, bool] = {}
         self.undecided: set[Tag] = set()
 
     def passes(self, tag: Tag, *, needs_facts: bool = False) -> bool:
         """Whether labels and age let the tag by; without its facts it does not pass."""
-        if not self._looks and not needs_facts:
+        if not self.looks and not needs_facts:
             return True
         if tag not in self._seen:
             self._seen[tag] = self._decide(tag)
@@ -214,14 +219,14 @@ def sort_version(rule: TagRule, candidate: Candidate) -> Version | None:
 
 
 def _sorted_text(rule: TagRule, candidate: Candidate) -> str | None:
-    order = rule.order
-    of = order.of
-    if of is None and order.by is SortBy.SEMVER and rule.semver is not None:
+    """The part of the tag that is compared; None when the regex left it out."""
+    if candidate.groups is None:
+        return candidate.tag
+    of = rule.sort.of if rule.sort is not None else None
+    if of is None and rule.semver is not None and (rule.sort is None or rule.sort.by is SortBy.SEMVER):
         of = rule.semver.of
-    if of is not None and candidate.groups is not None:
-        text: str | None = candidate.groups[of]
-        return text
-    return candidate.tag
+    text: str | None = candidate.groups[of] if of is not None else candidate.tag
+    return text
 
 
 def _groups(rule: TagRule, found: list[Candidate], reasons: Reasons | None) -> dict[str, list[Candidate]]:
@@ -254,20 +259,27 @@ def groups_by_version(rule: TagRule) -> bool:
     return rule.semver is not None or rule.order.by is SortBy.SEMVER
 
 
-def _sort_key(rule: TagRule, candidate: Candidate, facts: Mapping[Tag, TagFacts]) -> tuple[object, ...]:
-    """Greater is newer; the tag itself decides between equals, so that no order of input matters."""
+def _sort_key(rule: TagRule, facts: Mapping[Tag, TagFacts]) -> Callable[[Candidate], tuple[Any, ...]]:
+    """The key by which greater is newer; the tag decides between equals, so no order of input matters."""
     match rule.order.by:
         case SortBy.SEMVER:
-            version = sort_version(rule, candidate)
-            assert version is not None  # noqa: S101 - unreadable ones are gone
-            # semver ignores builds, but somebody who tags _build10 means it to follow _build9.
-            return version.key, natural_key(version.build) if version.build else ("",), candidate.tag
+
+            def by_version(candidate: Candidate) -> tuple[Any, ...]:
+                version = sort_version(rule, candidate)
+                assert version is not None  # noqa: S101 - unreadable ones are gone
+                # semver ignores builds, but somebody who tags _build10 means it to follow _build9.
+                return version.key, natural_key(version.build) if version.build else _NO_BUILD, candidate.tag
+
+            return by_version
         case SortBy.NATURAL:
-            return natural_key(_sorted_text(rule, candidate) or ""), candidate.tag
+            return lambda one: (natural_key(_sorted_text(rule, one) or ""), one.tag)
         case SortBy.CREATED:
-            return facts[candidate.tag].age_counts_from, natural_key(candidate.tag), candidate.tag
+            return lambda one: (facts[one.tag].age_counts_from, natural_key(one.tag), one.tag)
         case SortBy.NAME:
-            return _sorted_text(rule, candidate) or "", candidate.tag
+            return lambda one: (_sorted_text(rule, one) or "", one.tag)
+
+
+_NO_BUILD = ("",)
 
 
 def _newest(rule: TagRule, group: str, members: list[Candidate], run: _Facts) -> list[Candidate]:

@@ -70,12 +70,19 @@ def read_documents(
         mark = cause.problem_mark or cause.context_mark
         where = Position(file, mark.line + 1, mark.column + 1) if mark is not None else start
         context = f" ({cause.context})" if cause.context else ""
-        problems.add(where, "", f"not YAML: {cause.problem}{context}")
+        problems.add(where, "", f"not YAML: {cause.problem}{context}{_advice(text, where.line)}")
     except yaml.YAMLError as cause:
         problems.add(start, "", f"not YAML: {str(cause).splitlines()[0]}")
     except _UnboundedError as cause:
         problems.add(cause.position, "", cause.message)
     return documents
+
+
+def _advice(text: str, line: int) -> str:
+    """What trips people most: `[hub/{repository}]` reads as a mapping in a list."""
+    written = text.split("\n", line)[line - 1 : line]
+    braces = bool(written) and "{repository}" in written[0]
+    return "; inside of [ ] a text with braces stands in quotes" if braces else ""
 
 
 class _UnboundedError(Exception):
