@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
+import anyio
+
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName
@@ -11,6 +13,7 @@ from regsync.remote.providers.generic import PROVIDER as GENERIC
 from regsync.remote.providers.provider import Provider
 from regsync.remote.repository import RemoteRepository
 from regsync.remote.session import Session
+from tests.support.clock import FrozenClock
 from tests.support.images import Content
 
 OCTETS = "application/octet-stream"
@@ -30,12 +33,23 @@ async def no_pause(seconds: float) -> None:
     """Nobody waits in a test."""
 
 
+def session_of(registry: Registry) -> Session:
+    """A session whose waits are over at once, while its clock counts them."""
+    clock = FrozenClock()
+
+    async def sleep(seconds: float) -> None:
+        clock.advance(seconds)
+        await anyio.sleep(0)
+
+    return Session(registry.host, registry.url, clock=clock, sleep=sleep)
+
+
 @asynccontextmanager
 async def opened(
     registry: Registry, name: str = "team/app", provider: Provider = GENERIC, **options: Any
 ) -> AsyncIterator[RemoteRepository]:
     """A repository over a session of its own."""
-    async with Session(registry.host, registry.url) as session:
+    async with session_of(registry) as session:
         yield at(session, name, provider, **options)
 
 

@@ -10,7 +10,7 @@ from regsync.remote.links import ForeignLinkError
 from regsync.remote.paging import EndlessListingError, InvalidListingError
 from regsync.remote.providers.detection import load
 from regsync.remote.providers.provider import Provider
-from regsync.remote.session import Session
+from tests.remote.repositories import session_of
 from tests.support import fake_registry as fake
 from tests.support.fake_registry import FakeRegistry, Repository
 
@@ -28,7 +28,7 @@ def registry(fake_registry: FakeRegistry) -> FakeRegistry:
 
 
 async def found(registry: FakeRegistry, provider: Provider | None = None) -> list[RepositoryName]:
-    async with Session(registry.host, registry.url) as session:
+    async with session_of(registry) as session:
         return await repositories(session, provider or load("generic"))
 
 

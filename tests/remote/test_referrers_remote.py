@@ -18,8 +18,7 @@ from regsync.remote.fallback import FallbackTagTakenError
 from regsync.remote.links import ForeignLinkError
 from regsync.remote.referrers import TooManyReferrersError
 from regsync.remote.repository import RemoteRepository
-from regsync.remote.session import Session
-from tests.remote.repositories import at, blob, described, methods, opened, stream
+from tests.remote.repositories import at, blob, described, methods, opened, session_of, stream
 from tests.support import fake_registry as fake
 from tests.support.fake_registry import FakeRegistry
 from tests.support.images import (
@@ -136,7 +135,7 @@ async def test_a_server_without_the_path_is_asked_once_for_all_repositories(
     fake_registry: FakeRegistry,
 ) -> None:
     fake_registry.on("GET", r".*/referrers/.*", fake.respond(404, "404 page not found\n", "text/plain"))
-    async with Session(fake_registry.host, fake_registry.url) as session:
+    async with session_of(fake_registry) as session:
         for name in ("one", "two", "three"):
             assert await digests(at(session, name)) == []
     assert fake_registry.count("GET", r".*/referrers/.*") == 1

@@ -15,8 +15,7 @@ from regsync.content.verified import verified
 from regsync.errors import TemporaryError
 from regsync.oci.reference import RepositoryName
 from regsync.remote.repository import RemoteRepository
-from regsync.remote.session import Session
-from tests.remote.repositories import blob, described, opened, read
+from tests.remote.repositories import blob, described, opened, read, session_of
 from tests.support import fake_registry as fake
 from tests.support.fake_registry import FakeRegistry, Repository
 from tests.support.images import image, noise
@@ -165,7 +164,7 @@ async def test_tries_are_spaced_further_and_further(registry: FakeRegistry) -> N
 
     registry.on("GET", BLOBS, fake.cut_after(10))
     registry.on("GET", BLOBS, fake.cut_after(CUT), times=1)
-    async with Session(registry.host, registry.url) as session:
+    async with session_of(registry) as session:
         repository = RemoteRepository(session, RepositoryName("team/app"), pause=pause)
         with pytest.raises(TemporaryError):
             async with repository.fetch(blob(DATA)) as chunks:

@@ -17,8 +17,7 @@ from regsync.oci.reference import Tag
 from regsync.remote.deletion import DeletionUnsupportedError, TagDeletionUnsupportedError
 from regsync.remote.errors import ForbiddenError, RateLimitedError
 from regsync.remote.providers.detection import load
-from regsync.remote.session import Session
-from tests.remote.repositories import at, blob, described, methods, opened, stream
+from tests.remote.repositories import at, blob, described, methods, opened, session_of, stream
 from tests.support import fake_registry as fake
 from tests.support.fake_registry import FakeRegistry, Repository
 from tests.support.images import OCI_INDEX, image
@@ -43,7 +42,7 @@ async def test_it_has_every_optional_power(registry: FakeRegistry) -> None:
 
 
 async def test_a_mount_is_one_request(registry: FakeRegistry) -> None:
-    async with Session(registry.host, registry.url) as session:
+    async with session_of(registry) as session:
         origin, target = at(session), at(session, "team/copy")
         assert target.can_mount_from(origin)
         assert await target.mount(blob(DATA), origin)
@@ -55,7 +54,7 @@ async def test_a_mount_is_one_request(registry: FakeRegistry) -> None:
 
 async def test_a_202_is_the_session_of_the_upload_that_follows(registry: FakeRegistry) -> None:
     registry.mounts = False
-    async with Session(registry.host, registry.url) as session:
+    async with session_of(registry) as session:
         origin, target = at(session), at(session, "team/copy")
         assert not await target.mount(blob(DATA), origin)
         await target.push(blob(DATA), stream(DATA))
@@ -77,7 +76,7 @@ async def test_a_refused_mount_means_bytes_and_is_not_tried_again(
     registry: FakeRegistry, behaviour: fake.Behaviour
 ) -> None:
     registry.on("POST", UPLOADS, behaviour, times=1)
-    async with Session(registry.host, registry.url) as session:
+    async with session_of(registry) as session:
         origin, target = at(session), at(session, "team/copy")
         assert not await target.mount(blob(DATA), origin)
         assert not target.can_mount_from(origin)
@@ -90,7 +89,7 @@ async def test_a_refused_mount_means_bytes_and_is_not_tried_again(
 
 async def test_a_rate_limit_is_no_refusal(registry: FakeRegistry) -> None:
     registry.on("POST", UPLOADS, fake.respond(429))
-    async with Session(registry.host, registry.url) as session:
+    async with session_of(registry) as session:
         origin, target = at(session), at(session, "team/copy")
         with pytest.raises(RateLimitedError):
             await target.mount(blob(DATA), origin)
@@ -99,7 +98,7 @@ async def test_a_rate_limit_is_no_refusal(registry: FakeRegistry) -> None:
 
 async def test_another_digest_in_the_answer_is_an_error(registry: FakeRegistry) -> None:
     registry.on("POST", UPLOADS, fake.headers(docker_content_digest="sha256:" + "0" * 64))
-    async with Session(registry.host, registry.url) as session:
+    async with session_of(registry) as session:
         with pytest.raises(DigestMismatchError):
             await at(session, "team/copy").mount(blob(DATA), at(session))
 

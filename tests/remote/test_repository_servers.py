@@ -20,8 +20,7 @@ from regsync.remote.providers.detection import load
 from regsync.remote.providers.provider import Known, Provider, UploadWay
 from regsync.remote.repository import RemoteRepository
 from regsync.remote.resumable import SavedUpload
-from regsync.remote.session import Session
-from tests.remote.repositories import at, blob, described, opened, read, stream
+from tests.remote.repositories import at, blob, described, opened, read, session_of, stream
 from tests.support.images import Content, fallback_tag, image, index, noise, referrer
 from tests.support.registry_state import read_repository
 from tests.support.servers import RegistryServer
@@ -126,13 +125,13 @@ async def test_tags_are_listed_page_by_page(server: RegistryServer, repository: 
 
 
 async def test_repositories_are_listed(server: RegistryServer, repository: str) -> None:
-    async with Session(server.host, server.url) as session:
+    async with session_of(server) as session:
         await push(at(session, repository), image("app"), V1)
         assert repository in await repositories(session, Provider("one", page_size=1))
 
 
 async def test_a_blob_is_mounted(server: RegistryServer, repository: str) -> None:
-    async with Session(server.host, server.url) as session:
+    async with session_of(server) as session:
         origin, target = at(session, repository), at(session, f"{repository}-copy")
         await origin.push(blob(b"layer"), stream(b"layer"))
         assert await target.mount(blob(b"layer"), origin)

@@ -59,8 +59,8 @@ class Memory:
         self.saved.pop(desc, None)
 
 
-class Killed(BaseException):
-    """What a test throws in the place of kill -9: nothing cleans up after it."""
+class Killed(Exception):  # noqa: N818 - it is no error
+    """What a test throws in the place of kill -9: nothing in the package catches it."""
 
 
 class Reading:
@@ -183,7 +183,8 @@ async def test_a_source_that_breaks_off_is_read_on_from_the_registrys_offset(
     async with opened(fake_registry, upload_sessions=Memory()) as repository:
         await repository.push_resumable(DESC, reading.at)
     assert held(fake_registry)
-    assert len(reading.offsets) == 2
+    assert reading.offsets[0] == 0
+    assert min(reading.offsets[1:]) >= 2_000_000
 
 
 async def test_a_source_that_always_breaks_off_ends_it_and_keeps_the_session(

@@ -16,10 +16,9 @@ from regsync.remote.errors import (
 from regsync.remote.providers.detection import load
 from regsync.remote.providers.provider import Known, Provider, UploadWay
 from regsync.remote.refusals import RepositoryMissingError
-from regsync.remote.session import Session
 from regsync.remote.upload import UploadLostError
 from regsync.remote.uploads import BodyTooLongError, ChunksNeededError
-from tests.remote.repositories import at, blob, methods, opened, stream
+from tests.remote.repositories import at, blob, methods, opened, session_of, stream
 from tests.support import fake_registry as fake
 from tests.support.fake_registry import FakeRegistry, Repository
 from tests.support.images import noise
@@ -346,7 +345,7 @@ async def test_pushing_what_exists_is_no_error(fake_registry: FakeRegistry) -> N
 
 async def test_what_is_learnt_is_shared_by_the_repositories_of_a_session(fake_registry: FakeRegistry) -> None:
     fake_registry.single_post = False
-    async with Session(fake_registry.host, fake_registry.url) as session:
+    async with session_of(fake_registry) as session:
         for name in ("one", "two"):
             await at(session, name).push(blob(SMALL), stream(SMALL))
     asked = [one for one in fake_registry.matching("POST") if "digest" in one.query]
