@@ -1,4 +1,4 @@
-"""Registries over HTTP, built from what a spec declares: one session each, opened when first asked for."""
+"""Registries over HTTP, built from a spec: credentials, TLS, limits; one session each, when first used."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,13 +7,20 @@ from regsync.clock import Clock
 from regsync.oci.reference import DOCKER_HUB, RepositoryName
 from regsync.reconcile.ledger import Ledger, Spot
 from regsync.remote import catalog
+from regsync.remote.auth_files import AuthFiles
+from regsync.remote.authenticator import Grant
+from regsync.remote.credentials import Credentials, Given
 from regsync.remote.endpoint import Endpoint
+from regsync.remote.limits import Limiters, LimitSettings
 from regsync.remote.providers.detection import choose
 from regsync.remote.providers.provider import Provider
 from regsync.remote.repository import RemoteRepository
+from regsync.remote.request import Scope
 from regsync.remote.session import Session
+from regsync.remote.tls import TlsFiles
+from regsync.remote.transport import NativeTransport
 from regsync.remote.upload import Upload
-from regsync.spec.model import Location, Registry, RemotePlace, Spec
+from regsync.spec.model import Location, Registry, RemotePlace, Spec, Tls
 
 HUB_HOST = "registry-1.docker.io"  # where docker.io answers
 
@@ -24,6 +31,9 @@ class Remotes:
     def __init__(self, spec: Spec, clock: Clock, ledger: Ledger) -> None:
         self._spec, self._clock, self._ledger = spec, clock, ledger
         self._sessions: dict[str, Session] = {}
+        self._transports: dict[Tls, NativeTransport] = {}
+        self._limiters = Limiters(clock)
+        self._tools = AuthFiles.of_user(clock)  # what `docker login` and the like have left
 
     def connect(self, location: Location) -> RemoteRepository:
         """The repository at `location`."""
@@ -43,12 +53,16 @@ class Remotes:
         return sorted(await catalog.repositories(self._session(registry), _provider(registry)))
 
     async def may_push(self, location: Location) -> None:
-        """Ask for the right to push, by opening an upload and giving it up again; nothing is written.
+        """Ask for the right to push, without writing.
 
-        Raises what a push would meet: RepositoryMissingError, ForbiddenError, UnauthorizedError and so on.
+        Where there are no tokens to ask for, an upload is opened and given up again. Raises what a push
+        would meet: UnauthorizedError, ForbiddenError, RepositoryMissingError and so on.
         """
         registry = self._spec.registries[location.registry]
-        endpoint = Endpoint.of(self._session(registry), location.repository, _provider(registry), self._clock)
+        session = self._session(registry)
+        if await session.authorize(Scope.push(location.repository)) is Grant.GRANTED:
+            return
+        endpoint = Endpoint.of(session, location.repository, _provider(registry), self._clock)
         upload = await Upload.begin(endpoint)
         await upload.abandon()
 
@@ -67,17 +81,51 @@ class Remotes:
 
     async def close(self) -> None:
         """Close all connections."""
-        for session in self._sessions.values():
-            await session.__aexit__(None, None, None)
+        for transport in self._transports.values():
+            await transport.close()
 
     def _session(self, registry: Registry) -> Session:
         session = self._sessions.get(registry.name)
         if session is None:
-            place = _place(registry)
-            host = HUB_HOST if place.host == DOCKER_HUB else place.host
-            session = Session(place.host, f"{place.scheme}://{host}")
-            self._sessions[registry.name] = session
+            session = self._sessions[registry.name] = self._new_session(registry)
         return session
+
+    def _new_session(self, registry: Registry) -> Session:
+        place = _place(registry)
+        host = HUB_HOST if place.host == DOCKER_HUB else place.host
+        return Session(
+            place.host,
+            f"{place.scheme}://{host}",
+            transport=self._transport(registry.tls),
+            credentials=_credentials(registry) or self._tools,
+            limiter=self._limiters.for_host(place.host, _limits(registry)),
+            clock=self._clock,
+        )
+
+    def _transport(self, tls: Tls) -> NativeTransport:
+        transport = self._transports.get(tls)
+        if transport is None:
+            transport = self._transports[tls] = NativeTransport(TlsFiles(tls.ca, tls.cert, tls.key))
+        return transport
+
+
+def _credentials(registry: Registry) -> Given | None:
+    """What the spec says; the secrets are read when a registry asks for them."""
+    auth = registry.auth
+    if auth is None:
+        return None
+    return Given(lambda: Credentials(auth.username.read(), auth.password.read()))
+
+
+def _limits(registry: Registry) -> LimitSettings:
+    limits = registry.limits
+    return LimitSettings(
+        limits.concurrency,
+        limits.requests_per_second,
+        limits.bytes_per_second,
+        limits.reserve,
+        limits.max_wait,
+    )
 
 
 def _place(registry: Registry) -> RemotePlace:

@@ -1,5 +1,6 @@
 """The command line against real registries."""
 
+import base64
 import json
 import os
 import signal
@@ -11,16 +12,24 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command_line import QUICKSTART, Regsync
-from tests.support.fake_registry import FakeRegistry, hang
+from tests.support.certificates import Certificates
+from tests.support.fake_registry import FakeRegistry, error, hang
 from tests.support.images import image, index, push, referrer
 from tests.support.registry_state import read_digest, read_tags
 from tests.support.servers import RegistryServer
+from tests.support.token_server import TokenServer
 
 
-def write_spec(path: Path, source: str, target: str, *, repository: str, copy: str) -> Path:
+def write_spec(
+    path: Path, source: str, target: str, *, repository: str, copy: str, auth: object = None
+) -> Path:
     documents = [
         {"kind": "Registry", "metadata": {"name": "source"}, "spec": {"url": source}},
-        {"kind": "Registry", "metadata": {"name": "target"}, "spec": {"url": target}},
+        {
+            "kind": "Registry",
+            "metadata": {"name": "target"},
+            "spec": {"url": target, **({"auth": auth} if auth else {})},
+        },
         {
             "kind": "Mirror",
             "metadata": {"name": "app"},
@@ -84,13 +93,111 @@ def test_a_target_that_may_not_be_written_shows_in_the_plan(
     assert "x v1" in ran.out
 
 
-def test_a_registry_that_is_down_is_worth_another_try(regsync: Regsync, tmp_path: Path) -> None:
-    spec = write_spec(
-        tmp_path / "regsync.yaml", "http://127.0.0.1:9", "http://127.0.0.1:9", repository="a", copy="b"
-    )
+def test_a_registry_that_wants_a_long_wait_is_worth_another_try(
+    regsync: Regsync, fake_registry: FakeRegistry, tmp_path: Path
+) -> None:
+    fake_registry.on("GET", r"/v2/.*", error(429, "TOOMANYREQUESTS", retry_after="3600"))
+    url = fake_registry.url
+    spec = write_spec(tmp_path / "regsync.yaml", url, url, repository="a", copy="b")
     ran = regsync("plan", spec)
     assert ran.code == 75
-    assert "127.0.0.1:9" in ran.out
+    assert "3600 s" in ran.out
+
+
+SECRET = "hunter2-and-more"
+
+
+def test_secrets_come_from_the_environment_and_never_show(
+    regsync: Regsync,
+    distribution_factory: Callable[..., RegistryServer],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    server = distribution_factory(htpasswd={"ci": SECRET})
+    auth = {"username": {"env": "REG_USER"}, "password": {"env": "REG_PASSWORD"}}
+    spec = write_spec(
+        tmp_path / "regsync.yaml", "http://127.0.0.1:1", server.url, repository="a", copy="b", auth=auth
+    )
+    source = f"oci:{QUICKSTART}/images/hello"
+    spec.write_text(
+        spec.read_text()
+        .replace('"url": "http://127.0.0.1:1"', f'"layout": "{QUICKSTART}/images"')
+        .replace('"source/a"', '"source/hello"')
+        .replace('"v*"', '"1.*"')
+    )
+    ran = regsync("sync", spec)
+    assert ran.code == 1
+    assert "REG_USER" in ran.out
+    monkeypatch.setenv("REG_USER", "ci")
+    monkeypatch.setenv("REG_PASSWORD", "wrong-" + SECRET)
+    ran = regsync("plan", spec)
+    assert ran.code == 1
+    assert SECRET not in ran.out + ran.err
+    monkeypatch.setenv("REG_PASSWORD", SECRET)
+    ran = regsync("sync", spec, "-o", "json", "--log-format", "json")
+    assert ran.code == 0, ran.err
+    assert SECRET not in ran.out + ran.err
+    assert regsync("copy", f"{source}:1.1.0", f"{server.url}/c").code == 1, (
+        "the spec's secrets are the spec's"
+    )
+
+
+def test_what_docker_login_left_is_used_without_a_spec(
+    regsync: Regsync,
+    distribution_factory: Callable[..., RegistryServer],
+    token_server: TokenServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    server = distribution_factory(tokens=token_server)
+    login = base64.b64encode(b"ci:secret").decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {server.host: {"auth": login}}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    target = f"{server.url}/web:v1"
+    assert regsync("copy", f"oci:{QUICKSTART}/images/acme/web:latest", target).code == 0
+    assert regsync("inspect", target).code == 0
+
+
+def test_a_missing_right_to_push_shows_in_the_plan(
+    regsync: Regsync,
+    distribution_factory: Callable[..., RegistryServer],
+    token_server: TokenServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    token_server.grants["ci"] = {"pull"}
+    server = distribution_factory(tokens=token_server)
+    monkeypatch.setenv("REG_PASSWORD", "secret")
+    monkeypatch.setenv("REG_USER", "ci")
+    auth = {"username": {"env": "REG_USER"}, "password": {"env": "REG_PASSWORD"}}
+    spec = write_spec(tmp_path / "regsync.yaml", "x", server.url, repository="hello", copy="b", auth=auth)
+    spec.write_text(
+        spec.read_text().replace('"url": "x"', f'"layout": "{QUICKSTART}/images"').replace('"v*"', '"1.*"')
+    )
+    ran = regsync("plan", spec)
+    assert ran.code == 1
+    assert "does not grant push" in ran.out
+
+
+def test_a_private_authority_is_trusted_where_the_spec_says_so(
+    regsync: Regsync,
+    distribution_factory: Callable[..., RegistryServer],
+    certificates: Certificates,
+    tmp_path: Path,
+) -> None:
+    server = distribution_factory(certificates=certificates)
+    spec = write_spec(tmp_path / "regsync.yaml", "x", server.url, repository="hello", copy="b")
+    text = spec.read_text().replace('"url": "x"', f'"layout": "{QUICKSTART}/images"').replace('"v*"', '"1.*"')
+    spec.write_text(text)
+    ran = regsync("plan", spec)
+    assert ran.code == 1
+    assert "certificate" in ran.out
+    spec.write_text(
+        text.replace(f'"url": "{server.url}"', f'"url": "{server.url}", "tls": {{"ca": "{certificates.ca}"}}')
+    )
+    ran = regsync("sync", spec)
+    assert ran.code == 0, ran.out
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
