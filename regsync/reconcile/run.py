@@ -20,6 +20,7 @@ from regsync.plan.model import Plan, Problem, Report, RunInfo
 from regsync.plan.observation import Observation, UnitSeen
 from regsync.reconcile.apply_plan import NotDeclaredError, apply_actions, refuse_stale, refused
 from regsync.reconcile.engine import Engine, Run
+from regsync.reconcile.lanes import by_targets
 from regsync.reconcile.observe import Found, shape_of
 from regsync.reconcile.planned import PlannedPlaces
 from regsync.reconcile.repositories import Repositories
@@ -66,7 +67,12 @@ async def sync(spec: Spec, engine: Engine, *, stop: anyio.Event | None = None) -
         for level in mirror_order(spec):
             todo, unseen = await _expand(run, level)
             progress.left.extend(one for seen in unseen for one in not_done(plan_repository(seen)))
-            await for_each(partial(_sync, run, progress, Repositories(run)), todo, at_once=UNITS_AT_ONCE)
+            repositories = Repositories(run)
+
+            async def alike(units: Sequence[Unit], repositories: Repositories = repositories) -> None:
+                await for_each(partial(_sync, run, progress, repositories), units, at_once=UNITS_AT_ONCE)
+
+            await for_each(alike, by_targets(todo, lambda unit: unit))
 
     return await _run("sync", spec, engine, body, stop)
 
