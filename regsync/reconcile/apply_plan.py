@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import anyio
+
 from regsync.content.concurrently import for_each
 from regsync.errors import RefusedError, RegsyncError
 from regsync.oci.digest import Digest
@@ -12,10 +14,11 @@ from regsync.plan.model import Action, Cause, Outcome, Plan, Problem, Result, Ve
 from regsync.plan.observation import UnitSeen
 from regsync.reconcile.carry_out import CarryOut, Recheck
 from regsync.reconcile.engine import Run
+from regsync.reconcile.lanes import Lanes, by_targets
 from regsync.reconcile.look import UnitView, look_at
 from regsync.reconcile.observe import Observer
 from regsync.reconcile.repositories import Repositories, TargetView
-from regsync.reconcile.unit_work import Progress, UnitWork, carry_out_all
+from regsync.reconcile.unit_work import Progress, UnitWork
 from regsync.spec.globs import matches_any
 from regsync.spec.model import Pin, Spec, Unit
 from regsync.spec.overlap import Writes, common_tag
@@ -99,7 +102,10 @@ async def apply_actions(
         progress.works.append(work)
         await _apply_unit(run, work, job[1], await look_at(job[0], repositories))
 
-    await for_each(one, todo.values(), at_once=run.engine.concurrency)
+    async def alike(jobs: Sequence[tuple[Unit, list[Action]]]) -> None:
+        await for_each(one, jobs, at_once=run.engine.concurrency)
+
+    await for_each(alike, by_targets(todo.values(), lambda job: job[0]))
 
 
 async def _apply_unit(run: Run, work: UnitWork, actions: Sequence[Action], view: UnitView) -> None:
@@ -117,7 +123,7 @@ async def _apply_unit(run: Run, work: UnitWork, actions: Sequence[Action], view:
             groups.setdefault(content, []).append(action)
 
     async def one(content: _Content) -> None:
-        async with run.slots:
+        async with run.slots_for(view.unit):
             try:
                 found = await observer.find(content.source_digest)
                 if found.digest != content.digest:
@@ -125,10 +131,12 @@ async def _apply_unit(run: Run, work: UnitWork, actions: Sequence[Action], view:
             except RegsyncError as error:
                 work.results.extend(refused(action, error) for action in groups[content])
                 return
-            await carry_out_all(carry_out, work, found, groups[content], targets)
+            await lanes.take(groups[content], found)
         await run.remember()
 
-    await for_each(one, groups, at_once=run.engine.concurrency)
+    async with anyio.create_task_group() as group:
+        lanes = Lanes(group, carry_out, targets, work.results)
+        await for_each(one, groups, at_once=run.engine.concurrency)
 
 
 def declaring(action: Action, units: Sequence[Unit]) -> Unit:

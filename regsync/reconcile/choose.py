@@ -40,6 +40,10 @@ async def choose(run: Run, view: UnitView, *, explain: bool = False) -> Chosen:
     unit = view.unit
     if not view.sources or (unit.needs_tags and not any(one.listed is not None for one in view.sources)):
         return Chosen((), tuple(Problem.of(unseen.error) for unseen in view.unseen[:1]))
+    for unseen in view.unseen:
+        run.warn(
+            f"mirror {unit.mirror}: {unseen.location} was not read, the other sources were: {unseen.error}"
+        )
     pinned = [Wanted(None, None, digest) for digest in unit.digests]
     pinned += [Wanted(pin.tag, pin.tag, pin.digest) for pin in unit.pinned]
     if not unit.rules:

@@ -17,7 +17,7 @@ from regsync.oci.digest import Digest
 from regsync.reconcile.connect import Places
 from regsync.reconcile.events import Emit, Reused, Transferred, ignore
 from regsync.reconcile.ledger import Ledger, LedgerError, Spot
-from regsync.spec.model import Location, Spec
+from regsync.spec.model import Location, Spec, Unit
 
 BLOB_MEMORY = timedelta(hours=12)  # how long the ledger's word for a blob holds
 FLUSH_AT = 2_000  # gathered facts
@@ -83,12 +83,27 @@ class Run:
     manifests: Manifests = field(default_factory=Manifests)
     warnings: list[str] = field(default_factory=list)
     transfers: Transfers = field(init=False)
-    slots: CapacityLimiter = field(init=False)  # tags in work, over all repositories
+    slots: CapacityLimiter = field(init=False)  # tags that are looked at, over all repositories
+    _limiters: dict[str | frozenset[str], CapacityLimiter] = field(default_factory=dict)
     _destinations: dict[Location, Destination] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.transfers = Transfers(self.group)
         self.slots = CapacityLimiter(self.engine.concurrency)
+
+    def slots_for(self, unit: Unit) -> CapacityLimiter:
+        """Tags in work, over all repositories with these targets: one that stalls stops no others."""
+        return self._limiter(frozenset(target.registry for target in unit.targets))
+
+    def writing(self, registry: str) -> CapacityLimiter:
+        """Tags that are brought to one registry."""
+        return self._limiter(registry)
+
+    def _limiter(self, of: str | frozenset[str]) -> CapacityLimiter:
+        found = self._limiters.get(of)
+        if found is None:
+            found = self._limiters[of] = CapacityLimiter(self.engine.concurrency)
+        return found
 
     def spot(self, location: Location) -> Spot:
         """The ledger's key of a location."""
@@ -128,5 +143,9 @@ class Run:
         try:
             await self.engine.ledger.flush()
         except LedgerError as error:
-            if str(error) not in self.warnings:
-                self.warnings.append(str(error))
+            self.warn(str(error))
+
+    def warn(self, message: str) -> None:
+        """Tell people, once."""
+        if message not in self.warnings:
+            self.warnings.append(message)

@@ -54,8 +54,12 @@ class Observer:
     async def observe(self, wanted: Wanted) -> tuple[TagSeen, Found | None]:
         """One tag and its targets. What fails is a problem of the result, not an exception."""
         glance = tuple(self._at_a_glance(target, wanted) for target in self.view.targets)
-        if all(target.kept or target.problem for target in glance) and not self._kept_evidence_due(wanted):
-            return self._seen(wanted, None, glance), None
+        if all(target.kept or target.problem for target in glance):
+            due = self._kept_evidence_due(wanted)
+            if due is None:
+                return self._seen(wanted, None, glance), None
+            if not isinstance(self.shape, Trimmed):
+                wanted = replace(wanted, digest=due)  # its tag may have moved at the source
         try:
             absent = any(isinstance(one, TargetView) and _lacks(one, wanted) for one in self.view.targets)
             found = await self._find(wanted, read=absent)
@@ -105,17 +109,17 @@ class Observer:
             kept=matches_any(self.unit.immutable, wanted.tag) is not None,
         )
 
-    def _kept_evidence_due(self, wanted: Wanted) -> bool:
-        """Whether an immutable tag has to be looked at after all, for evidence that came later."""
+    def _kept_evidence_due(self, wanted: Wanted) -> Digest | None:
+        """What an immutable tag is at a target, if evidence that came later has to be looked for."""
         if self.unit.referrers.mode is ReferrersMode.NONE or wanted.tag is None:
-            return False
+            return None
         for target in self.view.targets:
             if isinstance(target, TargetView) and (digest := target.ours.get(wanted.tag)) is not None:
                 shelves = [source.shelf for source in self.view.sources]
                 due = evidence_is_due(target.sightings.get(digest), self.run.now)
                 if due and any(_may_have_evidence(shelf) for shelf in shelves):
-                    return True
-        return False
+                    return digest
+        return None
 
     async def _find(self, wanted: Wanted, *, read: bool) -> Found:
         """From the first source that has it; `read` when its manifest is going to be needed."""
@@ -177,6 +181,9 @@ class Observer:
             if seen.digest == found.digest:
                 seen = replace(seen, evidence_lacking=await self._compare(target, found))
                 seen = replace(seen, kept=seen.kept and not seen.evidence_lacking)
+            elif seen.kept and seen.digest is not None:
+                # The source has something else by now: beside it there is no evidence of this.
+                self.run.engine.ledger.compared(target.spot, seen.digest, self.run.now)
         except RegsyncError as error:
             return replace(seen, problem=Problem.of(error))
         return seen

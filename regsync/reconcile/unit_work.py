@@ -1,7 +1,9 @@
 """One unit from observation to outcome, tag by tag: while one is copied, the next is looked at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+
+import anyio
 
 from regsync.content.concurrently import for_each
 from regsync.plan.decide import plan_repository, plan_tag
@@ -11,6 +13,7 @@ from regsync.reconcile.carry_out import CarryOut, Recheck
 from regsync.reconcile.choose import Chosen, choose
 from regsync.reconcile.engine import Run
 from regsync.reconcile.events import RepositoryFinished, RepositorySelected, RepositoryStarted
+from regsync.reconcile.lanes import Lanes
 from regsync.reconcile.look import Wanted, look_at
 from regsync.reconcile.observe import Found, Observer
 from regsync.reconcile.repositories import Repositories, TargetView
@@ -85,17 +88,19 @@ async def sync_unit(run: Run, work: UnitWork, repositories: Repositories) -> Non
     targets = {one.location: one for one in view.targets if isinstance(one, TargetView)}
 
     async def one(wanted: Wanted) -> None:
-        async with run.slots:
+        async with run.slots_for(unit):
             seen, found = await observer.observe(wanted)
             actions = plan_tag(unit, seen)
             work.unchanged += len(seen.targets) - len(actions)
             work.results.extend(not_done(actions))
             pending = [action for action in actions if action.problem is None]
             if pending and found is not None:
-                await carry_out_all(carry_out, work, found, pending, targets)
+                await lanes.take(pending, found)
         await run.remember()
 
-    await for_each(one, chosen.wanted, at_once=run.engine.concurrency)
+    async with anyio.create_task_group() as group:
+        lanes = Lanes(group, carry_out, targets, work.results)
+        await for_each(one, chosen.wanted, at_once=run.engine.concurrency)
     seen = UnitSeen(unit, _lost(unit, chosen), chosen.problems)
     work.results.extend(not_done(plan_repository(seen)))
     for tag in seen.tags:
@@ -103,21 +108,6 @@ async def sync_unit(run: Run, work: UnitWork, repositories: Repositories) -> Non
     problems = sum(result.problem is not None for result in work.results)
     changed = len(work.results) - problems
     run.engine.emit(RepositoryFinished(unit.mirror, unit.source, work.unchanged, changed, problems))
-
-
-async def carry_out_all(
-    carry_out: CarryOut,
-    work: UnitWork,
-    found: Found,
-    actions: Sequence[Action],
-    targets: Mapping[Location, TargetView],
-) -> None:
-    """The actions of one tag, at all targets at once, so that its blobs are read once."""
-
-    async def one(action: Action) -> None:
-        work.results.append(await carry_out.result_of(action, found, targets[action.target]))
-
-    await for_each(one, actions)
 
 
 def not_done(actions: Sequence[Action]) -> list[Result]:

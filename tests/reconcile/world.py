@@ -207,8 +207,8 @@ class World:
             (),
         )
 
-    def engine(self) -> Engine:
-        return Engine(self, self.ledger, self.clock, self.events.append, check_lease=self.check_lease)
+    def engine(self, **more: Any) -> Engine:
+        return Engine(self, self.ledger, self.clock, self.events.append, check_lease=self.check_lease, **more)
 
     async def sync(self) -> Report:
         return await sync(self.spec(), self.engine())
