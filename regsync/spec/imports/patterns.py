@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from regsync.oci.reference import InvalidReferenceError, Tag
 from regsync.spec.regexes import InvalidRegexError, compile_regex
 from regsync.spec.versions import InvalidRangeError, parse_range
 
@@ -68,6 +69,15 @@ def union(regexes: list[str]) -> str:
     if len(regexes) == 1:
         return anchored(regexes[0])
     return "|".join(f"(?:{anchored(one)})" for one in regexes)
+
+
+def is_tag(text: str) -> bool:
+    """Whether a text can be a tag at all."""
+    try:
+        Tag.parse(text)
+    except InvalidReferenceError:
+        return False
+    return True
 
 
 def usable(regex: str) -> str | None:

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from regsync.oci.digest import InvalidDigestError
+from regsync.oci.platform import InvalidPlatformError, Platform
 from regsync.oci.reference import DOCKER_HUB, InvalidReferenceError, Reference, is_host, parse_host
 from regsync.spec.imports import foreign, regclient_creds
 from regsync.spec.imports.draft import Draft
@@ -95,16 +96,21 @@ def _common(entry: dict[str, Any], where: str, draft: Draft) -> dict[str, Any]:
     """Platforms and referrers of an entry."""
     spec: dict[str, Any] = {}
     platform, platforms = foreign.text(entry, "platform"), foreign.texts(entry.get("platforms"))
-    if platform is not None:
-        spec["platforms"] = [platform]
+    known = [one for one in [platform] if one] or platforms
+    for one in known:
+        if not _is_platform(one):
+            draft.note(f"{where}: platform {one!r:.60}")
+            known = [other for other in known if other != one]
+    if platform and known:
+        spec["platforms"] = known
         draft.note(f"{where}: platform gives an index of one platform here, not its manifest alone")
-    elif platforms:
-        spec["platforms"] = {"include": platforms, "index": "original"}
+    elif known:
+        spec["platforms"] = {"include": known, "index": "original"}
     referrers, digest_tags = (foreign.is_true(entry.get(key)) for key in ("referrers", "digestTags"))
     filters = foreign.mappings(entry.get("referrerFilters"))
     if any(one.get("annotations") for one in filters):
         draft.note(f"{where}: annotations of referrerFilters")
-    types = [kind for one in filters if (kind := foreign.text(one, "artifactType"))]
+    types = [kind for one in filters if (kind := foreign.text(one, "artifactType")) and "/" in kind]
     if referrers and types and len(types) == len(filters):
         spec["referrers"] = types
     elif not referrers and not digest_tags:
@@ -115,6 +121,14 @@ def _common(entry: dict[str, Any], where: str, draft: Draft) -> dict[str, Any]:
     elif referrers != digest_tags:
         draft.note(f"{where}: referrers and digestTags are one choice here; both travel")
     return spec
+
+
+def _is_platform(text: str) -> bool:
+    try:
+        Platform.parse(text)
+    except InvalidPlatformError:
+        return False
+    return True
 
 
 def _image(
@@ -153,6 +167,7 @@ def _whole_registry(
     host = parse_host(source) if is_host(source) or source == DOCKER_HUB else ""
     if not host:
         raise InvalidReferenceError("registry host", source, "expected host or host:port")
+    Reference.parse(f"{target.rstrip('/')}/x")
     include = _globs(foreign.child(entry, "repos").get("allow"), where, draft) or ["**"]
     exclude = _globs(foreign.child(entry, "repos").get("deny"), where, draft)
     tags = rules(entry, where, draft)

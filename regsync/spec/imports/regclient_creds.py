@@ -12,6 +12,7 @@ CARRIED = frozenset(
     {"registry", "tls", "user", "pass", "reqPerSec", "reqConcurrent", "hostname", "regcert", "clientCert",
      "clientKey", "credHelper", "repoAuth"}
 )  # fmt: skip
+_LIMITS = (("requestsPerSecond", "reqPerSec", 0.01, 100_000), ("concurrency", "reqConcurrent", 1, 1024))
 
 
 def read(creds: list[dict[str, Any]], draft: Draft) -> None:
@@ -73,7 +74,7 @@ def _auth(host: str, entry: dict[str, Any], where: str, draft: Draft) -> dict[st
 
 def _limits(entry: dict[str, Any], where: str, draft: Draft) -> dict[str, Any]:
     limits: dict[str, Any] = {}
-    for ours, theirs in (("requestsPerSecond", "reqPerSec"), ("concurrency", "reqConcurrent")):
+    for ours, theirs, low, high in _LIMITS:
         if theirs not in entry:
             continue
         try:
@@ -81,6 +82,8 @@ def _limits(entry: dict[str, Any], where: str, draft: Draft) -> dict[str, Any]:
         except ValueError as cause:
             draft.note(f"{where}: {theirs}: {cause}")
             continue
-        if value > 0:  # 0 is regclient's default
+        if low <= value <= high:
             limits[ours] = int(value) if value == int(value) else value
+        elif value:  # 0 is regclient's default
+            draft.note(f"{where}: {theirs} {value:g} is not between {low:g} and {high:g}")
     return limits

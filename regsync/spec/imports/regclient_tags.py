@@ -9,7 +9,7 @@ from typing import Any
 from regsync.spec.globs import matches
 from regsync.spec.imports import foreign
 from regsync.spec.imports.draft import Draft
-from regsync.spec.imports.patterns import as_glob, literal, padded, union, unusable_range, usable
+from regsync.spec.imports.patterns import as_glob, is_tag, literal, padded, union, unusable_range, usable
 
 
 def rules(entry: dict[str, Any], where: str, draft: Draft) -> list[Any]:
@@ -30,19 +30,15 @@ def _set(filters: dict[str, Any], where: str, draft: Draft) -> list[Any]:
     found: list[Any] = []
     others: list[str] = []
     for regex in allow or [".*"]:
-        name = literal(regex)
         glob = as_glob(regex)
-        if glob is not None and "*" not in glob:
-            glob = None  # `3.9` is no glob that anyone would write
-        if name is not None:
-            if not any(matches(one, name) for one in exclude) and not patterns:
-                found.append(name)
-            elif patterns:
-                others.append(regex)
-        elif glob is not None and not patterns:
+        if patterns or glob is None or ("?" in glob and "*" not in glob):
+            others.append(regex)  # `3.9` is no glob that anyone would write
+        elif literal(regex) is None:
             found.append({"glob": glob, "exclude": exclude} if exclude else glob)
-        else:
-            others.append(regex)
+        elif not is_tag(glob):
+            draft.note(f"{where}: no tag can match {regex!r:.120}")
+        elif not any(matches(one, glob) for one in exclude):
+            found.append(glob)
     if others:
         found += _regex(union(others), exclude, patterns, {}, where, draft)
     if any(isinstance(one, str) and "*" not in one for one in found):

@@ -9,7 +9,7 @@ from regsync.oci.digest import InvalidDigestError
 from regsync.oci.reference import InvalidReferenceError, Reference, parse_host
 from regsync.spec.imports import foreign
 from regsync.spec.imports.draft import Draft
-from regsync.spec.imports.patterns import unusable_range, usable, widened
+from regsync.spec.imports.patterns import is_tag, unusable_range, usable, widened
 from regsync.spec.model import Position
 
 KEYS = frozenset(
@@ -84,7 +84,10 @@ def _listed(name: str, tags: list[str], rules: dict[str, list[Any]], pinned: lis
         return
     digests = [tag for tag in tags if ":" in tag]
     pinned += [f"{name}@{digest}" for digest in digests]
-    named = [tag for tag in tags if ":" not in tag]
+    named = [tag for tag in tags if ":" not in tag and is_tag(tag)]
+    for tag in tags:
+        if ":" not in tag and tag not in named:
+            draft.note(f"{name}: {tag!r:.120} is no tag")
     if named or not tags:
         rules.setdefault(repository, []).extend(named or ["*"])
 
