@@ -1,6 +1,7 @@
 """`workspace`: a spec in a directory, and the command as a process (tests/integration/workspace.py)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -9,17 +10,18 @@ from tests.integration.workspace import Workspace
 
 
 @pytest.fixture
-def workspaces(tmp_path: Path) -> Callable[[str], Workspace]:
+def workspaces(tmp_path: Path) -> Iterator[Callable[[str], Workspace]]:
     """Makes more of them: `workspaces("other")`."""
+    with ExitStack() as stack:
 
-    def make(name: str) -> Workspace:
-        home = tmp_path / f"{name}-home"
-        home.mkdir()
-        path = tmp_path / name
-        path.mkdir()
-        return Workspace(path, home)
+        def make(name: str) -> Workspace:
+            home = tmp_path / f"{name}-home"
+            home.mkdir()
+            path = tmp_path / name
+            path.mkdir()
+            return stack.enter_context(closing(Workspace(path, home)))
 
-    return make
+        yield make
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ def test_into_the_store_and_a_layout_and_back_out_again(
     workspace.mirror("in", f"source/{repository}", f"store/{repository}", tags=["**"])
     workspace.mirror("on", f"store/{repository}", f"bundle/{repository}", tags=["**"])
     workspace.mirror("out", f"bundle/{repository}", f"back/{repository}-back", tags=["**"])
-    ran = workspace.run("sync").exited(0)
+    workspace.run("sync").exited(0)
     layout = workspace.path / "images" / repository
     tool("skopeo")("copy", "--all", f"oci:{layout}:v1", f"oci:{tmp_path / 'elsewhere'}:v1")
     before = read_repository(distribution.url, repository)
@@ -210,7 +210,7 @@ def test_what_other_clients_wrote_travels_whole(
     copy = f"{repository}-copy"
     workspace.registry("source", source.url).registry("target", distribution.url)
     workspace.mirror("app", f"source/{repository}", f"target/{copy}", tags=["v1"])
-    ran = workspace.run("sync").exited(0)
+    workspace.run("sync").exited(0)
     before, after = read_repository(source.url, repository), read_repository(distribution.url, copy)
     assert after.complete
     assert after.tags["v1"] == before.tags["v1"]
@@ -276,7 +276,7 @@ def test_repositories_that_a_glob_finds_in_a_real_catalogue(
         repositories={"include": ["team/**"], "exclude": ["team/old/**"]},
         tags=["**"],
     )
-    ran = workspace.run("sync").exited(0)
+    workspace.run("sync").exited(0)
     found = {name: read_tags(distribution.url, f"{repository}/{name}") for name in names}
     assert found == {"team/api": ["v1"], "team/web": ["v1"], "team/old/thing": [], "other/app": []}
 
@@ -296,7 +296,7 @@ def test_blobs_shared_by_repositories_cross_the_wire_once(
     workspace.registry("source", distribution.url).registry("target", target.url)
     for number, name in enumerate(names):
         workspace.mirror(f"app-{number}", f"source/{name}", f"target/{name}", tags=["**"])
-    ran = workspace.run("sync").exited(0)
+    workspace.run("sync").exited(0)
     read = [
         one.path.rpartition("/")[2]
         for one in distribution.accesses(mark)

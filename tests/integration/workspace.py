@@ -73,6 +73,7 @@ class Workspace:
         self.path, self.home = path, home
         self.environment: dict[str, str] = {}  # added to a bare one
         self._count = 0
+        self._started: list[subprocess.Popen[str]] = []
 
     def registry(self, name: str, url: str | None = None, **spec: Any) -> Self:
         """Declare a registry, by its URL unless `spec` says `store` or `layout`."""
@@ -134,7 +135,7 @@ class Workspace:
 
     def start(self, command: str, *arguments: str | Path) -> subprocess.Popen[str]:
         """Start `regsync COMMAND` over this directory; its events come on stderr as JSON lines."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self.command(command, *arguments, self.path, "-o", "json", "--log-format", "json"),
             env=self.whole_environment(),
             stdin=subprocess.DEVNULL,
@@ -143,6 +144,14 @@ class Workspace:
             text=True,
             cwd=self.path,
         )
+        self._started.append(process)
+        return process
+
+    def close(self) -> None:
+        """Kill what was started and still runs."""
+        for process in self._started:
+            process.kill()
+            process.communicate()
 
     def command(self, *arguments: str | Path) -> list[str]:
         """The command line of the interpreter that runs the tests."""
