@@ -18,7 +18,7 @@ class RunningCheck:
         self._desc, self._where = desc, where
         self._hasher = desc.digest.hasher()
         self.is_whole = began_at == 0  # every byte went through here
-        self._hashed = began_at
+        self.hashed = began_at  # bytes, those before `began_at` included
         self.failure: RegsyncError | None = None
 
     async def watched(self, chunks: AsyncIterable[bytes], offset: int) -> AsyncIterator[bytes]:
@@ -30,7 +30,7 @@ class RunningCheck:
             async for chunk in chunks:
                 self._take(chunk, offset)
                 offset += len(chunk)
-                if self._hashed == self._desc.size:
+                if self.hashed == self._desc.size:
                     self.finish()
                 yield chunk
             if offset < self._desc.size:
@@ -51,8 +51,8 @@ class RunningCheck:
     def _take(self, chunk: bytes, offset: int) -> None:
         if offset + len(chunk) > self._desc.size:
             raise SizeMismatchError(self._desc, offset + len(chunk), where=self._where)
-        if offset > self._hashed:
+        if offset > self.hashed:
             self.is_whole = False  # bytes between were confirmed without passing here
-        if offset + len(chunk) > self._hashed:
-            self._hasher.update(memoryview(chunk)[max(0, self._hashed - offset) :])
-            self._hashed = offset + len(chunk)
+        if offset + len(chunk) > self.hashed:
+            self._hasher.update(memoryview(chunk)[max(0, self.hashed - offset) :])
+            self.hashed = offset + len(chunk)

@@ -57,7 +57,8 @@ def at(
     session: Session, name: str = "team/app", provider: Provider = GENERIC, **options: Any
 ) -> RemoteRepository:
     """A repository over `session`."""
-    return RemoteRepository(session, RepositoryName.parse(name), provider, pause=no_pause, **options)
+    options = {"pause": no_pause} | options
+    return RemoteRepository(session, RepositoryName.parse(name), provider, **options)
 
 
 def described(content: Content) -> Descriptor:

@@ -12,7 +12,7 @@ from regsync.content.references import MissingReferencesError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
-from regsync.remote import resumable
+from regsync.remote import pieces, resumable
 from regsync.remote.catalog import repositories
 from regsync.remote.deletion import DeletionUnsupportedError, TagDeletionUnsupportedError
 from regsync.remote.errors import RejectedError
@@ -271,7 +271,7 @@ async def test_an_upload_goes_on_in_another_process_where_the_registry_is(
     2.8 knows its sessions only at the offsets that it signed, so there it begins anew.
     """
     monkeypatch.setattr(resumable, "RESUMABLE_FROM", 1_000_000)
-    monkeypatch.setattr(resumable, "PIECE", 4_000_000)
+    monkeypatch.setattr(pieces, "PIECE", 4_000_000)
     data = noise(repository, 20_000_000)
     memory = Memory()
     offsets: list[int] = []
@@ -304,8 +304,8 @@ async def test_an_upload_goes_on_in_another_process_where_the_registry_is(
         await store.push_resumable(blob(data), goes_on)
         async with store.fetch(blob(data)) as chunks:
             assert await read(chunks) == data
-    assert len(offsets) == 1
-    assert offsets[0] == 0 or 8_000_000 <= offsets[0] <= 10_000_000
+    # A second time where the registry was still writing what had come on the first connection.
+    assert offsets == [0] or all(8_000_000 <= offset <= 10_000_000 for offset in offsets)
     assert offsets[0] or request.node.callspec.params["server"] == "debian_registry"
     assert memory.saved == {}
 
@@ -328,7 +328,7 @@ async def test_an_upload_in_chunks_gets_over_cuts(
     data = noise(repository, 20_000_000)
     link = toxiproxy.proxy(distribution.url)
     link.cut_after(6_000_000, direction="upstream")
-    async with opened(link, repository, ACR) as store:
+    async with opened(link, repository, ACR, pause=anyio.sleep) as store:  # the registry has to see the cut
         await store.push(blob(data), stream(data))
     async with opened(distribution, repository) as store, store.fetch(blob(data)) as chunks:
         assert await read(chunks) == data

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import anyio
 import pytest
 
 from regsync.content.errors import (
@@ -14,7 +15,7 @@ from regsync.content.errors import (
 )
 from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
-from regsync.remote import resumable
+from regsync.remote import pieces, resumable
 from regsync.remote.errors import RejectedError, UnexpectedAnswerError
 from regsync.remote.providers.detection import load
 from regsync.remote.providers.provider import Known, Provider
@@ -38,7 +39,7 @@ PLAIN = Provider("plain", single_post=Known.NO)
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resumable, "RESUMABLE_FROM", 1_000_000)
-    monkeypatch.setattr(resumable, "PIECE", PIECE)
+    monkeypatch.setattr(pieces, "PIECE", PIECE)
 
 
 class Memory:
@@ -180,11 +181,29 @@ async def test_a_source_that_breaks_off_is_read_on_from_the_registrys_offset(
     fake_registry: FakeRegistry,
 ) -> None:
     reading = Reading(breaks_at=[3_000_000])
-    async with opened(fake_registry, upload_sessions=Memory()) as repository:
+    async with opened(fake_registry, upload_sessions=Memory(), pause=anyio.sleep) as repository:
         await repository.push_resumable(DESC, reading.at)
     assert held(fake_registry)
     assert reading.offsets[0] == 0
     assert min(reading.offsets[1:]) >= 2_000_000
+
+
+async def test_a_registry_that_wrote_something_twice_makes_it_begin_anew(fake_registry: FakeRegistry) -> None:
+    """It had not seen the old connection end when the new one came."""
+    memory = Memory()
+
+    def twice(request: fake.Request, proceed: fake.Proceed) -> fake.Answer:
+        fake.cut_upload_after(500_000)(request, proceed)
+        session = next(iter(fake_registry.repositories["team/app"].uploads.values()))
+        session.extend(bytes(2_000_000))
+        return fake.Answer(0, cut=0, reset=True)
+
+    fake_registry.on("PATCH", UPLOADS, twice, times=1)
+    async with opened(fake_registry, upload_sessions=memory) as repository:
+        with pytest.raises(UploadLostError, match="the registry is at byte 2500000"):
+            await repository.push_resumable(DESC, Reading().at)
+    assert memory.saved == {}
+    assert not fake_registry.repositories["team/app"].uploads
 
 
 async def test_a_source_that_always_breaks_off_ends_it_and_keeps_the_session(

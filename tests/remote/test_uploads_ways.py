@@ -1,21 +1,27 @@
 """Blobs into a registry: each way of sending them, and what registries answer in between."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import anyio
 import pytest
 
 from regsync.content.errors import DigestMismatchError, InterruptedStreamError, SizeMismatchError
 from regsync.errors import RegsyncError, TemporaryError
+from regsync.oci.reference import RepositoryName
+from regsync.remote.endpoint import Endpoint
 from regsync.remote.errors import (
     RegistryError,
     RegistryUnreachableError,
     RejectedError,
     UnexpectedAnswerError,
+    UnsafeRedirectError,
 )
+from regsync.remote.locations import location_of
 from regsync.remote.providers.detection import load
 from regsync.remote.providers.provider import Known, Provider, UploadWay
 from regsync.remote.refusals import RepositoryMissingError
+from regsync.remote.request import Headers, Response
+from regsync.remote.session import Session
 from regsync.remote.upload import UploadLostError
 from regsync.remote.uploads import BodyTooLongError, ChunksNeededError
 from tests.remote.repositories import at, blob, methods, opened, session_of, stream
@@ -211,8 +217,40 @@ async def test_a_session_without_a_usable_location_is_an_error(
 ) -> None:
     fake_registry.on("POST", UPLOADS, fake.headers(location=location))
     async with opened(fake_registry, provider=PLAIN) as repository:
-        with pytest.raises(UnexpectedAnswerError, match="Location"):
+        with pytest.raises(UnexpectedAnswerError if not location else UnsafeRedirectError, match="Location"):
             await repository.push(blob(SMALL), stream(SMALL))
+
+
+async def test_a_location_on_another_host_gets_the_bytes_and_not_the_credentials(
+    fake_registry: FakeRegistry, fake_registry_factory: Callable[[], FakeRegistry]
+) -> None:
+    """As where a registry hands uploads to a machine of its own."""
+    uploader = fake_registry_factory()
+    uploader.repositories["team/app"] = Repository(uploads={"theirs": bytearray()})
+    elsewhere = f"{uploader.url}/v2/team/app/blobs/uploads/theirs?signature=1"
+    fake_registry.on("POST", UPLOADS, fake.headers(location=elsewhere))
+    async with opened(fake_registry, provider=PLAIN) as repository:
+        await repository.push(blob(LARGE), stream(LARGE))
+    assert held(uploader, LARGE)
+    assert uploader.requests[0].query["signature"] == "1"
+    assert "authorization" not in uploader.requests[0].headers
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        pytest.param("http://10.0.0.1/v2/x", id="private"),
+        pytest.param("http://169.254.169.254/latest", id="cloud metadata"),
+        pytest.param("http://localhost:9/x", id="this machine"),
+        pytest.param("http://registry.example.com/x", id="from HTTPS to HTTP"),
+    ],
+)
+def test_a_public_registry_may_not_send_uploads_anywhere(location: str) -> None:
+    session = Session("registry.example.com", "https://registry.example.com")
+    endpoint = Endpoint.of(session, RepositoryName("app"), PLAIN)
+    answer = Response(202, Headers([("location", location)]), b"", "https://registry.example.com/v2/app/")
+    with pytest.raises(UnsafeRedirectError, match="an upload's Location"):
+        location_of(endpoint, answer)
 
 
 async def test_a_small_blob_whose_session_was_lost_is_sent_again(fake_registry: FakeRegistry) -> None:
