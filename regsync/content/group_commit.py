@@ -14,11 +14,17 @@ class GroupCommit(Generic[Change, Result]):
     """Runs `commit` in a worker thread, never twice at once, on everything that gathered meanwhile.
 
     `commit` gives for each change, in order, its result or the exception that it failed with; a
-    failing change must not fail its neighbours. When `commit` itself raises, all of them fail.
+    failing change must not fail its neighbours. When `commit` itself raises, all of them fail. At most
+    `at_most` changes are committed at once.
     """
 
-    def __init__(self, commit: Callable[[Sequence[Change]], Sequence[Result | Exception]]) -> None:
-        self._commit = commit
+    def __init__(
+        self,
+        commit: Callable[[Sequence[Change]], Sequence[Result | Exception]],
+        *,
+        at_most: int | None = None,
+    ) -> None:
+        self._commit, self._at_most = commit, at_most
         self._turn = Lock(fast_acquire=True)
         self._waiting: list[_Entry[Change, Result]] = []
         self._limiter = CapacityLimiter(1)  # its own, so that no reader's thread is waited for
@@ -33,7 +39,7 @@ class GroupCommit(Generic[Change, Result]):
         self._waiting.append(entry)
         try:
             async with self._turn:
-                if not entry.settled:
+                while not entry.settled:
                     await self._lead()
         except get_cancelled_exc_class():
             if entry in self._waiting:
@@ -46,7 +52,8 @@ class GroupCommit(Generic[Change, Result]):
         return entry.outcome()
 
     async def _lead(self) -> None:
-        batch, self._waiting = self._waiting, []
+        batch = self._waiting[: self._at_most]
+        del self._waiting[: self._at_most]
         try:
             with CancelScope(shield=True):
                 outcomes = await run_sync(self._commit, [one.change for one in batch], limiter=self._limiter)

@@ -13,7 +13,7 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from regsync.content.errors import ContentNotFoundError, SizeMismatchError
-from regsync.content.file_streams import read_file, write_file
+from regsync.content.file_streams import BlobWriter, read_file
 from regsync.content.layout_catalogue import Draft, LayoutCatalogue
 from regsync.content.layout_files import LayoutFiles
 from regsync.content.protocol import Chunks, Source
@@ -38,6 +38,7 @@ class LayoutRepository:
         self._files = LayoutFiles(self.path, self.name)
         self._catalogue = LayoutCatalogue(self._files)
         self._limiter = CapacityLimiter(_THREADS)
+        self._writer = BlobWriter(self._files.parts, self._limiter)
 
     async def resolve(self, name: Tag | Digest) -> Descriptor:
         """What a tag points to, or a manifest's full descriptor; raises ContentNotFoundError."""
@@ -104,12 +105,8 @@ class LayoutRepository:
         if await self.exists(desc):
             return
         await run_sync(self._files.create, limiter=self._limiter)
-        await write_file(
-            verified(chunks, desc, where=self.name),
-            self._files.path(desc.digest),
-            parts=self._files.parts,
-            limiter=self._limiter,
-        )
+        checked = verified(chunks, desc, where=self.name)
+        await self._writer.write(desc.digest, checked, self._files.path(desc.digest))
 
     async def push_manifest(self, desc: Descriptor, raw: bytes, *, tag: Tag | None = None) -> None:
         """Put a manifest. Without a tag it is listed as a root until an index leads to it.

@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync
 
 from regsync.content.durable import make_directory, storage_errors, sweep, sync_directory
 from regsync.content.errors import ContentNotFoundError, SizeMismatchError
-from regsync.content.file_streams import read_file, write_file
+from regsync.content.file_streams import BlobWriter, read_file
 from regsync.content.protocol import Chunks
 from regsync.content.verified import verified
 from regsync.oci.descriptor import Descriptor
@@ -56,6 +56,7 @@ class DirectoryBlobs:
     def __init__(self, root: Path, *, parts: Path) -> None:
         self._root, self._parts = root, parts
         self._limiter = CapacityLimiter(_THREADS)
+        self._writer = BlobWriter(parts, self._limiter)
 
     def prepare(self) -> None:
         """Make the directories, and remove what dead processes were writing. Blocking."""
@@ -74,7 +75,7 @@ class DirectoryBlobs:
     async def write(self, desc: Descriptor, chunks: AsyncIterable[bytes], *, where: str) -> None:
         """Store a blob: written aside and hashed, synced, renamed, its directory synced."""
         checked = verified(chunks, desc, where=where)
-        await write_file(checked, self.local_path(desc.digest), parts=self._parts, limiter=self._limiter)
+        await self._writer.write(desc.digest, checked, self.local_path(desc.digest))
 
     async def size(self, digest: Digest) -> int | None:
         """The length of a blob in bytes, None if it is not there."""

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from regsync.content import durable
-from regsync.content.durable import PartFile, StorageError, storage_errors, sweep, write_durably
+from regsync.content.durable import (
+    PartFile,
+    StorageError,
+    WholeFile,
+    storage_errors,
+    sweep,
+    write_all_durably,
+    write_durably,
+)
 from regsync.errors import TemporaryError
 
 
@@ -124,3 +132,51 @@ def test_an_error_names_the_path_the_cause_and_what_to_do(number: int, is_tempor
     assert str(caught.value) == f"/data/store: {os.strerror(number)}"
     assert caught.value.hint
     assert isinstance(caught.value, TemporaryError) is is_temporary
+
+
+def test_several_files_are_named_after_their_sync_and_each_directory_is_synced_once(
+    tmp_path: Path, calls: list[str]
+) -> None:
+    for name in ("parts", "a", "b"):
+        (tmp_path / name).mkdir()
+    files = [WholeFile(tmp_path / folder / str(number), [b"x"]) for folder in "ab" for number in range(3)]
+    assert write_all_durably(files, parts=tmp_path / "parts") == [None] * 6
+    assert [call.split()[0] for call in calls] == ["sync", "rename"] * 6 + ["sync", "sync"]
+    for synced, renamed in zip(calls[0:12:2], calls[1:12:2], strict=True):
+        assert renamed.split()[1] == synced.split()[1]
+    assert calls[12:] == ["sync a", "sync b"]
+    assert all(file.final.read_bytes() == b"x" for file in files)
+
+
+def test_one_file_that_fails_does_not_fail_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.write
+
+    def full(fd: int, data: bytes) -> int:
+        if bytes(data) == b"too much":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(fd, data)
+
+    monkeypatch.setattr(os, "write", full)
+    files = [WholeFile(tmp_path / data.decode(), [data]) for data in (b"a", b"too much", b"b")]
+    first, second, third = write_all_durably(files, parts=tmp_path)
+    assert (first, third) == (None, None)
+    assert isinstance(second, durable.StorageFullError)
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+def test_files_whose_directory_could_not_be_synced_are_not_said_to_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(path: Path, real: Any = durable.sync_directory) -> None:
+        if path.name == "bad":
+            raise OSError(errno.EIO, "Input/output error")
+        real(path)
+
+    for name in ("good", "bad"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(durable, "sync_directory", fails)
+    files = [WholeFile(tmp_path / folder / name, [b"x"]) for name in "ab" for folder in ("good", "bad")]
+    outcomes = write_all_durably(files, parts=tmp_path)
+    assert [type(one) for one in outcomes] == [type(None), durable.StorageDeviceError] * 2

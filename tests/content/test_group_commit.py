@@ -108,3 +108,24 @@ async def test_who_is_cancelled_while_being_committed_learns_of_it_when_it_is_do
         recorder.go_on.set()
     assert recorder.groups == [["first"]]
     assert await group.submit("next") == "NEXT"
+
+
+async def test_a_crowd_is_committed_in_groups_of_the_size_that_was_asked_for() -> None:
+    groups: list[int] = []
+
+    def commit(changes: Sequence[int]) -> Sequence[int]:
+        groups.append(len(changes))
+        return changes
+
+    group = GroupCommit(commit, at_most=4)
+    results: list[int] = []
+
+    async def submit(number: int) -> None:
+        results.append(await group.submit(number))
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(30):
+            tasks.start_soon(submit, number)
+    assert sorted(results) == list(range(30))
+    assert max(groups) == 4
+    assert len(groups) < 12
