@@ -101,14 +101,14 @@ def _listed_clashes(
     flows: Sequence[Flow], registries: Mapping[str, Registry]
 ) -> Iterator[tuple[Mirror, Mirror, str]]:
     """Pairs of mirrors of which at least one takes its repositories from a listing."""
-    for number, flow in enumerate(flows):
-        for other in flows[number + 1 :]:
-            listing, known = (flow, other) if needs_listing(flow.mirror) else (other, flow)
-            if needs_listing(listing.mirror):
-                found = _known_meets(listing.mirror, known, registries)
-                found = found or _globs_meet(listing.mirror, known.mirror, registries)
-                if found is not None:
-                    yield flow.mirror, other.mirror, found
+    listing = [flow for flow in flows if needs_listing(flow.mirror)]
+    for number, flow in enumerate(listing):
+        later = listing[number + 1 :]
+        for other in (*(one for one in flows if one.units), *later):
+            found = _known_meets(flow.mirror, other, registries)
+            found = found or _globs_meet(flow.mirror, other.mirror, registries)
+            if found is not None:
+                yield flow.mirror, other.mirror, found
 
 
 def _report(problems: Problems, one: Mirror, other: Mirror, what: str) -> None:

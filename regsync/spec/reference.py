@@ -30,7 +30,8 @@ spec:
 ```
 
 `regsync validate` shows every problem of a spec at once, each with file, line and column.
-`regsync schema` prints a JSON Schema for completion in editors. Working specs are in
+`regsync schema` prints a JSON Schema for completion in editors, which is also
+[published](schemas/spec.schema.json). Working specs are in
 [examples/](../examples).
 
 ## Rules that hold everywhere

@@ -5,8 +5,7 @@ decide something: in a group of which the newest three are wanted, the walk stop
 Source: DESIGN.md, section 3, "Selection".
 """
 
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import nlargest
@@ -14,28 +13,10 @@ from typing import Any
 
 from regsync.oci.reference import Tag
 from regsync.spec.facts import TagFacts
-from regsync.spec.globs import compile_glob, matches
+from regsync.spec.globs import matches
+from regsync.spec.matching import Candidate, Reasons, candidates
 from regsync.spec.model import SortBy, TagRule
-from regsync.spec.regexes import compile_regex
-from regsync.spec.versions import Version, natural_key, parse_range, parse_version
-
-Reasons = MutableMapping[Tag, str]  # why a tag was kept or dropped, for those who ask
-
-_DIGEST_TAG = re.compile(r"sha(?:256-[a-f0-9]{64}|512-[a-f0-9]{128})(?:\.[a-zA-Z0-9._-]+)?")
-
-
-def is_digest_tag(tag: str) -> bool:
-    """Whether a tag stands for evidence of another image: cosign's, or the referrers fallback."""
-    return tag.startswith("sha") and _DIGEST_TAG.fullmatch(tag) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A tag that a rule's selector matched, with what the match found in it."""
-
-    tag: Tag
-    version: Version | None
-    groups: re.Match[str] | None
+from regsync.spec.versions import Version, natural_key, parse_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +37,6 @@ def needs_config(rule: TagRule) -> bool:
     return bool(rule.labels) or rule.max_age is not None or rule.order.by is SortBy.CREATED
 
 
-def candidates(rule: TagRule, tags: Collection[Tag]) -> list[Candidate]:
-    """What the selector matches and `exclude` leaves: the steps that need no facts."""
-    return _exclude(rule, _match(rule, tags, None), None)
-
-
 def apply_rule(
     rule: TagRule,
     tags: Collection[Tag],
@@ -70,7 +46,7 @@ def apply_rule(
     reasons: Reasons | None = None,
 ) -> Kept:
     """Select of `tags`; where a fact is missing that decides, the tag is undecided and not selected."""
-    found = _exclude(rule, _match(rule, tags, reasons), reasons)
+    found = candidates(rule, tags, reasons)
     run = _Facts(rule, facts, now, reasons)
     if rule.newest is None or rule.names:
         kept = [candidate for candidate in _sortable(rule, found, reasons) if run.passes(candidate.tag)]
@@ -129,65 +105,6 @@ class _Facts:
         if self._rule.max_age is not None and age > self._rule.max_age:
             return f"dropped by maxAge: {age.days} days old"
         return None
-
-
-def _match(rule: TagRule, tags: Collection[Tag], reasons: Reasons | None) -> Iterator[Candidate]:
-    """Match the selector alone. Patterns never select digest tags; a name may."""
-    if rule.names:
-        names = set(rule.names)
-        return (Candidate(tag, None, None) for tag in tags if tag in names)
-    ordinary = (tag for tag in tags if not is_digest_tag(tag))
-    if rule.glob is not None:
-        whole = compile_glob(rule.glob).fullmatch
-        return (Candidate(tag, None, None) for tag in ordinary if whole(tag))
-    if rule.regex is not None:
-        return _match_regex(rule, compile_regex(rule.regex), ordinary, reasons)
-    return _match_semver(rule, ordinary)
-
-
-def _match_regex(
-    rule: TagRule, regex: re.Pattern[str], tags: Iterable[Tag], reasons: Reasons | None
-) -> Iterator[Candidate]:
-    wanted = parse_range(rule.semver.range) if rule.semver is not None else None
-    of = rule.semver.of if rule.semver is not None else None
-    for tag in tags:
-        groups = regex.fullmatch(tag)
-        if groups is None:
-            continue
-        version = None
-        if wanted is not None:
-            text = groups[of] if of is not None else tag
-            version = parse_version(text) if text is not None else None
-            if version is None or not wanted.contains(version):
-                if reasons is not None:
-                    reasons[tag] = f"dropped by semver: {text!r} is " + (
-                        "no version" if version is None else "outside the range"
-                    )
-                continue
-        yield Candidate(tag, version, groups)
-
-
-def _match_semver(rule: TagRule, tags: Iterable[Tag]) -> Iterator[Candidate]:
-    assert rule.semver is not None  # noqa: S101 - the only selector left
-    wanted = parse_range(rule.semver.range)
-    for tag in tags:
-        version = parse_version(tag)
-        if version is not None and wanted.contains(version):
-            yield Candidate(tag, version, None)
-
-
-def _exclude(rule: TagRule, found: Iterator[Candidate], reasons: Reasons | None) -> list[Candidate]:
-    if not rule.exclude:
-        return list(found)
-    patterns = [(glob, compile_glob(glob).fullmatch) for glob in rule.exclude]
-    kept = []
-    for candidate in found:
-        by = next((glob for glob, whole in patterns if whole(candidate.tag)), None)
-        if by is None:
-            kept.append(candidate)
-        elif reasons is not None:
-            reasons[candidate.tag] = f"dropped by exclude {by!r}"
-    return kept
 
 
 def _sortable(rule: TagRule, found: list[Candidate], reasons: Reasons | None) -> list[Candidate]:
@@ -283,13 +200,17 @@ _NO_BUILD = ("",)
 
 
 def _newest(rule: TagRule, group: str, members: list[Candidate], run: _Facts) -> list[Candidate]:
-    """The first `newest` of sorted `members` that pass; undecided ones take a place until they are known."""
+    """The first `newest` of sorted `members` that pass.
+
+    Undecided ones take a place until they are known. As many again as were turned down are looked
+    at together, so that a long row of old images takes few turns.
+    """
     assert rule.newest is not None  # noqa: S101 - asked for only then
     kept: list[Candidate] = []
-    waiting = 0
+    waiting = rejected = 0
     of = f" of {rule.per} {group}" if rule.per is not None else ""
     for candidate in members:
-        if len(kept) + waiting >= rule.newest:
+        if len(kept) >= rule.newest or waiting >= max(rule.newest - len(kept), rejected):
             if run.reasons is None:
                 break
             run.reasons[candidate.tag] = f"dropped: not among the newest {rule.newest}{of}"
@@ -299,4 +220,6 @@ def _newest(rule: TagRule, group: str, members: list[Candidate], run: _Facts) ->
                 run.reasons[candidate.tag] = f"kept: among the newest {rule.newest}{of}"
         elif candidate.tag in run.undecided:
             waiting += 1
+        else:
+            rejected += 1
     return kept

@@ -1,5 +1,6 @@
 """JSON Schema of the spec, for editors (draft 2020-12).
 
+It is published as docs/schemas/spec.schema.json, which a test compares with what is rendered here.
 It says what single documents may look like. References between documents, and what only reading
 decides (does the range parse?), are `regsync validate`'s.
 """
@@ -14,7 +15,6 @@ from pydantic.json_schema import models_json_schema
 from regsync.spec.documents import KINDS
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-IDENTIFIER = "https://regsync.dev/schemas/spec-v1.json"
 
 
 def spec_schema() -> dict[str, Any]:
@@ -36,7 +36,6 @@ def spec_schema() -> dict[str, Any]:
     ]
     return {
         "$schema": DRAFT,
-        "$id": IDENTIFIER,
         "title": "regsync spec",
         "description": "A document of regsync: what to keep like what, and where.",
         "type": "object",

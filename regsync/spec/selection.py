@@ -18,6 +18,7 @@ from regsync.oci.reference import Tag
 from regsync.spec import rules
 from regsync.spec.facts import TagFacts
 from regsync.spec.globs import compile_glob
+from regsync.spec.matching import candidates, is_digest_tag
 from regsync.spec.model import Unit
 from regsync.spec.renaming import RenameFailedError, parse_template
 from regsync.spec.versions import Version, parse_version
@@ -105,7 +106,7 @@ def needs_facts(unit: Unit, tags: Collection[Tag]) -> frozenset[Tag]:
         candidate.tag
         for rule in unit.rules
         if by_name or rules.needs_config(rule)
-        for candidate in rules.candidates(rule, tags)
+        for candidate in candidates(rule, tags)
     )
 
 
@@ -186,7 +187,7 @@ def _explanation(
         return TagExplanation(tag, kept=True, why=kept[tag])
     if tag in dropped:
         return TagExplanation(tag, kept=False, why="; ".join(dropped[tag]))
-    if rules.is_digest_tag(tag):
+    if is_digest_tag(tag):
         return TagExplanation(tag, kept=False, why="evidence of another image: it follows its subject")
     return TagExplanation(tag, kept=False, why="no rule matches it")
 

@@ -186,6 +186,17 @@ class TestFacts:
         assert next_facts(one, listed, first, now=NOW) == {"1.0.1"}
         assert next_facts(one, listed, first | aged({"1.0.1": 1}), now=NOW) == frozenset()
 
+    def test_a_long_row_of_old_images_takes_few_turns(self) -> None:
+        one = unit(semver(">=1", newest=3, max_age=timedelta(days=30)))
+        listed = [Tag(f"1.0.{number}") for number in range(2000)]
+        known: dict[Tag, TagFacts] = {}
+        turns = 0
+        while wanted := next_facts(one, listed, known, now=NOW):
+            known |= aged(dict.fromkeys(wanted, 90))
+            turns += 1
+        assert len(known) == 2000
+        assert turns <= 12
+
     def test_everything_that_could_ever_be_looked_at(self) -> None:
         assert needs_facts(unit(self.rule), tags("1.0.0 1.0.1 0.9 latest")) == {"1.0.0", "1.0.1"}
         assert needs_facts(unit(semver("*", newest=1)), tags("1.0")) == frozenset()

@@ -76,6 +76,11 @@ def test_the_schema_is_one_json_document() -> None:
     assert '"null"' not in schema_text()
 
 
+def test_the_published_schema_is_what_the_models_render() -> None:
+    published = (PROJECT / "docs/schemas/spec.schema.json").read_text(encoding="utf-8")
+    assert published == schema_text(), "run: regsync schema > docs/schemas/spec.schema.json"
+
+
 def test_the_page_is_what_the_models_render() -> None:
     page = (PROJECT / "docs/spec.md").read_text(encoding="utf-8")
     assert page == render(), "run: python -m regsync.spec.reference > docs/spec.md"
