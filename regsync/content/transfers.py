@@ -7,7 +7,6 @@ Source: DESIGN.md, section 6, rules 3 and 4.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import closing
 
 import anyio
 from anyio.abc import TaskGroup
@@ -25,6 +24,7 @@ from regsync.oci.digest import Digest
 
 MIB = 1024 * 1024
 MAX_RETRIES = 3  # of one blob at one destination, where the failure may pass
+FIRST_PAUSE = 0.5  # seconds before the first retry; doubled before each other
 PATIENCE = 30.0  # seconds between two looks at streams that somebody waits for
 LEAST_PROGRESS = MIB  # bytes in that time, below which a destination holds up those who wait
 
@@ -32,7 +32,7 @@ Watch = Callable[[int], None]  # told the length of each chunk, in bytes
 
 
 async def _pause(attempt: int) -> None:
-    await anyio.sleep(0.25 * 2**attempt)
+    await anyio.sleep(FIRST_PAUSE * 2 ** (attempt - 1))
 
 
 async def _patience() -> None:
@@ -200,9 +200,14 @@ class Transfers:
         push: Coroutine[None, None, None],
     ) -> None:
         try:
-            with closing(push):
-                delivery.to.guard()
-                await push
+            delivery.to.guard()
+        except RegsyncError as error:
+            push.close()
+            blob.landed(flight, delivery)
+            blob.refused(delivery, error)  # that passes for no retry
+            return
+        try:
+            await push
         except RegsyncError as error:
             blob.landed(flight, delivery)
             if reading.failure is not None:
