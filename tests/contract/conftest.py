@@ -9,10 +9,11 @@ from regsync.content.protocol import Store
 from tests.contract import places
 from tests.contract.places import Place
 
+_REMOTE = frozenset({"verify a manifest before sending it", "name a manifest by sha512"})
 _REMOTE_CANNOT = {
-    "fake": frozenset({"verify a manifest before sending it", "refuse missing references"}),
-    "distribution": frozenset({"verify a manifest before sending it"}),
-    "debian": frozenset({"verify a manifest before sending it", "delete a tag"}),
+    "fake": _REMOTE | {"refuse missing references"},
+    "distribution": _REMOTE,
+    "debian": _REMOTE | {"delete a tag"},
 }
 _SERVERS = {"fake": "fake_registry", "distribution": "distribution", "debian": "debian_registry"}
 _LOCAL = {"memory": places.memory, "layout": places.layout, "builtin": places.builtin}

@@ -71,6 +71,20 @@ async def test_a_manifest_of_four_mebibytes_is_taken(store: Store) -> None:
     assert await store.manifest(V1) == (desc, large.data)
 
 
+async def test_sha512_names_a_manifest_like_sha256(store: Store, place: Place) -> None:
+    if "name a manifest by sha512" in place.cannot:
+        pytest.skip("this place names manifests by sha256 alone")
+    content = image("named by sha512")
+    for data in content.blobs:
+        await store.push(blob(data), stream(data))
+    desc = Descriptor(content.media_type, Digest.of(content.data, "sha512"), content.size)
+    await store.push_manifest(desc, content.data)
+    assert await store.manifest(desc.digest) == (desc, content.data)
+    assert await store.resolve(desc.digest) == desc
+    await store.tag(desc, V1)
+    assert (await store.manifest(V1))[1] == content.data
+
+
 async def test_a_manifest_put_by_digest_has_no_tag(store: Store) -> None:
     desc = await put(store, image("untagged"))
     assert await store.resolve(desc.digest) == desc
