@@ -5,12 +5,16 @@ differently by different programs, which is how one document passes a check and 
 """
 
 import json
+import re
 from collections import Counter
 from typing import NoReturn
 
 from regsync.errors import RegsyncError
 
 MAX_DEPTH = 64  # levels; manifests need six
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # an unclosed one reaches to the end
+_BETWEEN = re.compile(r"[^\[\]{}]+")
 
 
 class InvalidJSONError(RegsyncError, ValueError):
@@ -53,24 +57,13 @@ def _depth_may_exceed(text: str) -> bool:
 
 
 def _depth(text: str) -> int:
+    """The deepest nesting of brackets outside strings; linear, whatever the text."""
     depth = deepest = 0
-    in_string = escaped = False
-    for character in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                in_string = False
-        elif character == '"':
-            in_string = True
-        elif character in "{[":
+    for bracket in _BETWEEN.sub("", _STRING.sub("", text)):
+        if bracket in "{[":
             depth += 1
             deepest = max(deepest, depth)
-            if deepest > MAX_DEPTH:
-                break
-        elif character in "}]":
+        else:
             depth -= 1
     return deepest
 
