@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from regsync.oci.digest import Digest, InvalidDigestError
 from regsync.oci.reference import InvalidReferenceError, Reference, Tag, is_host
+from regsync.spec.locations import hub_objection
 from regsync.spec.mirror_keys import ImageKeys
 from regsync.spec.model import Location, Pin, Position
 from regsync.spec.nodes import Spot
 from regsync.spec.problems import Problems
-from regsync.spec.registries import NO_CREDENTIALS, Registries, UnknownPlaceError, absolute
+from regsync.spec.registries import NO_CREDENTIALS, Registries, UnknownPlaceError, absolute, is_docker_hub
 
 if TYPE_CHECKING:
     from regsync.spec.mirrors import Merged
@@ -110,6 +111,9 @@ def _image(text: str, spot: Spot, registries: Registries, problems: Problems) ->
         return None
     except (InvalidReferenceError, InvalidDigestError) as cause:
         problems.add(spot.position, spot.path, str(cause))
+        return None
+    if "/" not in reference.repository and is_docker_hub(registries.declared.get(registry)):
+        problems.add(spot.position, spot.path, hub_objection(reference.repository))
         return None
     if reference.tag is None and reference.digest is None:
         message = f"{text[:80]} has neither tag nor digest; regsync does not guess :latest"

@@ -257,7 +257,7 @@ def test_whatever_a_file_holds_gives_a_spec_that_loads_or_an_error(
         found = import_file(form, yaml.safe_dump(tree).encode())
     except InvalidSpecError:
         return
-    if "kind: " in found.documents:
+    if "\nkind: " in found.documents:
         loaded(found, tmp_path_factory.mktemp("spec"))
 
 
@@ -321,11 +321,11 @@ def test_any_entry_of_regclients_file_loads_or_is_told_of(
 ) -> None:
     found = import_file("regclient", yaml.safe_dump({"sync": entries, "creds": creds}).encode())
     assert "hunter2" not in found.documents + "".join(found.not_carried)
-    if "kind: " in found.documents:
+    if "\nkind: " in found.documents:
         try:
             loaded(found, tmp_path_factory.mktemp("spec"))
         except InvalidSpecError as error:
             # What the file itself asks for and nobody should do.
             assert "is also its source" in str(error)  # noqa: PT017
-    if entries and "kind: Mirror" not in found.documents:
+    if entries and "\nkind: Mirror" not in found.documents:
         assert found.not_carried

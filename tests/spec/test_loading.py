@@ -318,6 +318,8 @@ class TestImages:
             ("rancher/rancher:v1", "no Registry or RegistryGroup named 'rancher'"),
             ("quay.io/a/b", "has neither tag nor digest; regsync does not guess :latest"),
             ("quay.io/a/B:1", "invalid repository"),
+            ("hub/nginx:1", "its own images are library/nginx"),
+            ("me:pw@quay.io/a:1", "credentials do not stand in a URL"),
             ("quay.io/a/b@sha256:1", "invalid digest"),
             (
                 f"quay.io/a/b:1@sha256:{'a' * 64}\nquay.io/a/b:1@sha256:{'b' * 64}",

@@ -167,7 +167,8 @@ def _whole_registry(
     host = parse_host(source) if is_host(source) or source == DOCKER_HUB else ""
     if not host:
         raise InvalidReferenceError("registry host", source, "expected host or host:port")
-    Reference.parse(f"{target.rstrip('/')}/x")
+    below = Reference.parse(f"{target.rstrip('/')}/x")  # what any repository would become there
+    prefix = f"{below.host}/{below.repository.removesuffix('x')}"
     include = _globs(foreign.child(entry, "repos").get("allow"), where, draft) or ["**"]
     exclude = _globs(foreign.child(entry, "repos").get("deny"), where, draft)
     tags = rules(entry, where, draft)
@@ -178,7 +179,7 @@ def _whole_registry(
         repositories["exclude"] = exclude
     spec = {
         "source": f"{host}/{{repository}}",
-        "targets": [f"{target.rstrip('/')}/{{repository}}"],
+        "targets": [f"{prefix}{{repository}}"],
         "repositories": repositories,
         "tags": tags,
         "atLeast": 0,
