@@ -57,12 +57,14 @@ def _depth_may_exceed(text: str) -> bool:
 
 
 def _depth(text: str) -> int:
-    """The deepest nesting of brackets outside strings; linear, whatever the text."""
+    """The deepest nesting of brackets outside strings, or the first that is too deep; linear."""
     depth = deepest = 0
     for bracket in _BETWEEN.sub("", _STRING.sub("", text)):
         if bracket in "{[":
             depth += 1
             deepest = max(deepest, depth)
+            if deepest > MAX_DEPTH:
+                break
         else:
             depth -= 1
     return deepest
