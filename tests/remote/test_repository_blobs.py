@@ -91,6 +91,21 @@ async def test_a_cut_blob_goes_on_where_it_ended(registry: FakeRegistry, reset: 
     assert all(one is not None and one.startswith("bytes=") for one in ranges[1:])
 
 
+async def test_a_blob_on_another_host_is_read_over_cuts_too(
+    registry: FakeRegistry, fake_registry_factory: Callable[[], FakeRegistry]
+) -> None:
+    """The link to it is asked for again each time: it may have expired."""
+    elsewhere = fake_registry_factory()
+    elsewhere.repositories["team/app"] = Repository(blobs={str(blob(DATA).digest): DATA})
+    elsewhere.on("GET", BLOBS, fake.cut_after(CUT), times=2)
+    registry.on(".*", BLOBS, fake.redirect(elsewhere.url))
+    async with opened(registry) as repository:
+        assert await repository.exists(blob(DATA))
+        async with repository.fetch(blob(DATA)) as chunks:
+            assert await read(chunks) == DATA
+    assert registry.count("GET", BLOBS) == elsewhere.count("GET", BLOBS) == 3
+
+
 async def test_a_range_answered_with_everything_is_not_appended(registry: FakeRegistry) -> None:
     registry.on("GET", BLOBS, lambda request, proceed: (request.headers.pop("range", None), proceed())[1])
     registry.on("GET", BLOBS, fake.cut_after(CUT), times=1)
