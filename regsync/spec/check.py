@@ -120,7 +120,7 @@ def _report(problems: Problems, one: Mirror, other: Mirror, what: str) -> None:
 
 def _known_meets(mirror: Mirror, other: Flow, registries: Mapping[str, Registry]) -> str | None:
     """What a mirror with repository globs may write as well as the known units of another."""
-    mine = Writes.of(mirror.rules, (), mirror.rename)
+    mine = Writes.of(mirror.rules, (), mirror.rename, mirror.exclude_tags)
     for template in mirror.targets:
         place = _key(template, registries)
         for unit in other.units:
@@ -138,7 +138,10 @@ def _globs_meet(mirror: Mirror, other: Mirror, registries: Mapping[str, Registry
         return None
     if not isinstance(other.repositories, RepositoryGlobs):
         return None
-    tag = common_tag(Writes.of(mirror.rules, (), mirror.rename), Writes.of(other.rules, (), other.rename))
+    tag = common_tag(
+        Writes.of(mirror.rules, (), mirror.rename, mirror.exclude_tags),
+        Writes.of(other.rules, (), other.rename, other.exclude_tags),
+    )
     if tag is None:
         return None
     for one, two in product(mirror.targets, other.targets):

@@ -2,18 +2,19 @@
 
 Literal names are compared exactly, and tried against the other side's patterns. Patterns are
 compared by what they can produce: globs exactly, version ranges by their spans, a regex by its fixed
-text with everything else taken as `*`. So "no" is certain and "yes" may be cautious; `exclude`,
-`excludeTags` and `newest` are not looked at, since they depend on what the source holds.
+text with everything else taken as `*`. What one side excludes by the very glob that the other side
+selects by is apart. So "no" is certain and "yes" may be cautious; `newest`, labels and age are not
+looked at, since they depend on what the source holds.
 """
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from regsync.oci.reference import Tag
-from regsync.spec.globs import compile_glob, is_glob
+from regsync.spec.globs import compile_glob, is_glob, matches_any
 from regsync.spec.model import Pin, TagRule, Unit
 from regsync.spec.regexes import compile_regex
 from regsync.spec.renaming import Template, parse_template
@@ -27,14 +28,22 @@ class Writes:
     """What a unit may write: names for certain, and patterns."""
 
     names: frozenset[str]
-    patterns: tuple[TagRule, ...]
+    patterns: tuple[TagRule, ...]  # `exclude` of each with the mirror's `excludeTags`
     rename: Template
 
     @classmethod
-    def of(cls, rules: tuple[TagRule, ...], pins: tuple[Pin, ...], rename: str) -> "Writes":
+    def of(
+        cls,
+        rules: tuple[TagRule, ...],
+        pins: tuple[Pin, ...],
+        rename: str,
+        exclude_tags: tuple[str, ...] = (),
+    ) -> "Writes":
         """What rules and pinned tags may write."""
         template = parse_template(rename)
-        names = {tag for rule in rules for tag in rule.names} | {pin.tag for pin in pins if pin.tag}
+        rules = tuple(replace(rule, exclude=(*rule.exclude, *exclude_tags)) for rule in rules)
+        names = {tag for rule in rules for tag in rule.names if matches_any(rule.exclude, tag) is None}
+        names |= {pin.tag for pin in pins if pin.tag}
         patterns = tuple(rule for rule in rules if not rule.names)
         if template.is_identity:
             return cls(frozenset(names), patterns, template)
@@ -45,7 +54,7 @@ class Writes:
     @classmethod
     def of_unit(cls, unit: Unit) -> "Writes":
         """What a unit may write."""
-        return cls.of(unit.rules, unit.pinned, unit.rename)
+        return cls.of(unit.rules, unit.pinned, unit.rename, unit.exclude_tags)
 
 
 def common_tag(one: Writes, other: Writes) -> str | None:
@@ -67,6 +76,8 @@ def common_tag(one: Writes, other: Writes) -> str | None:
 def _may_yield(rule: TagRule, rename: Template, name: str) -> bool:
     if not rename.is_identity:
         return compile_glob(_shape(rule, rename)).fullmatch(name) is not None
+    if matches_any(rule.exclude, name) is not None:
+        return False
     if rule.glob is not None:
         return compile_glob(rule.glob).fullmatch(name) is not None
     if rule.regex is not None:
@@ -78,6 +89,9 @@ def _may_yield(rule: TagRule, rename: Template, name: str) -> bool:
 
 
 def _may_meet(first: TagRule, first_rename: Template, second: TagRule, second_rename: Template) -> bool:
+    as_they_are = first_rename == second_rename and first_rename.is_identity
+    if as_they_are and (_own_shape(first) in second.exclude or _own_shape(second) in first.exclude):
+        return False
     if first.semver is not None and second.semver is not None and first_rename == second_rename:
         same_part = (first.regex, first.semver.of) == (second.regex, second.semver.of)
         if same_part:

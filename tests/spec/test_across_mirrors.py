@@ -31,6 +31,22 @@ def levels(specs: Specs, *mirrors: str) -> list[list[str]]:
         pytest.param("tags: [{semver: '>=1'}]", "tags: ['pr-*']", None, id="a range and other words"),
         pytest.param("tags: [{regex: 'pr-.+'}]", "tags: [{regex: 'nightly-.+'}]", None, id="regexes apart"),
         pytest.param("tags: [{regex: 'pr-.+'}]", "tags: [pr-1]", "tag pr-1", id="a regex and a name"),
+        pytest.param(
+            "tags: ['*']\nexcludeTags: ['*-alpine']", "tags: ['*-alpine']", None, id="what the one leaves out"
+        ),
+        pytest.param(
+            "tags: [{semver: '*', exclude: ['*-alpine']}]",
+            "tags: [{regex: '.+-alpine'}]",
+            None,
+            id="a regex left out",
+        ),
+        pytest.param("tags: ['*']\nexcludeTags: ['1.*']", "tags: ['1.2']", None, id="a name left out"),
+        pytest.param(
+            "tags: [a]\nexcludeTags: [a]", "tags: [a]", None, id="a name that its own mirror leaves out"
+        ),
+        pytest.param(
+            "tags: ['*']\nexcludeTags: ['1.*']", "tags: ['*-x']", "both", id="something else left out"
+        ),
         pytest.param("tags: [a]\nrename: '{tag}-x'", "tags: [a]", None, id="renamed apart"),
         pytest.param("tags: [a]\nrename: '{tag}-x'", "tags: [a-x]", "tag a-x", id="renamed together"),
         pytest.param(
