@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
-import anyio
+from anyio.lowlevel import checkpoint
 
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
@@ -39,7 +39,7 @@ def session_of(registry: Registry) -> Session:
 
     async def sleep(seconds: float) -> None:
         clock.advance(seconds)
-        await anyio.sleep(0)
+        await checkpoint()
 
     return Session(registry.host, registry.url, clock=clock, sleep=sleep)
 
