@@ -8,7 +8,7 @@ import anyio
 from regsync.content.errors import ContentNotFoundError, SizeMismatchError
 from regsync.content.protocol import Source
 from regsync.errors import RegsyncError
-from regsync.oci.descriptor import Descriptor
+from regsync.oci.descriptor import UNKNOWN_SIZE, Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.manifest import Index, Manifest, parse_manifest
 from regsync.oci.reference import Tag
@@ -49,7 +49,7 @@ class Manifests:
                 event.set()
         else:
             self._kept.move_to_end(desc.digest)
-        if kept.descriptor.size != desc.size:
+        if desc.size not in (kept.descriptor.size, UNKNOWN_SIZE):
             raise SizeMismatchError(desc, kept.descriptor.size, where=sources[0].name)
         return kept
 

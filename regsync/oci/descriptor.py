@@ -7,6 +7,8 @@ from regsync.oci.digest import Digest
 from regsync.oci.media_type import is_index, is_manifest
 from regsync.oci.platform import Platform
 
+UNKNOWN_SIZE = 0  # bytes; what a listing gives for a manifest of which it shows the digest alone
+
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:

@@ -1,12 +1,13 @@
 """Observing one tag on both sides, with as few requests as it takes (DESIGN.md, section 6, rule 4)."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from regsync.content.concurrently import for_each
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.evidence import Evidence, Shelf, lacking
 from regsync.content.graph import Graph, Shape, Sparse, Trimmed, read_graph, subjects_below
-from regsync.content.protocol import KnowsItself
+from regsync.content.protocol import KnowsItself, ListsReferrers
 from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
@@ -50,6 +51,27 @@ class Observer:
     def __init__(self, run: Run, view: UnitView) -> None:
         self.run, self.view, self.unit = run, view, view.unit
         self.shape = shape_of(view.unit)
+
+    async def prepare(self) -> None:
+        """Learn which sources list referrers, before many immutable tags would each have to ask.
+
+        What fails here fails again, and is reported, for the tag that needs it.
+        """
+        if self.unit.referrers.mode is ReferrersMode.NONE or not self.unit.immutable:
+            return
+        ours = (
+            one
+            for target in self.view.targets
+            if isinstance(target, TargetView)
+            for one in target.ours.values()
+        )
+        digest = next(ours, None)
+        for source in self.view.sources:
+            store = source.store
+            unknown = isinstance(store, KnowsItself) and store.has_referrers_api is None
+            if digest is not None and unknown and isinstance(store, ListsReferrers):
+                with suppress(RegsyncError):
+                    await store.referrers(digest, listed=source.listed)
 
     async def observe(self, wanted: Wanted) -> tuple[TagSeen, Found | None]:
         """One tag and its targets. What fails is a problem of the result, not an exception."""

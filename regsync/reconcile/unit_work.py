@@ -46,6 +46,7 @@ async def observe_unit(
     chosen = await choose(run, view, explain=explain)
     run.engine.emit(RepositorySelected(unit.mirror, unit.source, len(chosen.wanted)))
     observer = Observer(run, view)
+    await observer.prepare()
 
     async def one(wanted: Wanted) -> tuple[TagSeen, Found | None]:
         async with run.slots:
@@ -84,6 +85,7 @@ async def sync_unit(run: Run, work: UnitWork, repositories: Repositories) -> Non
     chosen = await choose(run, view)
     run.engine.emit(RepositorySelected(unit.mirror, unit.source, len(chosen.wanted)))
     observer = Observer(run, view)
+    await observer.prepare()
     carry_out = CarryOut(run, observer, Recheck.UPDATES)
     targets = {one.location: one for one in view.targets if isinstance(one, TargetView)}
 

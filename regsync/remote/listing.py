@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from regsync.content.errors import ContentNotFoundError
 from regsync.errors import RegsyncError
-from regsync.oci.descriptor import Descriptor
+from regsync.oci.descriptor import UNKNOWN_SIZE, Descriptor
 from regsync.oci.digest import Digest, InvalidDigestError
 from regsync.oci.media_type import is_manifest
 from regsync.oci.reference import InvalidReferenceError, Tag
@@ -22,7 +22,6 @@ from regsync.remote.paging import MAX_PAGE_SIZE, EndlessListingError, read_objec
 from regsync.remote.request import Kind, Request, Response
 
 MAX_UNLINKED = 200_000  # tags of a registry that pages without links
-UNKNOWN_SIZE = 0  # bytes; no manifest is that short
 CREATED = "org.opencontainers.image.created"
 
 Listed = tuple[Tag, Descriptor | None]
