@@ -24,6 +24,10 @@ class DeferredError(TemporaryError):
     """Not now: it would take a wait longer than this run may wait."""
 
 
+class DeniedError(RegsyncError):
+    """The place does not say: who asks may not see this, or it is hidden because it is not there."""
+
+
 class RefusedError(RegsyncError):
     """A rule said no: an immutable tag moved, a target moved since it was observed, a plan is stale."""
 

@@ -13,8 +13,8 @@ from regsync.oci.digest import Digest
 from regsync.oci.manifest import Index, Manifest
 from regsync.oci.reference import Tag
 
-_FALLBACK = re.compile(r"(sha256|sha512)-([a-f0-9]{64,128})")
-_MAX_TAG_LENGTH = 128  # characters: a sha512 is cut to fit
+_FALLBACK = re.compile(r"(sha256|sha512)-([a-f0-9]{64})")
+_MAX_ALGORITHM, _MAX_ENCODED = 32, 64  # characters; a sha512 is cut ("Referrers Tag Schema")
 
 
 def as_referrer(manifest: Manifest | Index, desc: Descriptor) -> Descriptor:
@@ -35,8 +35,8 @@ def as_referrer(manifest: Manifest | Index, desc: Descriptor) -> Descriptor:
 
 
 def fallback_tag(subject: Digest) -> Tag:
-    """The tag under which the referrers of `subject` are listed: `sha256-<hex>`."""
-    return Tag.parse(f"{subject.algorithm}-{subject.encoded}"[:_MAX_TAG_LENGTH])
+    """The tag under which the referrers of `subject` are listed: `sha256-<64 hex>`."""
+    return Tag.parse(f"{subject.algorithm[:_MAX_ALGORITHM]}-{subject.encoded[:_MAX_ENCODED]}")
 
 
 def is_fallback_tag(tag: str) -> bool:

@@ -8,7 +8,7 @@ from regsync.content.errors import ContentNotFoundError
 from regsync.content.evidence import Evidence, Shelf, lacking
 from regsync.content.graph import Graph, Shape, Sparse, Trimmed, read_graph, subjects_below
 from regsync.content.protocol import KnowsItself, ListsReferrers
-from regsync.errors import RegsyncError
+from regsync.errors import DeniedError, RegsyncError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
@@ -223,7 +223,7 @@ class Observer:
             return None
         try:
             digest = (await target.destination.store.resolve(name)).digest
-        except ContentNotFoundError:
+        except (ContentNotFoundError, DeniedError):  # a repository that is not there yet may be hidden
             return None
         target.destination.may_have_content = True
         return digest

@@ -9,7 +9,7 @@ from regsync.content.destination import Destination
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.evidence import Shelf
 from regsync.content.protocol import ListsTags, Store
-from regsync.errors import RegsyncError, TemporaryError
+from regsync.errors import DeniedError, RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
@@ -81,9 +81,10 @@ class Repositories:
         return SourceView(location, self.run.spot(location), store, listed, Shelf(store, listed))
 
     async def target(self, location: Location) -> TargetView:
-        """A target; raises TemporaryError when it does not answer.
+        """A target; raises TemporaryError when it does not answer, and what a push would meet.
 
-        One that may not be listed is asked for each tag instead.
+        One that may not be listed is asked for each tag instead. Registries hide what is not there yet:
+        a refusal to list means that only if pushing is not refused as well.
         """
         store = self.run.engine.places.connect(location)
         listed: Listing | None = None
@@ -91,6 +92,8 @@ class Repositories:
             listed = await self._tags(location, store)
         except ContentNotFoundError:
             listed = {}
+        except DeniedError:
+            await self.run.engine.places.may_push(location)
         except TemporaryError:
             raise
         except RegsyncError:

@@ -7,7 +7,7 @@ without control characters. They never hold headers, credentials or tokens.
 from collections.abc import Sequence
 from urllib.parse import urlsplit, urlunsplit
 
-from regsync.errors import RegsyncError, TemporaryError
+from regsync.errors import DeniedError, RegsyncError, TemporaryError
 
 MAX_SHOWN = 300  # characters of a registry's own words in a message
 
@@ -84,7 +84,7 @@ class AnswerError(RegistryError):
         self.status, self.codes = status, tuple(codes)
 
 
-class UnauthorizedError(AnswerError):
+class UnauthorizedError(AnswerError, DeniedError):
     """401: the credentials, or having none, are not accepted."""
 
 
@@ -92,7 +92,7 @@ class ExpiredTokenError(UnauthorizedError, TemporaryError):
     """401 to a request whose body cannot be sent twice; another like it carries a new token."""
 
 
-class ForbiddenError(AnswerError):
+class ForbiddenError(AnswerError, DeniedError):
     """403: who we are is known, and may not do this."""
 
 

@@ -5,6 +5,7 @@ Sources: distribution-spec 1.1, "Pulling manifests" and "Pushing Manifests"; REG
 
 from regsync.content.errors import ContentNotFoundError, ContentTooLargeError, DigestMismatchError
 from regsync.content.references import MissingReferencesError
+from regsync.content.verified import verified_manifest
 from regsync.oci import media_type as types
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import SHA256, Digest, InvalidDigestError
@@ -107,9 +108,11 @@ class Manifests:
     async def put(self, desc: Descriptor, raw: bytes, *, tag: Tag | None = None) -> Headers:
         """Put a manifest by digest or at `tag`, and make sure that it was taken. The answer's headers.
 
-        Raises MissingReferencesError, RepositoryMissingError, TagImmutableError, DigestMismatchError.
+        Raises MissingReferencesError, RepositoryMissingError, TagImmutableError, SizeMismatchError,
+        DigestMismatchError; the last two before anything is sent, if the bytes are not those of `desc`.
         """
         endpoint = self._endpoint
+        verified_manifest(raw, desc, where=endpoint.name)
         request = Request(
             Kind.MANIFEST_PUT,
             "PUT",

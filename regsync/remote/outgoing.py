@@ -5,8 +5,9 @@ that waits for its source would then wait for ever. So the source is iterated by
 takes chunks from a feed, which ends or breaks as we say.
 """
 
-from collections.abc import AsyncIterable, Awaitable, Callable
-from typing import Protocol, TypeVar
+from collections.abc import AsyncIterable, Awaitable, Callable, Generator
+from types import coroutine
+from typing import Any, Protocol, TypeVar
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -14,6 +15,7 @@ from anyio.lowlevel import checkpoint
 from regsync.remote.errors import RegistryTimeoutError
 
 TAKE_TIMEOUT = 90.0  # seconds in which the registry has to take a chunk
+BREAK_TIMEOUT = 5.0  # seconds in which the library has to notice that a body broke off
 ANSWER_TIMEOUT = 300.0  # seconds in which it has to answer once it has all; some hash the blob then
 
 
@@ -43,7 +45,16 @@ class Feed:
     def __aiter__(self) -> "Feed":
         return self
 
-    async def __anext__(self) -> bytes:
+    def __anext__(self) -> Awaitable[bytes]:
+        # Called in a thread of the library, and what it gives is not always awaited when a request is
+        # given up. A coroutine would complain of that on stderr; one made of a generator does not.
+        return self._next()
+
+    @coroutine
+    def _next(self) -> Generator[Any, Any, bytes]:
+        return (yield from self._take().__await__())
+
+    async def _take(self) -> bytes:
         while self._chunk is None:
             if self._is_complete:
                 raise StopAsyncIteration
@@ -97,7 +108,8 @@ async def send_while(
             try:
                 result = await start(feed)
             except Exception as error:  # noqa: BLE001 - raised below, outside the group, as it is
-                sender.broke_off(error, group.cancel_scope)
+                sender.failed(error)
+                group.cancel_scope.cancel()
             else:
                 sender.answered(group.cancel_scope)
                 if is_final(result):
@@ -133,18 +145,19 @@ class _Sender:
                 if chunk:
                     await self._hand_over(chunk, scope)
         except Exception as error:  # noqa: BLE001 - whatever a source raises ends the request
-            self.broke_off(error, scope)
+            self.failed(error)
+            self._feed.close()
+            scope.deadline = anyio.current_time() + BREAK_TIMEOUT
             return
         self._feed.complete()
         self.patience = ANSWER_TIMEOUT
         if not self._is_answered:
             scope.deadline = anyio.current_time() + ANSWER_TIMEOUT
 
-    def broke_off(self, error: Exception, scope: anyio.CancelScope) -> None:
+    def failed(self, error: Exception) -> None:
         """The first error counts: others follow from it."""
         if self.error is None and not isinstance(error, AbortedError):
             self.error = error
-        scope.cancel()
 
     def answered(self, scope: anyio.CancelScope) -> None:
         """The registry has answered."""

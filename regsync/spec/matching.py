@@ -15,7 +15,7 @@ from regsync.spec.versions import Version, parse_range, parse_version
 
 Reasons = MutableMapping[Tag, str]  # why a tag was kept or dropped, for those who ask
 
-_DIGEST_TAG = re.compile(r"sha(?:256-[a-f0-9]{64}|512-[a-f0-9]{128})(?:\.[a-zA-Z0-9._-]+)?")
+_DIGEST_TAG = re.compile(r"sha(?:256-[a-f0-9]{64}|512-[a-f0-9]{64,128})(?:\.[a-zA-Z0-9._-]+)?")
 
 
 def is_digest_tag(tag: str) -> bool:

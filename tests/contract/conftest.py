@@ -9,7 +9,7 @@ from regsync.content.protocol import Store
 from tests.contract import places
 from tests.contract.places import Place
 
-_REMOTE = frozenset({"verify a manifest before sending it", "name a manifest by sha512"})
+_REMOTE = frozenset({"name a manifest by sha512"})
 _REMOTE_CANNOT = {
     "fake": _REMOTE | {"refuse missing references"},
     "distribution": _REMOTE,

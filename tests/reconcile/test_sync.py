@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from regsync.content.errors import DigestMismatchError
-from regsync.errors import TemporaryError
+from regsync.errors import DeniedError, TemporaryError
 from regsync.oci.digest import Digest
 from regsync.oci.platform import Platform
 from regsync.oci.reference import RepositoryName, Tag
@@ -321,3 +321,31 @@ async def test_a_chain_is_planned_as_it_would_be_applied(world: World) -> None:
     report = await world.sync()
     assert report.summary.create == 2
     assert await world.tag("prod/app", "v1") == app.digest
+
+
+class HiddenError(DeniedError):
+    """A registry that does not say whether a repository is there."""
+
+
+async def test_a_target_repository_that_is_hidden_until_it_is_there_is_filled(world: World) -> None:
+    app = await world.put("hub/app", image("app"), "v1")
+    world.mirror("app", "hub/app", ["ours/app"])
+    world.repository("ours/app").fail("tags", HiddenError("403"))
+    world.repository("ours/app").fail("resolve", HiddenError("403"))
+
+    report = await world.sync()
+
+    assert report.summary.create == 1
+    assert await world.tag("ours/app", "v1") == app.digest
+
+
+async def test_a_target_that_denies_listing_and_pushing_costs_no_read_of_the_source(world: World) -> None:
+    await world.put("hub/app", image("app"), "v1")
+    world.mirror("app", "hub/app", ["ours/app"])
+    world.repository("ours/app").fail("tags", HiddenError("401"))
+    world.unwritable["ours/app"] = HiddenError("401 for a push too")
+
+    report = await world.sync()
+
+    assert "401 for a push too" in str(report.results[0].problem)
+    assert world.repository("hub/app").count("manifest") == 0
