@@ -145,6 +145,8 @@ def shown_url(url: str) -> str:
 
 def shown(text: str, limit: int = MAX_SHOWN) -> str:
     """Words from outside, fit for a terminal and a log: one line, printable, bounded."""
+    if len(text) <= limit and text.isprintable() and " " not in text:
+        return text  # every URL that is asked for, on the way to every request
     clean = "".join(character if character.isprintable() else " " for character in text[: 4 * limit])
     clean = " ".join(clean.split())
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
