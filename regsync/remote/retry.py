@@ -1,7 +1,8 @@
 """When to ask again, and how long to wait first.
 
 What may pass by itself is tried again for half a minute, with waits that double and are spread by
-chance; where the registry says when to come back, its word counts instead, up to `max_wait` in all.
+chance, or for `max_wait`, if that is shorter; where the registry says when to come back, its word counts
+instead, up to `max_wait` in all.
 """
 
 import re
@@ -41,7 +42,7 @@ class Attempts:
         pause = self._next / 2 + self._clock.jitter(self._next / 2)
         self._next = min(MAX_PAUSE, self._next * 2)
         spent = max(self._waited, self._clock.monotonic() - self._started - self._asked)
-        if spent + pause > TOTAL:
+        if spent + pause > min(TOTAL, self._max_wait):
             return None
         self._waited += pause
         return pause
