@@ -4,8 +4,9 @@ Traps of the library (pyreqwest 0.15), each with a test over a real socket. It f
 decodes bodies and names itself unless told not to. `read_timeout` bounds the time until an answer's
 head from the request's start, also while a body is steadily being sent: streamed bodies go through a
 client without it. The head of a streamed answer is held back until `streamed_read_buffer_limit` bytes
-of its body are there. A cancelled call ends with a cancellation error that is not the scope's own. A
-body cut short is a decoding error.
+of its body are there. A cancelled call ends with a cancellation error that is not the scope's own; one
+that waited for an answer's head ends at once, but its connection only when that comes or times out. A
+body cut short is a decoding error, or a request error.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -40,8 +41,8 @@ READ_TIMEOUT = 90.0  # seconds without a byte; there is no limit for a whole req
 IDLE_TIMEOUT = 30.0  # seconds that a connection is kept; less than servers keep theirs
 CHUNK = 256 * 1024  # bytes; smaller pieces from the socket are joined up to this
 WHOLE = 64 * 1024  # bytes; an answer up to this comes with its head
-STREAMED = 1  # byte: the head of an answer comes as soon as it is there
-_TLS_WORDS = ("certificate", "tls", "handshake", "ssl", "corrupt message", "unknownissuer")
+STREAMED = 0  # bytes; the head of an answer comes as soon as it is there
+_TLS_WORDS = ("certificate", "tls", "handshake", "corrupt message", "fatal alert")
 
 
 class Answer(Protocol):
@@ -197,7 +198,7 @@ class _Chunks:
                 return await self._read()
         except PyreqwestError as cause:
             # Kept until what came before it is given.
-            self._error = translated(cause, self._where)
+            self._error = _broken_body(cause, self._where)
             self._error.__cause__ = cause
         except TimeoutError:
             self._error = RegistryTimeoutError(f"{self._where}: timed out while its answer was read")
@@ -266,12 +267,10 @@ def _build(tls: TlsFiles, read_timeout: float | None) -> Client:
 
 def translated(cause: PyreqwestError, where: str) -> RegistryError:
     """The library's error as ours, with the innermost of its causes as the reason."""
+    if isinstance(cause, DecodeError | RequestTimeoutError):
+        return _broken_body(cause, where)
     reason = _reason(cause)
-    if isinstance(cause, DecodeError):
-        return CutShortError(f"{where}: the answer was cut short: {reason}")
-    if isinstance(cause, RequestTimeoutError):
-        return RegistryTimeoutError(f"{where}: timed out")
-    if any(word in reason.lower() for word in _TLS_WORDS):
+    if any(word in reason.lower() for word in _TLS_WORDS) and not reason.endswith("eof"):
         return TlsError(f"{where}: {reason}", hint=_tls_hint(reason.lower()))
     chain = _chain(cause)
     if "dns error" in chain and "not known" in chain:
@@ -284,11 +283,19 @@ def translated(cause: PyreqwestError, where: str) -> RegistryError:
     return RegistryUnreachableError(f"{where}: {reason}", hint=hint)
 
 
+def _broken_body(cause: PyreqwestError, where: str) -> RegistryError:
+    if isinstance(cause, RequestTimeoutError):
+        return RegistryTimeoutError(f"{where}: timed out")
+    return CutShortError(f"{where}: the answer was cut short: {_reason(cause)}")
+
+
 def _tls_hint(reason: str) -> str | None:
     if "unknownissuer" in reason or "self-signed" in reason or "issuer" in reason:
         return "the certificate is signed by an unknown authority: add tls.ca to the Registry"
     if "certificaterequired" in reason or "certificate required" in reason or "handshake failure" in reason:
         return "the registry wants a client certificate: add tls.cert and tls.key to the Registry"
+    if "fatal alert" in reason and "unknownca" in reason:
+        return "the registry does not accept the client certificate in tls.cert"
     if "notvalidforname" in reason or "not valid for name" in reason:
         return "the certificate is for another host name; name the registry as its certificate does"
     if "expired" in reason:

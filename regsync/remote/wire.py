@@ -18,7 +18,7 @@ from regsync.remote.limits import Limiter, Permit, Verdict
 from regsync.remote.origins import Origin, check_reachable, followed
 from regsync.remote.request import Kind, Request, Scope
 from regsync.remote.retry import read_retry_after
-from regsync.remote.transport import STREAMED, Answer, Transport
+from regsync.remote.transport import Answer, Transport
 
 MAX_REDIRECTS = 5
 MAX_WARNINGS = 100
@@ -199,6 +199,3 @@ async def _gather(chunks: AsyncIterator[bytes], pieces: list[bytes]) -> None:
         size += len(piece)
         if size >= MAX_ERROR_BODY:
             return
-
-
-__all__ = ["STREAMED", "Exchange", "Wire"]
