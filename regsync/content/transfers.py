@@ -7,6 +7,7 @@ Source: DESIGN.md, section 6, rules 3 and 4.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import anyio
 from anyio.abc import TaskGroup
@@ -14,6 +15,7 @@ from anyio.abc import TaskGroup
 from regsync.content.deliveries import Blob, Check, Delivery, Flight, Mount
 from regsync.content.destination import Destination
 from regsync.content.fanout import Branch, Budget, FellBehindError, fan_out
+from regsync.content.large import LARGE, LargeStreams
 from regsync.content.protocol import Mounts, ResumesFetch, ResumesPush, Source
 from regsync.content.resuming import RESUMABLE_FROM, Reading
 from regsync.content.turns import Timed, timed
@@ -57,6 +59,7 @@ class Transfers:
         self._queued: dict[Blob, int | None] = {}  # whose stream is waited for; bytes moved at the last look
         self._watching = False
         self._budget = Budget()
+        self._large = LargeStreams()
         self.bytes_read = 0  # from sources, not from targets that had the blob already
 
     def want(self, desc: Descriptor, sources: Sequence[Source], to: Destination) -> Delivery:
@@ -142,11 +145,15 @@ class Transfers:
         first = flight.deliveries[0]
         from_source = any(flight.origin is source for source in first.sources)
         read = self._read if from_source else _ignored
+        room: AbstractAsyncContextManager[None] = nullcontext()
+        if first.desc.size >= LARGE:
+            room = self._large.place(self._group, blob.turns, len(flight.deliveries))
         try:
-            if len(flight.deliveries) > 1:
-                await self._fork(blob, flight, read)
-            else:
-                await self._send(blob, flight, first, _both(read, first.to.on_sent))
+            async with room:
+                if len(flight.deliveries) > 1:
+                    await self._fork(blob, flight, read)
+                else:
+                    await self._send(blob, flight, first, _both(read, first.to.on_sent))
         except RegsyncError as error:
             for delivery in tuple(flight.aboard):
                 blob.landed(flight, delivery)
