@@ -27,20 +27,21 @@ class Looks:
 
 async def test_no_more_streams_than_there_are_places() -> None:
     streams = LargeStreams(at_once=2)
-    under_way, most = 0, 0
+    release = anyio.Event()
+    under_way: list[int] = []
 
-    async def stream(group: anyio.abc.TaskGroup) -> None:
-        nonlocal under_way, most
+    async def stream(group: anyio.abc.TaskGroup, number: int) -> None:
         async with streams.place(group, Turns(), 1):
-            under_way += 1
-            most = max(most, under_way)
-            await anyio.lowlevel.checkpoint()
-            under_way -= 1
+            under_way.append(number)
+            await release.wait()
 
     async with anyio.create_task_group() as group:
-        for _ in range(7):
-            group.start_soon(stream, group)
-    assert (under_way, most) == (0, 2)
+        for number in range(7):
+            group.start_soon(stream, group, number)
+        await anyio.wait_all_tasks_blocked()
+        assert len(under_way) == 2
+        release.set()
+    assert len(under_way) == 7
 
 
 async def test_a_stream_to_more_destinations_than_there_are_places_takes_them_all() -> None:
