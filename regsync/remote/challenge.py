@@ -14,7 +14,7 @@ MAX_CHALLENGES = 16
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110's word for a name
 _PARAMETER = re.compile(rf'\s*({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,|$)', re.DOTALL)
 _UNCLOSED = re.compile(rf'\s*({_TOKEN})\s*=\s*"((?:[^"\\]|\\.)*)$', re.DOTALL)
-_SCHEME = re.compile(rf"[\s,]*({_TOKEN})(?:\s+|\s*,|\s*$)")
+_SCHEME = re.compile(rf"[\s,]*({_TOKEN})(?:(\s*,|\s*$)|\s+)")
 _TOKEN68 = re.compile(r"[A-Za-z0-9\-._~+/]+=*\s*(?:,|$)")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
@@ -63,18 +63,22 @@ def _parse(header: str) -> list[Challenge]:
     while (scheme := _SCHEME.match(header, position)) is not None:
         position = scheme.end()
         parameters: dict[str, str] = {}
-        while (parameter := _PARAMETER.match(header, position)) is not None:
-            position = parameter.end()
-            name, quoted, bare = parameter.groups()
-            value = _ESCAPED.sub(r"\1", quoted) if quoted is not None else bare
-            parameters.setdefault(name.lower(), value)
-        if (unclosed := _UNCLOSED.match(header, position)) is not None:
-            position = unclosed.end()
-            parameters.setdefault(unclosed[1].lower(), _ESCAPED.sub(r"\1", unclosed[2]))
-        if not parameters and (blob := _TOKEN68.match(header, position)) is not None:
-            after = _SCHEME.match(header, position)
-            # `Negotiate <base64>` has a blob, `Negotiate, Basic realm=…` has the next scheme there.
-            if after is None or "=" not in header[after.end() : after.end() + 64]:
-                position = blob.end()
+        stands_alone = scheme[2] is not None
+        if not stands_alone and (blob := _TOKEN68.match(header, position)) is not None:
+            position = blob.end()  # `Negotiate <base64>`
+        elif not stands_alone:
+            position = _parameters(header, position, parameters)
         found.append(Challenge(scheme[1].lower(), parameters))
     return found
+
+
+def _parameters(header: str, position: int, into: dict[str, str]) -> int:
+    """Read `name=value` pairs from `position` on; where they end."""
+    while (parameter := _PARAMETER.match(header, position)) is not None:
+        position = parameter.end()
+        name, quoted, bare = parameter.groups()
+        into.setdefault(name.lower(), _ESCAPED.sub(r"\1", quoted) if quoted is not None else bare)
+    if (unclosed := _UNCLOSED.match(header, position)) is not None:
+        position = unclosed.end()
+        into.setdefault(unclosed[1].lower(), _ESCAPED.sub(r"\1", unclosed[2]))
+    return position

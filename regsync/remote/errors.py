@@ -13,11 +13,15 @@ MAX_SHOWN = 300  # characters of a registry's own words in a message
 
 
 class RegistryError(RegsyncError):
-    """Root of errors about talking to a registry."""
+    """Root of errors about talking to a registry.
+
+    `is_exhausted`: it was tried again for as long as anything is, so that nobody further out has to.
+    """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self._hint = hint
+        self.is_exhausted = False
 
     @property
     def hint(self) -> str | None:

@@ -21,6 +21,7 @@ from regsync.remote.errors import (
     CutShortError,
     ExpiredTokenError,
     RateLimitedError,
+    RegistryError,
     RegistryFailedError,
     RegistryTimeoutError,
     RegistryUnreachableError,
@@ -180,6 +181,7 @@ class Session:
                 if pause is None:
                     # One request has waited long enough for all: the others need not.
                     self._is_down = is_silent
+                    error.is_exhausted = True
                     raise
             else:
                 self._is_down = False
@@ -301,8 +303,8 @@ class Session:
         return replace(request, content=sent_chunks(request.content, self._limiter, self._traffic))
 
 
-def _may_repeat(request: Request, error: Exception, asked: float | None) -> bool:
-    if not request.is_repeatable or isinstance(error, UnknownHostError):
+def _may_repeat(request: Request, error: RegistryError, asked: float | None) -> bool:
+    if not request.is_repeatable or error.is_exhausted or isinstance(error, UnknownHostError):
         return False
     if request.kind is Kind.UPLOAD and request.method in ("PUT", "PATCH"):
         # It may have been carried out; whoever uploads asks for the offset. What was put off was not.
