@@ -81,6 +81,7 @@ class Session:
         self._pings: SingleFlight[str, None] = SingleFlight()
         self._is_pinged = False
         self._is_down = False  # nothing was heard of it for as long as one request may try
+        self._failing: set[Kind] = set()  # kinds of request that it could not do for that long
         self._traffic = Traffic()
 
     async def __aenter__(self) -> Self:
@@ -173,7 +174,8 @@ class Session:
             except _MAY_PASS as error:
                 is_silent = isinstance(error, RegistryUnreachableError | RegistryTimeoutError)
                 asked = asked_pause(error, self._limiter.quota_wait(request.kind))
-                if not _may_repeat(request, error, asked) or (is_silent and self._is_down):
+                is_hopeless = self._is_down if is_silent else asked is None and request.kind in self._failing
+                if is_hopeless or not _may_repeat(request, error, asked):
                     raise
                 if attempts is None:
                     attempts = Attempts(self.name, self._clock, started, self._limiter.settings.max_wait)
@@ -181,10 +183,13 @@ class Session:
                 if pause is None:
                     # One request has waited long enough for all: the others need not.
                     self._is_down = is_silent
+                    if not is_silent:
+                        self._failing.add(request.kind)
                     error.is_exhausted = True
                     raise
             else:
                 self._is_down = False
+                self._failing.discard(request.kind)
                 return result
             await self._sleep(pause)
 

@@ -44,7 +44,7 @@ def mirrored(
     [
         (r"/v2/bad/.*", error(404, "NAME_UNKNOWN"), 1, "bad"),
         (r"/v2/bad/.*", error(403, "DENIED"), 1, "403"),
-        (r"/v2/bad/.*", html(), 1, "not json"),
+        (r"/v2/bad/.*", html(), 1, "html"),
         (r"/v2/bad/manifests/.*", html(), 1, "web page"),
         (r"/v2/bad/tags/list", respond(200, {"name": "bad", "tags": None}), 1, "atleast"),
         (r"/v2/bad/tags/list", respond(200, b'{"tags": ["v1"'), 1, "not json"),
@@ -88,9 +88,10 @@ def test_rate_limited_for_minutes_is_deferred_at_once(
     limited = error(429, "TOOMANYREQUESTS", retry_after="900")
     fake_registry.on("GET", r"/v2/bad/manifests/.*", limited)
     ran = mirrored.run("sync").exited(75)
-    assert ran.summary == {"create": 1, "deferred": 1}, str(ran)
+    # The registry limits everyone who asks for manifests: whoever comes after is deferred too.
+    assert ran.summary in ({"deferred": 2}, {"create": 1, "deferred": 1}), str(ran)
     assert ran.seconds < 20
-    assert fake_registry.count("GET", r"/v2/bad/manifests/.*") <= 3
+    assert fake_registry.count("GET", r"/v2/bad/manifests/.*") == 1
 
 
 def test_a_short_wait_that_is_asked_for_is_kept_and_then_it_works(
@@ -117,7 +118,7 @@ def test_bodies_cut_again_and_again_are_gone_on_with(
 ) -> None:
     data = noise("long", 3_000_000)
     fake_registry.add("app", image("app", layers=[data]), "v1")
-    fake_registry.on("GET", r"/v2/app/blobs/.*", cut_after(1_200_000, reset=True))
+    fake_registry.on("GET", r"/v2/app/blobs/.*", cut_after(1_200_000))
     workspace.registry("source", fake_registry.url).registry("target", distribution.url)
     workspace.mirror("app", "source/app", f"target/{repository}", tags=["v1"])
     workspace.run("sync").exited(0)

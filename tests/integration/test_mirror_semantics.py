@@ -1,7 +1,7 @@
 """What people write in mirrors, on real registries."""
 
 from tests.integration.evidence import attach, referrers_of
-from tests.integration.workspace import Workspace
+from tests.integration.workspace import BRIEF, Workspace
 from tests.support.images import cosign_signature, cosign_tag, image, index, referrer
 from tests.support.registry_state import read_digest, read_repository, read_tags
 from tests.support.servers import RegistryServer
@@ -114,7 +114,7 @@ def test_the_second_source_serves_while_the_first_is_down(
     workspace: Workspace, distribution: RegistryServer, repository: str
 ) -> None:
     content = distribution.push(repository, image("app"), "v1")
-    workspace.registry("down", "http://127.0.0.1:9").registry("up", distribution.url)
+    workspace.registry("down", "http://127.0.0.1:9", limits=BRIEF).registry("up", distribution.url)
     workspace.mirror("app", [f"down/{repository}", f"up/{repository}"], f"up/{repository}-copy", tags=["v1"])
     ran = workspace.run("sync")
     assert read_digest(distribution.url, f"{repository}-copy", "v1") == content.digest

@@ -19,6 +19,8 @@ from typing import Any, Self
 
 LIMIT = 120.0  # seconds that one run may take before it counts as hanging
 
+BRIEF = {"maxWait": "1s"}  # `limits` of a registry that is not going to answer
+
 Json = dict[str, Any]
 
 
