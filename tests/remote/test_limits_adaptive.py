@@ -1,12 +1,13 @@
 """How many requests go at once, and how that adapts."""
 
+import threading
 from collections.abc import Sequence
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from regsync.remote.errors import DeferredError
+from regsync.remote.errors import WaitTooLongError
 from regsync.remote.limits import FIRST_WINDOW, LAST_WINDOW, Limiter, Limiters, LimitSettings, Permit, Verdict
 from regsync.remote.request import Headers, Kind
 from regsync.remote.session import Session
@@ -171,7 +172,7 @@ async def test_a_hold_longer_than_allowed_defers_and_a_shorter_one_does_not_shor
     limiter = Limiter("ghcr.io", clock, LimitSettings(max_wait=60), sleep=Naps(clock))
     limiter.hold(GET, 61)
     limiter.hold(GET, 5)
-    with pytest.raises(DeferredError, match=r"ghcr\.io \(manifest-get requests\) asks to wait 61 s"):
+    with pytest.raises(WaitTooLongError, match=r"ghcr\.io \(manifest-get requests\) asks to wait 61 s"):
         await limiter.enter(GET)
     assert not await blocks(limiter, Kind.BLOB_GET)
 
@@ -197,7 +198,12 @@ async def test_a_session_halves_once_for_a_burst_of_429(
         fake_registry.host, fake_registry.url, limiter=limiter, clock=clock, sleep=no_nap
     ) as session:
         await session.send(get_manifest())
-        fake_registry.on("GET", ".*", respond(429), times=8)
+        # Held back until all have come, so that they are one burst.
+        come = threading.Barrier(8, timeout=10)
+        complain = respond(429)
+        fake_registry.on(
+            "GET", ".*", lambda request, proceed: (come.wait(), complain(request, proceed))[1], times=8
+        )
         async with anyio.create_task_group() as group:
             for _ in range(8):
                 group.start_soon(session.send, get_manifest())
