@@ -7,7 +7,7 @@ without control characters. They never hold headers, credentials or tokens.
 from collections.abc import Sequence
 from urllib.parse import urlsplit, urlunsplit
 
-from regsync.errors import DeniedError, RegsyncError, TemporaryError
+from regsync.errors import DeferredError, DeniedError, RegsyncError, TemporaryError
 
 MAX_SHOWN = 300  # characters of a registry's own words in a message
 
@@ -45,7 +45,7 @@ class CutShortError(RegistryError, TemporaryError):
     """The answer's body ended before its end; what came before is good."""
 
 
-class DeferredError(RegistryError, TemporaryError):
+class WaitTooLongError(RegistryError, DeferredError):
     """The registry wants a wait longer than this run may wait (`limits.maxWait`)."""
 
     def __init__(self, where: str, seconds: float, max_wait: float) -> None:

@@ -14,7 +14,7 @@ from enum import Enum
 import anyio
 
 from regsync.clock import Clock
-from regsync.remote.errors import DeferredError
+from regsync.remote.errors import WaitTooLongError
 from regsync.remote.pacing import Bandwidth, RequestPace
 from regsync.remote.quota import QuotaKeeper, read_quota
 from regsync.remote.request import Headers, Kind
@@ -141,7 +141,7 @@ class Limiter:
     async def enter(self, kind: Kind) -> Permit:
         """Wait until a request of this kind may go.
 
-        Raises DeferredError at once where a wait that the registry asked for, or its quota, is longer
+        Raises WaitTooLongError at once where a wait that the registry asked for, or its quota, is longer
         than `max_wait`.
         """
         await self._wait_for_turn(kind)
@@ -211,7 +211,7 @@ class Limiter:
 
     def _check(self, where: str, pause: float) -> None:
         if pause > self.settings.max_wait:
-            raise DeferredError(where, pause, self.settings.max_wait)
+            raise WaitTooLongError(where, pause, self.settings.max_wait)
 
     def _has_room(self, kind: Kind) -> bool:
         cap = self.settings.concurrency

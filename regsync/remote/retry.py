@@ -8,7 +8,7 @@ instead, up to `max_wait` in all.
 import re
 
 from regsync.clock import Clock
-from regsync.remote.errors import DeferredError, RateLimitedError, RegistryFailedError
+from regsync.remote.errors import RateLimitedError, RegistryFailedError, WaitTooLongError
 
 TOTAL = 30.0  # seconds from the first attempt on in which another may begin
 FIRST_PAUSE = 0.5  # seconds, half of it by chance; doubles each time
@@ -30,12 +30,12 @@ class Attempts:
     def pause(self, error: Exception, *, asked: float | None = None) -> float | None:
         """Seconds to wait before the next attempt; None when there is to be none.
 
-        `asked` is what the registry asked for. Raises DeferredError where that is more than may be
+        `asked` is what the registry asked for. Raises WaitTooLongError where that is more than may be
         waited, from `error`.
         """
         if asked is not None:
             if self._asked + asked > self._max_wait:
-                raise DeferredError(self._where, asked, self._max_wait) from error
+                raise WaitTooLongError(self._where, asked, self._max_wait) from error
             self._asked += asked
             # A little more, so that all who were told the same do not come at the same moment.
             return asked + self._clock.jitter(min(1.0, 0.1 * asked + 0.05))

@@ -118,7 +118,7 @@ class Session:
         """Send, and read the answer whole.
 
         Raises the error of `errors` that fits a status not in `expect`, TooLargeError beyond
-        `request.limit`, RegistryUnreachableError, RegistryTimeoutError, CutShortError, DeferredError,
+        `request.limit`, RegistryUnreachableError, RegistryTimeoutError, CutShortError, WaitTooLongError,
         UnsafeRedirectError, TlsError, CredentialsError, and what iterating a streamed content raises.
         """
 

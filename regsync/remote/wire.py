@@ -97,7 +97,7 @@ class Wire:
     ) -> Exchange:
         """Send, and follow where the answer redirects. The caller closes what it gets.
 
-        Raises DeferredError, UnsafeRedirectError, and what the transport raises.
+        Raises WaitTooLongError, UnsafeRedirectError, and what the transport raises.
         """
         url, origin = self._target(request.url)
         permit = await self.limiter.enter(request.kind)

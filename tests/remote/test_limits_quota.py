@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regsync.remote.errors import DeferredError
+from regsync.remote.errors import WaitTooLongError
 from regsync.remote.limits import Limiter, LimitSettings
 from regsync.remote.quota import Quota, QuotaKeeper, read_quota
 from regsync.remote.request import Headers, Kind
@@ -78,7 +78,7 @@ async def test_at_docker_hub_only_gets_of_manifests_count(clock: FrozenClock) ->
     limiter.announced(Kind.MANIFEST_HEAD, said)  # a HEAD tells, and is free
     for kind in (Kind.MANIFEST_HEAD, Kind.BLOB_GET, Kind.LIST):
         (await limiter.enter(kind)).close()
-    with pytest.raises(DeferredError, match="reserve") as raised:
+    with pytest.raises(WaitTooLongError, match="reserve") as raised:
         await limiter.enter(Kind.MANIFEST_GET)
     assert raised.value.seconds == 21600
 
@@ -102,7 +102,7 @@ async def test_a_small_quota_is_never_used_up(clock: FrozenClock) -> None:
         Kind.MANIFEST_GET, Headers([("ratelimit-limit", "10;w=600"), ("ratelimit-remaining", "3;w=600")])
     )
     permits = [await limiter.enter(Kind.MANIFEST_GET) for _ in range(2)]
-    with pytest.raises(DeferredError):
+    with pytest.raises(WaitTooLongError):
         await limiter.enter(Kind.MANIFEST_GET)
     for permit in permits:
         permit.close()

@@ -7,10 +7,10 @@ import pytest
 
 from regsync.remote.errors import (
     CutShortError,
-    DeferredError,
     RateLimitedError,
     RegistryFailedError,
     RegistryUnreachableError,
+    WaitTooLongError,
 )
 from regsync.remote.limits import LimitSettings
 from regsync.remote.request import Kind, Request
@@ -125,9 +125,9 @@ async def test_a_longer_wait_than_allowed_defers_at_once(
 ) -> None:
     fake_registry.on("GET", "/v2/", respond(429, retry_after="301"))
     async with session_at(fake_registry, clock, naps=naps) as session:
-        with pytest.raises(DeferredError, match="301 s") as raised:
+        with pytest.raises(WaitTooLongError, match="301 s") as raised:
             await session.send(ping())
-        with pytest.raises(DeferredError):
+        with pytest.raises(WaitTooLongError):
             await session.send(ping())
     assert raised.value.seconds == 301
     assert naps.taken == []
@@ -140,7 +140,7 @@ async def test_waits_that_add_up_to_more_than_allowed_defer(
     fake_registry.on("GET", "/v2/", respond(503, retry_after="20"))
     limits = LimitSettings(max_wait=50)
     async with session_at(fake_registry, clock, naps=naps, limits=limits) as session:
-        with pytest.raises(DeferredError):
+        with pytest.raises(WaitTooLongError):
             await session.send(ping())
     assert fake_registry.count() == 3
 
@@ -151,7 +151,7 @@ async def test_a_used_up_quota_defers_instead_of_half_a_minutes_attempts(
     quota = respond(429, ratelimit_limit="100;w=21600", ratelimit_remaining="0;w=21600")
     fake_registry.on("GET", ".*/manifests/.*", quota)
     async with session_at(fake_registry, clock, naps=naps) as session:
-        with pytest.raises(DeferredError, match="21600 s"):
+        with pytest.raises(WaitTooLongError, match="21600 s"):
             await session.send(get_manifest())
     assert fake_registry.count() == 1
 
