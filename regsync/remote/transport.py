@@ -42,6 +42,7 @@ IDLE_TIMEOUT = 30.0  # seconds that a connection is kept; less than servers keep
 CHUNK = 256 * 1024  # bytes; smaller pieces from the socket are joined up to this
 WHOLE = 64 * 1024  # bytes; an answer up to this comes with its head
 STREAMED = 0  # bytes; the head of an answer comes as soon as it is there
+_SENDING = "it ended the connection while a body was being sent; it, or a proxy, may limit a body's size"
 _TLS_WORDS = ("certificate", "tls", "handshake", "corrupt message", "fatal alert")
 
 
@@ -212,7 +213,7 @@ async def _answer(request: StreamRequest, where: str, time_limit: float | None =
     try:
         native = await request.__aenter__()
     except PyreqwestError as cause:
-        raise translated(cause, where) from cause
+        raise translated(cause, where, hint=_SENDING if time_limit is not None else None) from cause
     except anyio.get_cancelled_exc_class():
         await _own_cancellation()
         raise
@@ -265,7 +266,7 @@ def _build(tls: TlsFiles, read_timeout: float | None) -> Client:
         ) from cause
 
 
-def translated(cause: PyreqwestError, where: str) -> RegistryError:
+def translated(cause: PyreqwestError, where: str, *, hint: str | None = None) -> RegistryError:
     """The library's error as ours, with the innermost of its causes as the reason."""
     if isinstance(cause, DecodeError | RequestTimeoutError):
         return _broken_body(cause, where)
@@ -275,11 +276,6 @@ def translated(cause: PyreqwestError, where: str) -> RegistryError:
     chain = _chain(cause)
     if "dns error" in chain and "not known" in chain:
         return UnknownHostError(f"{where}: {reason}")
-    hint = None
-    if "writing a body" in chain:
-        hint = (
-            "it ended the connection while the body was being sent; it, or a proxy, may limit a body's size"
-        )
     return RegistryUnreachableError(f"{where}: {reason}", hint=hint)
 
 

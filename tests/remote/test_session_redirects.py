@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from regsync.remote.errors import UnauthorizedError, UnexpectedAnswerError, UnsafeRedirectError
-from regsync.remote.origins import Origin, check_realm, check_reachable, followed, may_have_credentials
+from regsync.remote.origins import Origin, check_reachable, check_realm, followed, may_have_credentials
 from regsync.remote.request import Kind, Request, Scope
 from tests.remote.sessions import PULL, PUSH, begin_upload, get_blob, get_manifest, session_at
 from tests.support.fake_registry import FakeRegistry, basic_auth, bearer_auth, challenge, redirect
