@@ -37,6 +37,7 @@ from regsync.remote.transport import STREAMED, WHOLE, NativeTransport, Transport
 from regsync.remote.wire import Exchange, Wire
 
 OK = frozenset({200})
+FRESH_FOR = 1.0  # seconds after which a token that was just obtained may have ended
 MAX_REFUSALS = 2  # of one request: not known yet, then another scope
 _MAY_PASS = (
     RegistryUnreachableError,
@@ -202,7 +203,7 @@ class Session:
         while True:
             if sent is None:
                 sent = self._auth.known(scopes) or await self._auth_for(request, scopes)
-            exchange = await self._attempt(request, sent, ahead)
+            exchange, sent = await self._attempt(request, sent, ahead)
             status = exchange.answer.status
             if status in expect:
                 return exchange
@@ -216,15 +217,28 @@ class Session:
                 raise error
             sent = None
 
-    async def _attempt(self, request: Request, sent: Sent, ahead: int) -> Exchange:
-        """Send once. The first request of all tells the others how to authenticate."""
+    async def _attempt(self, request: Request, sent: Sent, ahead: int) -> tuple[Exchange, Sent]:
+        """Send once. The first request of all tells the others how to authenticate.
+
+        Also gives what was sent in the end: who waited long for a place takes the newest token there is.
+        """
+        began = self._clock.monotonic()
+        used = sent
+
+        def authorization() -> str | None:
+            nonlocal used
+            if self._clock.monotonic() - began > FRESH_FOR:
+                scopes = (request.scope, *request.extra_scopes)
+                used = self._auth.known(scopes) or replace(sent, is_fresh=False)
+            return used.header
+
         if self._auth.scheme is not Scheme.UNKNOWN:
-            return await self._wire.go(request, sent.header, self._others, ahead=ahead)
+            return await self._wire.go(request, authorization, self._others, ahead=ahead), used
         self._first = first = anyio.Event()
         try:
-            exchange = await self._wire.go(request, sent.header, self._others, ahead=ahead)
+            exchange = await self._wire.go(request, authorization, self._others, ahead=ahead)
             await self._learn_scheme(exchange)
-            return exchange
+            return exchange, used
         finally:
             self._first = None
             first.set()
@@ -277,7 +291,7 @@ class Session:
         """Ask at /v2/, once, whether and how to authenticate."""
 
         async def ping() -> None:
-            exchange = await self._wire.go(_PING, None, self._others, ahead=WHOLE)
+            exchange = await self._wire.go(_PING, _nobody, self._others, ahead=WHOLE)
             body = await exchange.error_body()
             if exchange.answer.status >= 500 or exchange.answer.status == 429:
                 raise self._wire.error(exchange, body)
@@ -291,7 +305,7 @@ class Session:
         """A request to a token server: no credentials but its own, no redirects."""
 
         async def once() -> Response:
-            exchange = await self._wire.go(request, None, None, ahead=WHOLE)
+            exchange = await self._wire.go(request, _nobody, None, ahead=WHOLE)
             if exchange.answer.status != 200:
                 raise self._wire.error(exchange, await exchange.error_body())
             try:
@@ -306,6 +320,10 @@ class Session:
         if request.content is None or isinstance(request.content, bytes):
             return request
         return replace(request, content=sent_chunks(request.content, self._limiter, self._traffic))
+
+
+def _nobody() -> None:
+    """No credentials: it is asked who we have to be, or they are in the request's body."""
 
 
 def _may_repeat(request: Request, error: RegistryError, asked: float | None) -> bool:

@@ -7,7 +7,7 @@ without it, and may be another registry with a challenge of its own (`elsewhere`
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -93,19 +93,26 @@ class Wire:
         self._own_prefix = base_url + "/"
 
     async def go(
-        self, request: Request, authorization: str | None, elsewhere: Elsewhere | None, *, ahead: int
+        self,
+        request: Request,
+        authorization: Callable[[], str | None],
+        elsewhere: Elsewhere | None,
+        *,
+        ahead: int,
     ) -> Exchange:
         """Send, and follow where the answer redirects. The caller closes what it gets.
 
+        `authorization` is asked when it is this request's turn: it may have waited longer than a token lives.
         Raises WaitTooLongError, UnsafeRedirectError, and what the transport raises.
         """
         url, origin = self._target(request.url)
         permit = await self.limiter.enter(request.kind)
         try:
-            answer = await self._start(request, url, authorization if origin == self.origin else None, ahead)
+            own = authorization()
+            answer = await self._start(request, url, own if origin == self.origin else None, ahead)
             self._learn(request.kind, answer, permit)
             if answer.status in _REDIRECTS and request.method in ("GET", "HEAD") and elsewhere is not None:
-                answer, url = await self._follow(request, answer, url, (authorization, elsewhere), ahead)
+                answer, url = await self._follow(request, answer, url, (own, elsewhere), ahead)
                 origin = Origin.of(url)
                 if answer.status in _OVERLOADED:
                     permit.verdict = Verdict.OVERLOADED
@@ -184,7 +191,7 @@ class Wire:
         if "warning" in headers and len(self.warnings) < MAX_WARNINGS:
             for value in headers.all("warning"):
                 for text in _WARNING.findall(value[:4096]):
-                    self.warnings.setdefault(f"{self.name}: {shown(text)}")
+                    self.warnings.setdefault(shown(text))
 
 
 async def _drain(answer: Answer) -> None:
