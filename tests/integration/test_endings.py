@@ -39,7 +39,13 @@ def test_a_run_whose_registry_is_down_ends_with_75_every_time(workspace: Workspa
 
 @pytest.mark.parametrize(
     ("redirection", "code", "says"),
-    [(">&-", 0, ""), ("2>&-", 0, ""), (">&- 2>&-", 0, ""), ("2>/dev/full", 0, ""), (">/dev/full", 1, "space")],
+    [
+        (">&-", 0, ""),
+        ("2>&-", 0, ""),
+        (">&- 2>&-", 0, ""),
+        ("2>/dev/full", 0, ""),
+        (">/dev/full", 1, "space"),
+    ],
 )
 @pytest.mark.parametrize("command", ["plan", "validate"])
 def test_streams_that_are_closed_or_full_end_no_run_with_a_traceback(
@@ -51,7 +57,11 @@ def test_streams_that_are_closed_or_full_end_no_run_with_a_traceback(
     workspace.mirror("app", "images/acme/web", "copy/web", tags=["latest"])
     line = " ".join(workspace.command(command, workspace.path)) + f" {redirection}"
     done = subprocess.run(
-        ["sh", "-c", line], env=dict(workspace.whole_environment()), capture_output=True, text=True, check=False
+        ["sh", "-c", line],
+        env=dict(workspace.whole_environment()),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == code, done.stderr
     assert says in done.stderr

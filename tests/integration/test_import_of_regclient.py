@@ -73,10 +73,7 @@ def test_the_imported_spec_does_what_the_file_does(
         assert ours.complete
         assert named(ours.tags) == named(theirs.tags), name
         fallbacks = {
-            digest
-            for state in (ours, theirs)
-            for tag, digest in state.tags.items()
-            if is_fallback(tag)
+            digest for state in (ours, theirs) for tag, digest in state.tags.items() if is_fallback(tag)
         }
         assert set(ours.manifests) - fallbacks == set(theirs.manifests) - fallbacks, name
         assert set(ours.blobs) == set(theirs.blobs), name
