@@ -15,7 +15,7 @@ from regsync.content.turns import Turns
 
 MIB = 1024 * 1024
 LARGE = 16 * MIB  # bytes; shorter blobs do not take turns
-AT_ONCE = 4  # destinations that large blobs are on their way to
+AT_ONCE = 4  # streams of large blobs; one to several destinations counts as more
 PATIENCE = 10.0  # seconds between two looks at a stream
 LEAST_PROGRESS = MIB  # bytes in that time
 
@@ -41,7 +41,7 @@ class LargeStreams:
         watching = CancelScope()
         try:
             async with self._queue:
-                for _ in range(min(destinations, int(self._places.total_tokens))):
+                for _ in range(min((destinations + 1) // 2, int(self._places.total_tokens))):
                     place = object()
                     await self._places.acquire_on_behalf_of(place)
                     held.append(place)

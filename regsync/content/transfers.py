@@ -27,6 +27,7 @@ from regsync.oci.digest import Digest
 MIB = 1024 * 1024
 MAX_RETRIES = 3  # of one blob at one destination, where the failure may pass
 FIRST_PAUSE = 0.5  # seconds before the first retry; doubled before each other
+GATHERING = 0.02  # seconds that a blob of a MiB or more waits for others who want it
 PATIENCE = 30.0  # seconds between two looks at streams that somebody waits for
 LEAST_PROGRESS = MIB  # bytes in that time, below which a destination holds up those who wait
 
@@ -74,10 +75,15 @@ class Transfers:
         else:
             blob.waiting.append(delivery)
             if not blob.scheduled:
-                # Decided a turn later, so that who wants it at the same time gets on the same stream.
+                # Decided later, so that who wants it at the same time gets on the same stream.
                 blob.scheduled = True
-                self._group.start_soon(self._begin, blob)
+                self._group.start_soon(self._gather if desc.size >= MIB else self._begin, blob)
         return delivery
+
+    async def _gather(self, blob: Blob) -> None:
+        """Wait a moment for other targets of the same image: one reading serves them all."""
+        await anyio.sleep(GATHERING)
+        await self._begin(blob)
 
     async def _begin(self, blob: Blob) -> None:
         blob.scheduled = False
