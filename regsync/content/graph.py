@@ -1,8 +1,10 @@
 """The graph below a manifest: which manifests and blobs belong to it, children before parents."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from regsync.content.concurrently import for_each
 from regsync.content.errors import (
     ForeignLayerError,
     GraphTooDeepError,
@@ -10,8 +12,9 @@ from regsync.content.errors import (
     NoPlatformError,
     SizeMismatchError,
 )
-from regsync.content.manifests import Manifests
+from regsync.content.manifests import CACHE_SIZE, Manifests
 from regsync.content.protocol import Source
+from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.manifest import MAX_CHILDREN, Index, Manifest
@@ -19,6 +22,8 @@ from regsync.oci.media_type import is_foreign_layer
 from regsync.oci.platform import Platform
 from regsync.oci.trim import keep_platforms, trimmed
 
+READ_AHEAD_SIZE = CACHE_SIZE // 4  # bytes of children that are read before they are visited
+READ_AT_ONCE = 8
 MAX_DEPTH = 8  # levels of indexes in indexes
 MAX_MANIFESTS_SIZE = 32 * 1024 * 1024  # bytes of all manifests of one image
 
@@ -84,6 +89,7 @@ async def read_graph(
     """
     top, children = await _top(manifests, sources, root, shape)
     walk = _Walk(manifests, sources, root.digest)
+    await walk.read_ahead(children)
     for child in children:
         await walk.visit(child, depth=1)
     walk.add(top)
@@ -148,6 +154,17 @@ class _Walk:
     nodes: dict[Digest, Manifest | Index] = field(default_factory=dict)
     _sizes: dict[Digest, int] = field(default_factory=dict)
     _held: int = 0
+
+    async def read_ahead(self, children: Sequence[Descriptor]) -> None:
+        """Read children at once while the cache can hold them; what fails shows when each is visited."""
+        if len(children) < 2 or sum(child.size for child in children) > READ_AHEAD_SIZE:
+            return
+
+        async def read(desc: Descriptor) -> None:
+            with suppress(RegsyncError):
+                await self.manifests.read(self.sources, desc)
+
+        await for_each(read, children, at_once=READ_AT_ONCE)
 
     async def visit(self, desc: Descriptor, *, depth: int) -> None:
         if desc.digest in self.nodes:

@@ -71,7 +71,7 @@ async def choose(run: Run, view: UnitView, *, explain: bool = False) -> Chosen:
     explanations = _explanations(unit, selection) if explain else ()
     lost = tuple((tag, _lost(unit, tag)) for tag in selection.missing)
     if selection.problems:
-        return Chosen((), tuple(problems), lost, explanations)
+        return Chosen(tuple(pinned), tuple(problems), lost, explanations)
     chosen = [Wanted(source_tag, tag) for source_tag, tag in selection.tags]
     return Chosen((*chosen, *pinned), tuple(problems), lost, explanations)
 

@@ -128,11 +128,10 @@ async def _expand(run: Run, mirrors: Sequence[Mirror]) -> tuple[list[Unit], list
 
 def _whole(mirror: Mirror) -> Unit:
     """A mirror that could not be expanded, as one unit: its templates stand for its repositories."""
-    as_written = [
-        Location(one.registry, RepositoryName(one.path)) for one in (*mirror.sources, *mirror.targets)
-    ]
-    count = len(mirror.sources)
-    return Unit(mirror.name, as_written[0].repository, tuple(as_written[:count]), tuple(as_written[count:]))
+    sources = [Location(one.registry, RepositoryName(one.path)) for one in mirror.sources]
+    sources = sources or [location for location, _ in mirror.images[:1]]
+    targets = [Location(one.registry, RepositoryName(one.path)) for one in mirror.targets]
+    return Unit(mirror.name, sources[0].repository, tuple(sources), tuple(targets))
 
 
 async def _assume_done(run: Run, places: PlannedPlaces, seen: UnitSeen, content: Sequence[Found]) -> None:
