@@ -8,12 +8,20 @@ without it, and may be another registry with a challenge of its own (`elsewhere`
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from regsync.clock import Clock
 from regsync.remote.answers import MAX_ERROR_BODY, TEMPORARY_STATUSES, Complaint, error_for
-from regsync.remote.errors import AnswerError, TooLargeError, UnsafeRedirectError, shown, shown_url
+from regsync.remote.errors import (
+    AnswerError,
+    RegistryError,
+    TooLargeError,
+    UnsafeRedirectError,
+    shown,
+    shown_url,
+)
 from regsync.remote.limits import Limiter, Permit, Verdict
 from regsync.remote.origins import Origin, check_reachable, followed
 from regsync.remote.request import Kind, Request, Scope
@@ -70,11 +78,8 @@ class Exchange:
         pieces: list[bytes] = []
         try:
             if self.request.method != "HEAD":
-                await _gather(self.answer.chunks(), pieces)
-        except AnswerError:
-            raise
-        except Exception:  # noqa: BLE001, S110 - an error's body is worth no second error
-            pass
+                with suppress(RegistryError):  # an error's body is worth no second error
+                    await _gather(self.answer.chunks(), pieces)
         finally:
             await self.close()
         return b"".join(pieces)[:MAX_ERROR_BODY]
