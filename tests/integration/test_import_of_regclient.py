@@ -86,6 +86,26 @@ def test_the_imported_spec_does_what_the_file_does(
     assert [one["digest"] for one in kept] == [theirs.tags["v1"]]
 
 
+def test_over_registries_that_regclient_kept_in_step_the_plan_is_empty(
+    workspace: Workspace,
+    distribution: RegistryServer,
+    debian_registry: RegistryServer,
+    repository: str,
+    tool: Callable[[str], Tool],
+) -> None:
+    seed(distribution, repository)
+    text = FILE.format(
+        source=distribution.host, target=debian_registry.host, repository=repository, prefix=repository
+    )
+    whole, _, _ = text.partition(f"  - source: {distribution.host}/{repository}/many")
+    (workspace.path / "theirs.regclient").write_text(whole)
+    tool("regclient-regsync")("once", "-c", workspace.path / "theirs.regclient")
+    made = workspace.call("import", "regclient", workspace.path / "theirs.regclient").exited(0)
+    (workspace.path / "regsync.yaml").write_text(made.out)
+    ran = workspace.run("plan").exited(0)
+    assert ran.summary == {"unchanged": 7}
+
+
 def seed(server: RegistryServer, repository: str) -> None:
     for tag in ("v1.0", "v1.1", "v1.1-debug", "v2.0", "latest"):
         content = server.push(f"{repository}/app", index(image(f"app {tag}")), tag)
