@@ -306,3 +306,26 @@ def test_blobs_shared_by_repositories_cross_the_wire_once(
     for name in names:
         assert read_repository(target.url, name).complete
         assert read_digest(target.url, name, "latest") == image(name, layers=layers).digest
+
+
+def test_one_source_is_read_once_for_three_targets(
+    workspace: Workspace,
+    distribution: RegistryServer,
+    debian_registry: RegistryServer,
+    distribution_factory: Callable[..., RegistryServer],
+    repository: str,
+) -> None:
+    source = distribution_factory()
+    content = source.push(repository, image("app", layers=3, layer_size=400_000), "v1")
+    mark = source.log_size()
+    workspace.registry("source", source.url).registry("a", distribution.url)
+    workspace.registry("b", debian_registry.url).registry("c", store="./data")
+    copies = [f"{place}/{repository}" for place in "abc"]
+    workspace.mirror("app", f"source/{repository}", *copies, tags=["v1"])
+    ran = workspace.run("sync").exited(0)
+    assert ran.summary == {"create": 3}
+    blobs = [one.path for one in source.accesses(mark) if one.method == "GET" and "/blobs/" in one.path]
+    assert sorted(blobs) == sorted(set(blobs))
+    assert ran.report["run"]["bytesRead"] == sum(map(len, content.all_blobs().values()))
+    for server in (distribution, debian_registry):
+        assert read_repository(server.url, repository).complete

@@ -190,6 +190,17 @@ def test_kill_9_before_the_first_tag_repeats_no_blob_that_was_there(
     assert read == {sha256(layers[3])}
 
 
+def test_sigterm_ends_a_run_that_waits_for_a_registry_at_once(workspace: Workspace) -> None:
+    """A registry that is down is tried for half a minute; nobody has to wait for that."""
+    workspace.registry("down", "http://127.0.0.1:9").registry("store", store="./data")
+    workspace.mirror("app", "down/app", "store/app", tags=["v1"])
+    process = workspace.start("sync")
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    finished(process, limit=15).exited(143)
+
+
 def rows(workspace: Workspace, table: str) -> int:
     """How many rows a table of the ledger has on disk."""
     if not workspace.ledger.exists():

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.integration.workspace import Workspace
+from tests.support.fake_registry import FakeRegistry
 from tests.support.images import image, index
 from tests.support.registry_state import read_digest, read_repository, read_tags
 from tests.support.servers import RegistryServer
@@ -159,3 +160,19 @@ def test_two_plans_of_the_same_world_are_the_same_bytes(
     workspace.mirror("app", f"hub/{repository}", f"hub/{repository}-copy", tags=["v*"])
     first, second = (workspace.run("plan").exited(2).report for _ in range(2))
     assert {**first, "run": None} == {**second, "run": None}
+
+
+def test_a_repository_that_is_missing_and_not_made_by_pushing_fails_in_the_plan(
+    workspace: Workspace, distribution: RegistryServer, fake_registry: FakeRegistry, repository: str
+) -> None:
+    distribution.push(repository, image("app"), "v1")
+    fake_registry.creates_repositories = False
+    fake_registry.add("there", image("other"), "v0")
+    workspace.registry("source", distribution.url).registry("target", fake_registry.url)
+    workspace.mirror("app", f"source/{repository}", "target/missing", "target/there", tags=["v*"])
+    ran = workspace.run("plan").exited(1)
+    assert ran.summary == {"create": 1, "failed": 1}
+    assert "target/missing" in next(one["target"] for one in ran.actions if one["problem"])
+    assert fake_registry.tags("there") == {"v0": image("other").digest}
+    ran = workspace.run("sync").exited(1)
+    assert ran.outcomes() == {"target/missing:v1": "failed", "target/there:v1": "done"}
