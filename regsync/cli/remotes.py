@@ -13,16 +13,15 @@ from regsync.remote.credentials import Credentials, Given
 from regsync.remote.endpoint import Endpoint
 from regsync.remote.limits import Limiters, LimitSettings
 from regsync.remote.providers.detection import choose
+from regsync.remote.providers.dockerhub import API_HOST
 from regsync.remote.providers.provider import Provider
 from regsync.remote.repository import RemoteRepository
 from regsync.remote.request import Scope
 from regsync.remote.session import Session
 from regsync.remote.tls import TlsFiles
-from regsync.remote.transport import NativeTransport
+from regsync.remote.transport import Transports
 from regsync.remote.upload import Upload
-from regsync.spec.model import Location, Registry, RemotePlace, Spec, Tls
-
-HUB_HOST = "registry-1.docker.io"  # where docker.io answers
+from regsync.spec.model import Location, Registry, RemotePlace, Spec
 
 
 class Remotes:
@@ -31,7 +30,7 @@ class Remotes:
     def __init__(self, spec: Spec, clock: Clock, ledger: Ledger) -> None:
         self._spec, self._clock, self._ledger = spec, clock, ledger
         self._sessions: dict[str, Session] = {}
-        self._transports: dict[Tls, NativeTransport] = {}
+        self._transports = Transports()
         self._limiters = Limiters(clock)
         self._tools = AuthFiles.of_user(clock)  # what `docker login` and the like have left
 
@@ -81,8 +80,7 @@ class Remotes:
 
     async def close(self) -> None:
         """Close all connections."""
-        for transport in self._transports.values():
-            await transport.close()
+        await self._transports.close()
 
     def _session(self, registry: Registry) -> Session:
         session = self._sessions.get(registry.name)
@@ -91,22 +89,16 @@ class Remotes:
         return session
 
     def _new_session(self, registry: Registry) -> Session:
-        place = _place(registry)
-        host = HUB_HOST if place.host == DOCKER_HUB else place.host
+        place, tls = _place(registry), registry.tls
+        host = API_HOST if place.host == DOCKER_HUB else place.host
         return Session(
             place.host,
             f"{place.scheme}://{host}",
-            transport=self._transport(registry.tls),
+            transport=self._transports.for_tls(TlsFiles(tls.ca, tls.cert, tls.key)),
             credentials=_credentials(registry) or self._tools,
             limiter=self._limiters.for_host(place.host, _limits(registry)),
             clock=self._clock,
         )
-
-    def _transport(self, tls: Tls) -> NativeTransport:
-        transport = self._transports.get(tls)
-        if transport is None:
-            transport = self._transports[tls] = NativeTransport(TlsFiles(tls.ca, tls.cert, tls.key))
-        return transport
 
 
 def _credentials(registry: Registry) -> Given | None:

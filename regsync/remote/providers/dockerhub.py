@@ -2,6 +2,8 @@
 
 from regsync.remote.providers.provider import Known, Provider
 
+API_HOST = "registry-1.docker.io"  # where docker.io answers (1)
+
 PROVIDER = Provider(
     "dockerhub",
     single_post=Known.NO,
