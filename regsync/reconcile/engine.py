@@ -20,6 +20,7 @@ from regsync.reconcile.ledger import Ledger, LedgerError, Spot
 from regsync.spec.model import Location, Spec, Unit
 
 BLOB_MEMORY = timedelta(hours=12)  # how long the ledger's word for a blob holds
+BEGUN = Digest.of(b"")  # among the blobs of a spot: a run began to write there
 FLUSH_AT = 2_000  # gathered facts
 FLUSH_EVERY = 1.0  # seconds
 
@@ -44,32 +45,38 @@ class Engine:
 class _LedgerBlobs:
     """What the ledger knows of the content at one spot.
 
-    Where the place would take a manifest with missing blobs its word for one blob is not believed, but
-    one is remembered all the same: it says that a run began there, before the first tag shows it.
+    Where the place would take a manifest with missing blobs, its word for single blobs is neither kept
+    nor taken. That a run began to write there is remembered of every place, before the first tag shows it.
     """
 
     ledger: Ledger
     spot: Spot
     now: datetime
     believed: bool
-    began: bool = field(init=False)  # an earlier run put something there
+    was_begun: bool = field(init=False)  # by an earlier run
     _known: frozenset[Digest] = field(init=False)
-    _noted: bool = False
+    _is_begun: bool = False  # by this one
 
     def __post_init__(self) -> None:
         self._known = self.ledger.known_blobs(self.spot, self.now - BLOB_MEMORY)
-        self.began = bool(self._known)
+        self.was_begun = bool(self._known)
 
     def known(self) -> frozenset[Digest]:
-        return self._known if self.believed else frozenset()
+        return self._known - {BEGUN} if self.believed else frozenset()
+
+    def begin(self) -> None:
+        """Something is about to be written, and may arrive even if nobody hears of it any more."""
+        if not self._is_begun:
+            self.ledger.knows_blob(self.spot, BEGUN, self.now)
+            self._is_begun = True
 
     def put(self, digest: Digest) -> None:
-        if self.believed or not self._noted:
+        if self.believed:
             self.ledger.knows_blob(self.spot, digest, self.now)
-            self._noted = True
 
     def lost(self) -> None:
         self.ledger.forget_blobs(self.spot)
+        self._is_begun = False
 
 
 @dataclass(slots=True)
@@ -121,13 +128,18 @@ class Run:
         name, emit = str(location), self.engine.emit
         believed = isinstance(store, KnowsItself) and store.checks_references
         memory = _LedgerBlobs(ledger, spot, self.now, believed)
+
+        def guard() -> None:
+            self.engine.check_lease()
+            memory.begin()
+
         return Destination(
             store,
-            may_have_content=may_have_content or memory.began,
+            may_have_content=may_have_content or memory.was_begun,
             memory=memory,
             on_sent=lambda count: emit(Transferred(name, count)),
             on_reused=lambda count: emit(Reused(name, count)),
-            guard=self.engine.check_lease,
+            guard=guard,
         )
 
     async def remember_as_it_goes(self) -> None:
