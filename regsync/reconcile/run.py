@@ -10,6 +10,7 @@ from functools import partial
 
 import anyio
 from anyio import CancelScope
+from anyio.abc import TaskGroup
 
 from regsync.content.concurrently import for_each
 from regsync.content.graph import read_graph
@@ -22,6 +23,7 @@ from regsync.reconcile.apply_plan import NotDeclaredError, apply_actions, refuse
 from regsync.reconcile.engine import Engine, Run
 from regsync.reconcile.lanes import by_targets
 from regsync.reconcile.observe import Found, shape_of
+from regsync.reconcile.pace import Pace
 from regsync.reconcile.planned import PlannedPlaces
 from regsync.reconcile.repositories import Repositories
 from regsync.reconcile.unit_work import Progress, UnitWork, not_done, observe_unit, sync_unit
@@ -67,12 +69,9 @@ async def sync(spec: Spec, engine: Engine, *, stop: anyio.Event | None = None) -
         for level in mirror_order(spec):
             todo, unseen = await _expand(run, level)
             progress.left.extend(one for seen in unseen for one in not_done(plan_repository(seen)))
-            repositories = Repositories(run)
-
-            async def alike(units: Sequence[Unit], repositories: Repositories = repositories) -> None:
-                await for_each(partial(_sync, run, progress, repositories), units, at_once=UNITS_AT_ONCE)
-
-            await for_each(alike, by_targets(todo, lambda unit: unit))
+            async with anyio.create_task_group() as late:
+                level_work = _Level(run, progress, Repositories(run), late)
+                await for_each(level_work.sync_alike, by_targets(todo, lambda unit: unit))
 
     return await _run("sync", spec, engine, body, stop)
 
@@ -104,10 +103,27 @@ async def apply(
     return replace(report, unchanged=report.unchanged + planned.unchanged)
 
 
-async def _sync(run: Run, progress: Progress, repositories: Repositories, unit: Unit) -> None:
-    work = UnitWork(unit)
-    progress.works.append(work)
-    await sync_unit(run, work, repositories)
+class _Level:
+    """The units of one level of mirrors. What their slow targets get is brought there in `late`."""
+
+    def __init__(self, run: Run, progress: Progress, repositories: Repositories, late: TaskGroup) -> None:
+        self._run, self._progress, self._repositories, self._late = run, progress, repositories, late
+        self._pace = Pace(run, repositories)
+
+    async def sync_alike(self, units: Sequence[Unit]) -> None:
+        """Units that write to the same registries."""
+        await for_each(self._sync, units, at_once=UNITS_AT_ONCE)
+
+    async def _sync(self, unit: Unit) -> None:
+        prompt, *late = await self._pace.part(unit)
+        for part in late:
+            self._late.start_soon(self._bring, part)
+        await self._bring(prompt)
+
+    async def _bring(self, unit: Unit) -> None:
+        work = UnitWork(unit)
+        self._progress.works.append(work)
+        await sync_unit(self._run, work, self._repositories)
 
 
 async def _expand(run: Run, mirrors: Sequence[Mirror]) -> tuple[list[Unit], list[UnitSeen]]:
