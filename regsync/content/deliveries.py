@@ -108,6 +108,11 @@ class Blob:
         for one in (delivery, *same):
             one.finish(error)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether somebody waits although nothing is under way that could wake them."""
+        return bool(self.waiting) and not self.busy and not self.flying
+
     def decide(self) -> list[Step]:
         """What can begin now; what is decided leaves `waiting`."""
         steps: list[Step] = []
@@ -140,7 +145,7 @@ class Blob:
         for delivery in deliveries:
             wanted = self._origin(delivery)
             if wanted is None and (delivery.impatient or not self.flying):
-                delivery.finish(list(delivery.failed_origins.values())[-1])
+                self._nowhere(delivery)
                 continue
             busy = [*self.flying, *(one.to for one in boarding)]
             must_wait = (self.flying and not self.holders) or _mountable(delivery, busy) is not None
@@ -156,6 +161,19 @@ class Blob:
         self.flying.extend(delivery.to for delivery in boarding)
         self.busy.update(self.flying)
         return Flight(origin, tuple(boarding), set(boarding))
+
+    def _nowhere(self, delivery: Delivery) -> None:
+        """No source is left for it, nor for whoever waits for the same from the same sources."""
+        error = list(delivery.failed_origins.values())[-1]
+        wanted = [id(source) for source in delivery.sources]
+        alike = [
+            one
+            for one in self.waiting
+            if one.to is delivery.to and [id(source) for source in one.sources] == wanted
+        ]
+        self.waiting = [one for one in self.waiting if one not in alike]
+        for one in (delivery, *alike):
+            one.finish(error)
 
     def _origin(self, delivery: Delivery) -> Source | None:
         """Where to read it: from a target that has it, else from the sources in their order."""

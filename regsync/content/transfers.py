@@ -87,7 +87,10 @@ class Transfers:
 
     async def _begin(self, blob: Blob) -> None:
         blob.scheduled = False
-        for step in blob.decide():
+        steps = blob.decide()
+        while not steps and blob.is_idle:  # a delivery that failed left others behind, and nothing wakes them
+            steps = blob.decide()
+        for step in steps:
             match step:
                 case Check(delivery):
                     self._group.start_soon(self._check, blob, delivery)

@@ -445,3 +445,14 @@ def test_cancelled_or_failing_anywhere_every_delivery_ends_and_no_task_is_left( 
         assert all(one.open == 0 for one in (*sources, *targets))
 
     anyio.run(scenario)
+
+
+async def test_many_tags_that_want_a_blob_which_is_nowhere_fail_at_once() -> None:
+    here, there, target = Repository("here"), Repository("there"), new(Repository("target"))
+
+    async with running() as transfers:
+        wanted = [transfers.want(blob(b"x"), [source], target) for source in (here, there) for _ in range(50)]
+        errors = await arrived(*wanted)
+
+    assert {type(error) for error in errors} == {ContentNotFoundError}
+    assert here.calls["fetch"] + there.calls["fetch"] == 2
