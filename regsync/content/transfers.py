@@ -250,7 +250,7 @@ class Transfers:
     def _origin_failed(self, blob: Blob, flight: Flight, delivery: Delivery, error: RegsyncError) -> None:
         if not isinstance(error, FellBehindError):
             delivery.failed_origins[id(flight.origin)] = error
-        blob.waiting.append(delivery)
+        blob.waiting.insert(0, delivery)  # what it learned saves the others the same attempt
 
     def _read(self, count: int) -> None:
         self.bytes_read += count
