@@ -1,5 +1,6 @@
 """Repositories as one level of a run sees them: listed once, whoever needs them."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -9,11 +10,10 @@ from regsync.content.destination import Destination
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.evidence import Shelf
 from regsync.content.protocol import ListsTags, Store
-from regsync.errors import DeniedError, RegsyncError, TemporaryError
+from regsync.errors import DeniedError, RegsyncError, UnsupportedError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
-from regsync.plan.model import Problem
 from regsync.reconcile.engine import Run
 from regsync.reconcile.ledger import Sighting, Spot
 from regsync.spec.model import Location
@@ -68,7 +68,8 @@ class Repositories:
     run: Run
     _listings: dict[Location, Listing | RegsyncError | None] = field(default_factory=dict)
     _listing: dict[Location, anyio.Event] = field(default_factory=dict)
-    _pushes: dict[Location, Problem | None] = field(default_factory=dict)
+    _pushes: dict[Location, RegsyncError | None] = field(default_factory=dict)
+    _asking: defaultdict[Location, anyio.Lock] = field(default_factory=lambda: defaultdict(anyio.Lock))
 
     async def source(self, location: Location, *, needs_tags: bool) -> SourceView:
         """A source; raises why its tags cannot be had when they are needed."""
@@ -81,10 +82,10 @@ class Repositories:
         return SourceView(location, self.run.spot(location), store, listed, Shelf(store, listed))
 
     async def target(self, location: Location) -> TargetView:
-        """A target; raises TemporaryError when it does not answer, and what a push would meet.
+        """A target; raises why it could not be looked at.
 
-        One that may not be listed is asked for each tag instead. Registries hide what is not there yet:
-        a refusal to list means that only if pushing is not refused as well.
+        One that cannot list its tags is asked for each tag instead. Registries hide what is not there
+        yet: a refusal to list means that only if pushing is not refused as well.
         """
         store = self.run.engine.places.connect(location)
         listed: Listing | None = None
@@ -93,10 +94,9 @@ class Repositories:
         except ContentNotFoundError:
             listed = {}
         except DeniedError:
-            await self.run.engine.places.may_push(location)
-        except TemporaryError:
-            raise
-        except RegsyncError:
+            if (error := await self.may_not_push(location)) is not None:
+                raise error from None
+        except UnsupportedError:
             listed = None
         spot, ledger = self.run.spot(location), self.run.engine.ledger
         return TargetView(
@@ -109,14 +109,15 @@ class Repositories:
             ledger.ours(spot),
         )
 
-    async def may_not_push(self, location: Location) -> Problem | None:
+    async def may_not_push(self, location: Location) -> RegsyncError | None:
         """Why `location` could not be written, asked once and without writing."""
-        if location not in self._pushes:
-            try:
-                await self.run.engine.places.may_push(location)
-                self._pushes[location] = None
-            except RegsyncError as error:
-                self._pushes[location] = Problem.of(error)
+        async with self._asking[location]:
+            if location not in self._pushes:
+                try:
+                    await self.run.engine.places.may_push(location)
+                    self._pushes[location] = None
+                except RegsyncError as error:
+                    self._pushes[location] = error
         return self._pushes[location]
 
     async def _tags(self, location: Location, store: Store) -> Listing | None:

@@ -69,8 +69,8 @@ async def _probed(unit: Unit, seen: TagSeen, repositories: Repositories) -> TagS
     """`seen`, with a problem at each target where something would be written and may not be."""
     refused: dict[Location, Problem] = {}
     for action in plan_tag(unit, seen):
-        if action.problem is None and (problem := await repositories.may_not_push(action.target)) is not None:
-            refused[action.target] = problem
+        if action.problem is None and (error := await repositories.may_not_push(action.target)) is not None:
+            refused[action.target] = Problem.of(error)
     if not refused:
         return seen
     targets = (replace(one, problem=refused.get(one.location, one.problem)) for one in seen.targets)

@@ -10,7 +10,7 @@ from anyio.lowlevel import checkpoint
 
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.memory import MemoryRepository
-from regsync.errors import DeferredError, RefusedError, RegsyncError, TemporaryError
+from regsync.errors import DeferredError, RefusedError, RegsyncError, TemporaryError, UnsupportedError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.manifest import parse_manifest
@@ -18,7 +18,7 @@ from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
 from regsync.plan.model import Report, exit_code, problems_of
 from regsync.reconcile.run import sync
-from regsync.spec.model import IndexForm, ReferrersMode, ReferrersPolicy, TagRule
+from regsync.spec.model import IndexForm, Location, ReferrersMode, ReferrersPolicy, TagRule
 from tests.reconcile.world import CountingRepository, World
 from tests.support.images import (
     DOCKER_SCHEMA1,
@@ -44,6 +44,10 @@ class DownError(TemporaryError):
 
 class ForbiddenError(RegsyncError):
     """403."""
+
+
+class NoListingError(UnsupportedError):
+    """A registry that lists no tags."""
 
 
 class WaitError(DeferredError):
@@ -287,7 +291,7 @@ async def test_a_target_that_cannot_be_listed_is_asked_tag_by_tag(world: World) 
     app = await world.put("hub/app", image("app"), "v1", "v2")
     await world.put("ours/app", app, "v1")
     world.mirror("app", "hub/app", ["ours/app"], referrers=NO_EVIDENCE)
-    world.repository("ours/app").fail("tags", ForbiddenError("listing is not allowed"))
+    world.repository("ours/app").fail("tags", NoListingError("it has no listing"))
 
     report = await world.sync()
 
@@ -576,3 +580,33 @@ async def test_a_repository_that_is_not_there_is_asked_for_nothing(world: World)
     assert report.summary.create == 3
     assert world.repository("ours/app").count("exists") == 0
     assert world.repository("ours/app").count("resolve") == 0
+
+
+async def test_whatever_else_keeps_a_target_from_being_listed_is_said_once_and_costs_no_request_per_tag(
+    world: World,
+) -> None:
+    await world.put("hub/app", image("app"), "v1", "v2", "v3")
+    world.mirror("app", "hub/app", ["ours/app"])
+    world.repository("ours/app").fail("tags", ForbiddenError("certificate signed by unknown authority"))
+
+    report = await world.sync()
+
+    assert set(outcomes(report).values()) == {"failed"}
+    assert world.repository("ours/app").count("resolve") == 0
+    assert world.repository("hub/app").count("manifest") == 0
+
+
+async def test_a_plan_asks_once_for_each_target_whether_it_may_be_written(world: World) -> None:
+    for number in range(30):
+        await world.put("hub/app", image(f"app{number}"), f"v{number}")
+    world.mirror("app", "hub/app", ["ours/app"])
+    asked: list[str] = []
+
+    async def may_push(location: Location) -> None:
+        await anyio.lowlevel.checkpoint()
+        asked.append(str(location))
+
+    world.may_push = may_push  # type: ignore[method-assign]
+
+    assert (await world.plan()).summary.create == 30
+    assert asked == ["ours/app"]
