@@ -77,6 +77,10 @@ class Shelf:
         """Whether the listing shows any."""
         return bool(self._digest_tags)
 
+    def has_digest_tags_of(self, subject: Digest) -> bool:
+        """Whether the listing shows any of this subject."""
+        return subject in self._digest_tags
+
     async def find(self, subject: Digest, takes: Takes) -> Evidence:
         """Everything beside `subject` that `takes` wants. Raises what the registry answers but not-found."""
         referrers: tuple[Descriptor, ...] = ()

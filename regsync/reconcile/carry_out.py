@@ -37,13 +37,6 @@ class TargetMovedError(RefusedError):
         return "somebody else writes there; look at what they wrote, then plan again"
 
 
-class EvidenceMissingError(RegsyncError):
-    """The spec requires evidence, and the source has none."""
-
-    def __init__(self, digest: Digest, where: str) -> None:
-        super().__init__(f"{where}: {digest} has none of the referrers that the mirror requires")
-
-
 @dataclass(frozen=True, slots=True)
 class CarryOut:
     """Carries out the actions of one unit."""
@@ -67,7 +60,7 @@ class CarryOut:
             return Result(action, Outcome.DONE, reused=action.size or 0)
         evidence = await self.observer.evidence(found, target)
         if not evidence:
-            await self._require(action, found)
+            await self.observer.require_evidence(found)
         bringing = EvidenceCopy(
             self.run.transfers,
             self.run.manifests,
@@ -116,16 +109,6 @@ class CarryOut:
         if actual != action.digest:
             raise TargetMovedError(f"{action.target}:{name}", action.replaces, actual)
         return False
-
-    async def _require(self, action: Action, found: Found) -> None:
-        """Raise EvidenceMissingError where the mirror requires evidence and the source has none."""
-        policy = self.observer.unit.referrers
-        if not policy.required or action.replaces == action.digest:
-            return
-        for subject in await self.observer.subjects(found):
-            if await found.source.shelf.find(subject, policy.takes):
-                return
-        raise EvidenceMissingError(found.desc.digest, str(found.source.location))
 
     def _remember(self, action: Action, found: Found, target: TargetView, *, complete: bool) -> None:
         ledger, now = self.run.engine.ledger, self.run.now

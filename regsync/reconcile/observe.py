@@ -29,6 +29,13 @@ class TagNotFoundError(RegsyncError):
         super().__init__(f"{tag} is not at {sources}")
 
 
+class EvidenceMissingError(RegsyncError):
+    """The spec requires evidence, and the source has none."""
+
+    def __init__(self, digest: Digest, where: str) -> None:
+        super().__init__(f"{where}: {digest} has none of the referrers that the mirror requires")
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a source has under a tag or digest, before and after trimming."""
@@ -51,6 +58,7 @@ class Observer:
     def __init__(self, run: Run, view: UnitView) -> None:
         self.run, self.view, self.unit = run, view, view.unit
         self.shape = shape_of(view.unit)
+        self._platforms = view.unit.platforms or ()
 
     async def prepare(self) -> None:
         """Learn which sources list referrers, before many immutable tags would each have to ask.
@@ -86,14 +94,31 @@ class Observer:
             absent = any(isinstance(one, TargetView) and _lacks(one, wanted) for one in self.view.targets)
             found = await self._find(wanted, read=absent)
             targets = await for_each(lambda target: self._look(target, wanted, found), self.view.targets)
-            size = (await self.graph(found)).size if _pending(targets, found) else None
+            pending = _pending(targets, found)
+            size = (await self.graph(found)).size if pending else None
+            if pending:
+                await self.require_evidence(found)
         except RegsyncError as error:
             return replace(self._seen(wanted, None, glance), problem=Problem.of(error)), None
         return replace(self._seen(wanted, found, tuple(targets)), size=size), found
 
     async def graph(self, found: Found) -> Graph:
         """Everything below what was found, reduced to the wanted platforms."""
-        return await read_graph(self.run.manifests, self.view.stores, found.desc, shape=self.shape)
+        graph = await read_graph(self.run.manifests, self.view.stores, found.desc, shape=self.shape)
+        if found.desc.is_index and not isinstance(self.shape, Sparse):
+            digests = tuple(node.descriptor.digest for node in reversed(graph.nodes))
+            self.run.engine.ledger.remember_graph(found.desc.digest, self._platforms, digests)
+        return graph
+
+    async def require_evidence(self, found: Found) -> None:
+        """Raise EvidenceMissingError where the mirror requires evidence and the source has none."""
+        policy = self.unit.referrers
+        if not policy.required:
+            return
+        for subject in await self.subjects(found):
+            if await found.source.shelf.find(subject, policy.takes):
+                return
+        raise EvidenceMissingError(found.desc.digest, str(found.source.location))
 
     async def find(self, digest: Digest) -> Found:
         """Content that a plan names by its digest at the source; raises TagNotFoundError."""
@@ -137,11 +162,19 @@ class Observer:
             return None
         for target in self.view.targets:
             if isinstance(target, TargetView) and (digest := target.ours.get(wanted.tag)) is not None:
-                shelves = [source.shelf for source in self.view.sources]
                 due = evidence_is_due(target.sightings.get(digest), self.run.now)
-                if due and any(_may_have_evidence(shelf) for shelf in shelves):
+                if due and any(self._may_speak_of(digest, source.shelf) for source in self.view.sources):
                     return digest
         return None
+
+    def _may_speak_of(self, digest: Digest, shelf: Shelf) -> bool:
+        """Whether a source may hold evidence of an image, by its listing alone where that shows all."""
+        if not _may_have_evidence(shelf):
+            return False
+        if _may_list_referrers(shelf) or shelf.listed is None or isinstance(self.shape, Trimmed):
+            return True
+        subjects = self.run.engine.ledger.known_graph(digest, self._platforms) or (digest,)
+        return any(shelf.has_digest_tags_of(subject) for subject in subjects)
 
     async def _find(self, wanted: Wanted, *, read: bool) -> Found:
         """From the first source that has it; `read` when its manifest is going to be needed."""
@@ -183,11 +216,10 @@ class Observer:
         read, ledger = (self.run.manifests, (source.store,), desc), self.run.engine.ledger
         if isinstance(self.shape, Sparse):
             return await subjects_below(*read, shape=self.shape)
-        platforms = self.shape.platforms if self.shape is not None else ()
-        known = ledger.known_graph(desc.digest, platforms)
+        known = ledger.known_graph(desc.digest, self._platforms)
         if known is None:
             known = await subjects_below(*read, shape=self.shape)
-            ledger.remember_graph(desc.digest, platforms, known)
+            ledger.remember_graph(desc.digest, self._platforms, known)
         return known
 
     async def _look(self, target: TargetView | Unseen, wanted: Wanted, found: Found) -> TargetSeen:
@@ -267,5 +299,8 @@ def _pending(targets: list[TargetSeen], found: Found) -> bool:
 
 def _may_have_evidence(shelf: Shelf) -> bool:
     """False where a listing shows no digest tags and there is no referrers API to ask."""
-    api = shelf.store.has_referrers_api if isinstance(shelf.store, KnowsItself) else True
-    return shelf.has_digest_tags or shelf.listed is None or api is not False
+    return shelf.has_digest_tags or shelf.listed is None or _may_list_referrers(shelf)
+
+
+def _may_list_referrers(shelf: Shelf) -> bool:
+    return not isinstance(shelf.store, KnowsItself) or shelf.store.has_referrers_api is not False

@@ -610,3 +610,30 @@ async def test_a_plan_asks_once_for_each_target_whether_it_may_be_written(world:
 
     assert (await world.plan()).summary.create == 30
     assert asked == ["ours/app"]
+
+
+async def test_a_plan_foresees_that_required_evidence_is_missing(world: World) -> None:
+    await world.put("hub/app", image("app"), "v1")
+    world.mirror("app", "hub/app", ["ours/app"], referrers=ReferrersPolicy(required=True))
+
+    plan = await world.plan()
+
+    assert plan.summary.failed == 1
+    assert "none of the referrers" in str(plan.actions[0].problem)
+
+
+async def test_a_signature_of_one_tag_costs_the_other_immutable_tags_no_request(world: World) -> None:
+    apps = [await world.put("hub/app", image(f"app{number}"), f"v{number}") for number in range(10)]
+    world.mirror("app", "hub/app", ["ours/app"], immutable=("v*",))
+    for path in ("hub/app", "ours/app"):
+        world.repository(path).has_referrers_api = False  # type: ignore[attr-defined]
+        world.repository(path).checks_references = True  # type: ignore[attr-defined]
+    await world.sync()
+    await world.put("hub/app", cosign_signature(apps[3]), cosign_tag(apps[3]))
+    world.forget_calls()
+
+    report = await world.sync()
+
+    assert (report.summary.update, report.summary.unchanged) == (1, 9)
+    asked = [name for call, name in world.repository("hub/app").calls if call == "resolve"]
+    assert set(asked) <= {apps[3].digest, cosign_tag(apps[3])}
