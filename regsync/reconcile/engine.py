@@ -37,7 +37,7 @@ class Engine:
     ledger: Ledger
     clock: Clock
     emit: Emit = ignore
-    concurrency: int = 64  # tags that are worked on at once
+    concurrency: int = 128  # tags that are worked on at once
     check_lease: Callable[[], None] = _unheld  # called before every write; raises when the lease is lost
     grace: float = 2.0  # seconds that targets which answered wait for the others of the same repository
 

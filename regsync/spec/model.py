@@ -15,7 +15,7 @@ from regsync.oci.platform import Platform
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.spec.secret import SecretRef
 
-DEFAULT_CONCURRENCY = 64  # transfers and requests under way in one run
+DEFAULT_CONCURRENCY = 128  # transfers and requests under way in one run
 DEFAULT_MAX_WAIT = 300.0  # seconds that one request may be put off for a quota
 DEFAULT_STATE = ".regsync/ledger.db"  # in the directory of the first path
 
