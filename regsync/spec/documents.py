@@ -23,7 +23,7 @@ class SettingsKeys(Keys):
         None, description="The ledger, a file. Without it .regsync/ledger.db beside the first path."
     )
     concurrency: Annotated[fields.Integer, *fields.between("integer", 1, 4096)] | None = Field(
-        None, description="Transfers and requests under way in one run, over all registries (64)."
+        None, description="Transfers and requests under way in one run, over all registries (128)."
     )
 
 
