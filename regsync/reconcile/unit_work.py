@@ -57,10 +57,11 @@ async def observe_unit(
     tags = (*(seen for seen, _ in observed), *_lost(unit, chosen))
     seen = UnitSeen(unit, tags, chosen.problems, chosen.explanations)
     actions = [action for tag in tags for action in plan_tag(unit, tag)]
-    problems = sum(action.problem is not None for action in actions)
+    failed = len(plan_repository(seen))
+    problems = failed + sum(action.problem is not None for action in actions)
     unchanged = sum(len(tag.targets) for tag in tags) - len(actions)
     run.engine.emit(
-        RepositoryFinished(unit.mirror, unit.source, unchanged, len(actions) - problems, problems)
+        RepositoryFinished(unit.mirror, unit.source, unchanged, len(actions) + failed - problems, problems)
     )
     return seen, tuple(found for _, found in observed if found is not None)
 

@@ -87,6 +87,8 @@ async def test_one_failing_target_does_not_hold_back_the_others(world: World) ->
 
     outcomes = {str(one.action.target): one.outcome for one in report.results}
     assert outcomes == {"eu/app": Outcome.DONE, "us/app": Outcome.FAILED, "asia/app": Outcome.FAILED}
+    reasons = {str(one.action.target): one.action.reason for one in report.results}
+    assert reasons["asia/app"] == "the target could not be looked at"
     assert exit_code(problems_of(report.results)) == Cause.TEMPORARY
     assert await world.tag("us/app", "v1") is None
 
