@@ -44,10 +44,11 @@ def _decide(unit: Unit, seen: TagSeen, target: TargetSeen) -> Action | None:
     if target.kept and target.problem is None:
         return None
     problem = seen.problem or target.problem
+    if target.unseen:
+        return _action(unit, seen, target, Verb.CREATE, "the target could not be looked at", problem)
     if problem is not None and seen.digest is None:
         verb = Verb.CREATE if target.digest is None else Verb.UPDATE
-        reason = "could not be read" if seen.problem is not None else "the target could not be looked at"
-        return _action(unit, seen, target, verb, reason, problem)
+        return _action(unit, seen, target, verb, "could not be read", problem)
     if target.digest is None:
         reason = "not on the target" if seen.tag is not None else "pinned content, not on the target"
         return _action(unit, seen, target, Verb.CREATE, reason, problem)

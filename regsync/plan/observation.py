@@ -16,6 +16,7 @@ class TargetSeen:
     digest: Digest | None = None  # None: the tag, or the pinned content, is not there
     kept: bool = False  # immutable and there: left alone without a look at either side
     evidence_lacking: int = 0  # pieces that the source has beside the same digest
+    unseen: bool = False  # it could not be looked at; `problem` says why
     problem: Problem | None = None  # what kept it from being seen, or would keep it from being written
 
 

@@ -146,7 +146,7 @@ class Observer:
     def _at_a_glance(self, target: TargetView | Unseen, wanted: Wanted) -> TargetSeen:
         """What the listing alone says."""
         if isinstance(target, Unseen):
-            return TargetSeen(target.location, problem=Problem.of(target.error))
+            return TargetSeen(target.location, unseen=True, problem=Problem.of(target.error))
         if wanted.tag is None or target.listed is None or wanted.tag not in target.listed:
             return TargetSeen(target.location)
         listed = target.listed[wanted.tag]

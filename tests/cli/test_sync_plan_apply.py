@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from regsync.cli.exit_codes import DONE, FAILED, INTERRUPTED, PENDING, REFUSED, TEMPORARY, worse
+from regsync.cli.output import UnwritableFileError
 from regsync.report.schemas import event_schema, plan_schema, report_schema
 from tests.cli.command_line import Regsync
 
@@ -161,12 +163,32 @@ def test_reports_go_to_files_by_suffix(regsync: Regsync, quickstart: Path, tmp_p
     assert as_markdown.read_text().startswith("### regsync: 5 created")
 
 
-def test_a_report_that_cannot_be_written_is_a_failure(
-    regsync: Regsync, quickstart: Path, tmp_path: Path
+@pytest.mark.parametrize(("verb", "option"), [("sync", "--report"), ("plan", "--report"), ("plan", "--out")])
+def test_a_file_with_no_place_to_be_is_refused_before_any_work(
+    regsync: Regsync, quickstart: Path, tmp_path: Path, verb: str, option: str
 ) -> None:
-    ran = regsync("sync", quickstart, "--report", tmp_path / "no" / "where.json")
+    ran = regsync(verb, quickstart, option, tmp_path / "no" / "where.json")
+    assert ran.code == 64
+    assert "cannot be written: there is no directory" in ran.err
+    assert not (quickstart / ".regsync").exists()
+
+
+def test_a_report_whose_place_is_lost_meanwhile_leaves_the_answer(
+    regsync: Regsync, quickstart: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, pieces: object) -> None:
+        raise UnwritableFileError(path, OSError(28, "No space left on device"))
+
+    monkeypatch.setattr("regsync.cli.output.write_file", full)
+    ran = regsync("sync", quickstart, "--report", tmp_path / "report.json")
     assert ran.code == 1
-    assert "cannot be written" in ran.err
+    assert "Done: 5 created" in ran.out
+    assert "No space left on device" in ran.err
+
+
+def test_the_worse_exit_code_is_kept() -> None:
+    assert [worse(code, FAILED) for code in (DONE, PENDING, FAILED, TEMPORARY)] == [FAILED] * 4
+    assert [worse(code, FAILED) for code in (REFUSED, INTERRUPTED)] == [REFUSED, INTERRUPTED]
 
 
 def test_narrowing_by_name_and_label(regsync: Regsync, quickstart: Path) -> None:
