@@ -49,6 +49,14 @@ def code_of(error: RegsyncError) -> int:
     return FAILED
 
 
+def worse(one: int, other: int) -> int:
+    """The exit code of two that says more; that of an interruption above all."""
+    interrupted = next((code for code in (one, other) if code in (INTERRUPTED, TERMINATED)), None)
+    if interrupted is not None:
+        return interrupted
+    return next((code for code in (*_PRECEDENCE, PENDING) if code in (one, other)), DONE)
+
+
 def code_of_all(errors: Iterable[RegsyncError]) -> int:
     """The exit code when several errors ended it: the first of 64, 65, 3, 1, 75."""
     codes = {code_of(error) for error in errors}

@@ -1,5 +1,6 @@
 """Options that several verbs have, gathered into one value each."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import wraps
@@ -89,7 +90,30 @@ def _reports(context: click.Context, option: click.Parameter, values: tuple[Path
         if path.suffix not in REPORT_SUFFIXES:
             known = ", ".join(REPORT_SUFFIXES)
             raise click.BadParameter(f"{str(path)[:200]!r}: the suffix names the format, one of {known}")
+        _refuse_unwritable(path)
     return values
+
+
+def writable_file(context: click.Context, option: click.Parameter, value: Path | None) -> Path | None:
+    """A file that is written when all work is done: whether it can be is asked before any is begun."""
+    if value is not None:
+        _refuse_unwritable(value)
+    return value
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """Raise BadParameter where no file can be put: it is written beside its place, then renamed."""
+    shown = f"{str(path)[:200]!r} cannot be written"
+    if path.is_dir():
+        raise click.BadParameter(f"{shown}: it is a directory")
+    if path.exists() and not path.is_file():
+        place, needed = path, os.W_OK
+    else:
+        place, needed = Path(os.path.realpath(path)).parent, os.W_OK | os.X_OK
+        if not place.is_dir():
+            raise click.BadParameter(f"{shown}: there is no directory {str(place)[:200]!r}")
+    if not os.access(place, needed):
+        raise click.BadParameter(f"{shown}: permission denied, or a file system that is read-only")
 
 
 _paths = click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from regsync.cli import streams
-from regsync.cli.failures import Manner
+from regsync.cli.failures import Manner, show
 from regsync.cli.options import REPORT_SUFFIXES
 from regsync.errors import RegsyncError
 from regsync.plan.model import Plan, Report
@@ -26,10 +26,20 @@ def present(document: Plan | Report, output: str, manner: Manner) -> None:
     streams.answer(render(document, output, colours=manner))
 
 
-def write_reports(document: Plan | Report, paths: Sequence[Path]) -> None:
-    """Write every `--report`; raises UnwritableFileError."""
-    for path in paths:
-        write_file(path, render(document, REPORT_SUFFIXES[path.suffix]))
+def write_reports(document: Plan | Report, paths: Sequence[Path], manner: Manner) -> bool:
+    """Write every `--report`, and tell of those that cannot be; whether all were written."""
+    written = [write_or_tell(path, render(document, REPORT_SUFFIXES[path.suffix]), manner) for path in paths]
+    return all(written)
+
+
+def write_or_tell(path: Path, pieces: Iterable[str], manner: Manner) -> bool:
+    """Write a file; one that cannot be written is told of, since the answer has been given by then."""
+    try:
+        write_file(path, pieces)
+    except UnwritableFileError as error:
+        show(error, manner)
+        return False
+    return True
 
 
 def render(document: Plan | Report, output: str, *, colours: Manner | None = None) -> Iterator[str]:

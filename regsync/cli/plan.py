@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
-from regsync.cli.options import RunOptions, exit_zero_option, run_options
+from regsync.cli.options import RunOptions, exit_zero_option, run_options, writable_file
 
 
 @click.command("plan")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
+    callback=writable_file,
     metavar="FILE",
     help="Write the plan to FILE, for review and for `regsync apply`; exactly what `-o json` prints.",
 )

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from regsync.cli.engines import reading_engine
-from regsync.cli.options import RunOptions
-from regsync.cli.output import render, write_file
+from regsync.cli.exit_codes import FAILED, worse
+from regsync.cli.options import RunOptions, manner
+from regsync.cli.output import render, write_or_tell
 from regsync.cli.running import forgive_pending, load_spec, present_plan, run_to_plan
 from regsync.reconcile.run import Explain, make_plan
 
@@ -19,7 +20,7 @@ def plan_over(
         lambda spec, clock, emit: reading_engine(spec, run, clock, emit),
         lambda engine: make_plan(spec, engine, explain=explain),
     )
-    if out is not None:
-        write_file(out, render(plan, "json"))
     code = present_plan(plan, run)
+    if out is not None and not write_or_tell(out, render(plan, "json"), manner()):
+        code = worse(code, FAILED)
     return forgive_pending(code) if exit_zero else code

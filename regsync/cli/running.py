@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 import anyio
 
-from regsync.cli.exit_codes import DONE, PENDING
+from regsync.cli.exit_codes import DONE, FAILED, PENDING, worse
 from regsync.cli.narrow import narrow
 from regsync.cli.options import RunOptions, manner
 from regsync.cli.output import present, write_reports
@@ -42,10 +42,8 @@ def run_to_report(
 
     with told(manner(), clock) as emit:
         report, interrupted = run_until_signal(body)
-    write_reports(report, run.report)
-    present(report, run.output, manner())
     code = 128 + interrupted if interrupted is not None else exit_code(problems_of(report.results))
-    return report, code
+    return report, answer(report, run, code)
 
 
 def run_to_plan(spec: Spec, open_engine: Open, work: Callable[[Engine], Awaitable[Plan]]) -> Plan:
@@ -63,9 +61,13 @@ def run_to_plan(spec: Spec, open_engine: Open, work: Callable[[Engine], Awaitabl
 
 def present_plan(plan: Plan, run: RunOptions) -> int:
     """Answer with a plan; the exit code says whether something is pending."""
-    write_reports(plan, run.report)
-    present(plan, run.output, manner())
-    return exit_code(problems_of(plan.actions), pending=len(plan.pending))
+    return answer(plan, run, exit_code(problems_of(plan.actions), pending=len(plan.pending)))
+
+
+def answer(document: Plan | Report, run: RunOptions, code: int) -> int:
+    """Answer on stdout, then in files; the exit code is `code`, or that of a failed write if it is worse."""
+    present(document, run.output, manner())
+    return code if write_reports(document, run.report, manner()) else worse(code, FAILED)
 
 
 def forgive_pending(code: int) -> int:
