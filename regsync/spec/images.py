@@ -29,10 +29,15 @@ def read_images(
     found: dict[tuple[Location, Pin], None] = {}
     digests: dict[tuple[Location, Tag], Digest] = {}
     for spot, text in _lines(keys, merged, problems):
-        image = _image(text, spot, registries, problems)
-        if image is not None:
+        try:
+            image = _image(text, registries)
             found[image] = None
-            _refuse_two_digests(*image, digests, spot, problems)
+            _refuse_two_digests(*image, digests)
+        except _NoImageError as cause:
+            if keys.file is None:
+                problems.add(spot.position, spot.path, cause.quoted, cause.guess)
+            else:
+                problems.add(spot.position, spot.path, str(cause))
         if len(found) > MAX_IMAGES:
             problems.add(spot.position, spot.path, f"more than {MAX_IMAGES} images")
             break
@@ -42,17 +47,25 @@ def read_images(
     return tuple(found)
 
 
-def _refuse_two_digests(
-    location: Location,
-    pin: Pin,
-    digests: dict[tuple[Location, Tag], Digest],
-    spot: Spot,
-    problems: Problems,
-) -> None:
+class _NoImageError(ValueError):
+    """An entry is no image. Its text says why without a word of the entry, `quoted` with it.
+
+    A list's file is named by whoever writes the spec and read where secrets may lie, so what stands
+    in it is never shown.
+    """
+
+    def __init__(self, cause: str, quoted: str | None = None, guess: str | None = None) -> None:
+        super().__init__(cause)
+        self.quoted = cause if quoted is None else quoted
+        self.guess = guess
+
+
+def _refuse_two_digests(location: Location, pin: Pin, digests: dict[tuple[Location, Tag], Digest]) -> None:
     if pin.tag is None or pin.digest is None:
         return
     if digests.setdefault((location, pin.tag), pin.digest) != pin.digest:
-        problems.add(spot.position, spot.path, f"{location}:{pin.tag} stands in the list with another digest")
+        shown = "stands in the list with another digest"
+        raise _NoImageError(f"this tag {shown}", f"{location}:{pin.tag} {shown}")
 
 
 def image_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -93,30 +106,30 @@ def _read(path: Path) -> str:
         raise ValueError(f"not UTF-8 at byte {cause.start}") from cause
 
 
-def _image(text: str, spot: Spot, registries: Registries, problems: Problems) -> tuple[Location, Pin] | None:
+def _image(text: str, registries: Registries) -> tuple[Location, Pin]:
     bare = text.removeprefix("docker://")
     scheme, separator, rest = bare.rpartition("://")
     first, slash, _ = rest.partition("/")
+    if "@" in first:
+        raise _NoImageError(NO_CREDENTIALS)
+    if not slash:
+        expected = "expected a full reference with a host"
+        raise _NoImageError(expected, f"{expected}, found {text[:80]!r}")
     try:
-        if "@" in first:
-            raise UnknownPlaceError(NO_CREDENTIALS)
-        if not slash:
-            raise UnknownPlaceError(f"expected a full reference with a host, found {text[:80]!r}")
         registry = registries.one(f"{scheme}{separator}{first}")
         # The host only makes the parser read what follows as a path; short names do not occur here.
         host = first if is_host(first) else "registry.invalid"
         reference = Reference.parse(f"{host}/{rest.partition('/')[2]}")
     except UnknownPlaceError as cause:
-        problems.add(spot.position, spot.path, str(cause), cause.guess)
-        return None
-    except (InvalidReferenceError, InvalidDigestError) as cause:
-        problems.add(spot.position, spot.path, str(cause))
-        return None
+        known = "expected a host, or the name of one Registry, before the first slash"
+        raise _NoImageError(known, str(cause), cause.guess) from None
+    except InvalidDigestError as cause:
+        raise _NoImageError("invalid digest", str(cause)) from None
+    except InvalidReferenceError as cause:
+        raise _NoImageError("invalid repository or tag", str(cause)) from None
     if "/" not in reference.repository and is_docker_hub(registries.declared.get(registry)):
-        problems.add(spot.position, spot.path, hub_objection(reference.repository))
-        return None
+        raise _NoImageError(hub_objection(None), hub_objection(reference.repository))
     if reference.tag is None and reference.digest is None:
-        message = f"{text[:80]} has neither tag nor digest; regsync does not guess :latest"
-        problems.add(spot.position, spot.path, message)
-        return None
+        missing = "has neither tag nor digest; regsync does not guess :latest"
+        raise _NoImageError(f"this image {missing}", f"{text[:80]} {missing}")
     return Location(registry, reference.repository), Pin(reference.tag, reference.digest)

@@ -54,6 +54,7 @@ def _path_objection(path: str) -> str | None:
     return None
 
 
-def hub_objection(name: str) -> str:
-    """Why `name`, without a slash, is no repository at Docker Hub."""
-    return f"Docker Hub has no repository {name}; its own images are library/{name}"
+def hub_objection(name: str | None) -> str:
+    """Why `name`, without a slash, is no repository at Docker Hub; None where it may not be shown."""
+    named = f" {name}" if name is not None else " without a slash in its name"
+    return f"Docker Hub has no repository{named}; its own images are library/{name or 'NAME'}"

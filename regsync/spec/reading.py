@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from regsync.spec.documents import API_VERSION, KINDS, Envelope
 from regsync.spec.files import SourceFile, parent_directories, yaml_files
 from regsync.spec.model import Position
 from regsync.spec.nodes import Entries, Node, Spot, Step, locate
-from regsync.spec.problems import Problems, nearest
-from regsync.spec.validation import validate
+from regsync.spec.problems import Problems, SpecProblem, nearest
+from regsync.spec.validation import is_marked, validate
 from regsync.spec.yaml_source import MAX_DOCUMENTS, MAX_FILE_SIZE, read_documents
 
 _OURS = re.compile(rb"regsync|^kind:\s*[\"']?(?:" + "|".join(KINDS).encode() + rb")\b", re.MULTILINE)
@@ -96,8 +96,20 @@ def _read_file(file: SourceFile, problems: Problems) -> list[Document]:
     documents = [one for root in roots if (one := _document(file, root, own, problems)) is not None]
     # In a walked directory a file without a document of ours may be as broken as it likes.
     if file.named or documents or b"regsync.dev" in raw:
-        problems.found += own.found
+        problems.found += _without_foreign_keys(own, roots)
     return documents
+
+
+def _without_foreign_keys(own: Problems, roots: Sequence[Node]) -> list[SpecProblem]:
+    """The problems, with the keys of those documents alone that are marked as ours."""
+    marked = [root for root in roots if isinstance(root, Entries) and is_marked(root)]
+    lines = [range(root.position.line, root.last_line + 1) for root in marked]
+    return [
+        one
+        if one.path in ("apiVersion", "kind") or any(one.position.line in span for span in lines)
+        else replace(one, path="")
+        for one in own.found
+    ]
 
 
 def _document(file: SourceFile, root: Node, own: Problems, problems: Problems) -> Document | None:

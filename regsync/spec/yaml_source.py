@@ -151,20 +151,19 @@ class _Reader:
         position = self._position(event)
         plain = event.style in (None, "") and event.tag is None
         if event.tag is not None and event.tag not in (_STR_TAG, "!"):
-            self._refuse_tag(position, event.tag)
+            self._refuse_tag(position)
         return Scalar(position, event.value, plain)
 
-    def _refuse_tag(self, position: Position, tag: str) -> None:
+    def _refuse_tag(self, position: Position) -> None:
         if self._lenient:
             return
-        shown = tag.replace("tag:yaml.org,2002:", "!!")
-        self._problems.add(position, "", f"the tag {shown[:60]} is not taken: write the value without it")
+        self._problems.add(position, "", "a tag (!) is not taken: write the value without it")
 
     def _alias(self, event: Any) -> Node:
         position = self._position(event)
         node = self._anchors.get(event.anchor)
         if node is None:
-            raise _UnboundedError(position, f"the alias *{event.anchor[:60]} stands for nothing before it")
+            raise _UnboundedError(position, "this alias (*) stands for nothing before it")
         return node
 
     def _begin(self, event: Any) -> None:
@@ -172,7 +171,7 @@ class _Reader:
         if len(self._stack) >= MAX_DEPTH:
             raise _UnboundedError(position, f"nested deeper than {MAX_DEPTH} levels")
         if event.tag is not None and event.tag != "!":
-            self._refuse_tag(position, event.tag)
+            self._refuse_tag(position)
         make = Items if isinstance(event, yaml.SequenceStartEvent) else Entries
         self._stack.append(_Open(make(position), event.anchor))
 

@@ -315,10 +315,10 @@ class TestImages:
         ("line", "expected"),
         [
             ("nginx:1", "expected a full reference with a host"),
-            ("rancher/rancher:v1", "no Registry or RegistryGroup named 'rancher'"),
+            ("rancher/rancher:v1", "expected a host, or the name of one Registry"),
             ("quay.io/a/b", "has neither tag nor digest; regsync does not guess :latest"),
             ("quay.io/a/B:1", "invalid repository"),
-            ("hub/nginx:1", "its own images are library/nginx"),
+            ("hub/nginx:1", "its own images are library/NAME"),
             ("me:pw@quay.io/a:1", "credentials do not stand in a URL"),
             ("quay.io/a/b@sha256:1", "invalid digest"),
             (
@@ -335,6 +335,24 @@ class TestImages:
         (problem,) = specs.problems_of(lambda: load([path]))
         assert expected in problem
         assert problem.startswith(("2:1", "3:1"))
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "S3CRET",
+            "S3CRET/a:1",
+            "quay.io/S3CRET:1",
+            "quay.io/a:S3CRET^",
+            "me:S3CRET@quay.io/a:1",
+            "hub/s3cret:1",
+        ],
+    )
+    def test_a_line_of_a_file_is_never_shown(self, specs: Specs, line: str) -> None:
+        specs.write("list.txt", line)
+        spec = mirror("images: {file: list.txt}\ntargets: ['local/{repository}']")
+        path = specs.write("regsync.yaml", HUB, STORE, spec)
+        (problem,) = specs.problems_of(lambda: load([path]))
+        assert "s3cret" not in problem.lower()
 
     @pytest.mark.parametrize(
         ("content", "expected"),

@@ -288,7 +288,7 @@ def test_a_broken_registry_does_not_make_its_mirrors_wrong(specs: Specs) -> None
         pytest.param(["kind: Mirror\nspec: {}\n"], "apiVersion: the key is missing", id="no version"),
         pytest.param(
             ["apiVersion: apps/v1\nkind: Deployment\n"],
-            "expected regsync.dev/v1, found 'apps/v1'",
+            "apiVersion: expected regsync.dev/v1",
             id="not ours, named",
         ),
         pytest.param(
@@ -334,3 +334,23 @@ def test_many_problems_are_cut_short(specs: Specs) -> None:
         load([specs.write("regsync.yaml", join(*(mirror("x: 1", f"m{number}") for number in range(300))))])
     assert len(str(caught.value).splitlines()) == 201
     assert str(caught.value).endswith("more problems")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "S3CRET: x\nother: y\n",
+        "apiVersion: S3CRET\nkind: S3CRET\n",
+        "kind: S3CRET\nS3CRET:\n",
+        "S3CRET: 1\nS3CRET: 2\n",
+        "a: !S3CRET x\n",
+        "a: *S3CRET\n",
+        "root:S3CRET:1::\n",
+    ],
+)
+def test_nothing_of_a_file_that_is_not_ours_is_shown(specs: Specs, text: str) -> None:
+    path = specs.directory / "shadow"
+    path.write_text(text)
+    problems = specs.problems_of(lambda: load([path]))
+    assert problems
+    assert "S3CRET" not in "\n".join(problems)
