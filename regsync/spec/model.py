@@ -94,8 +94,8 @@ class Limits:
     """What a registry is asked for at most; None is unset. Registries of one host share them."""
 
     concurrency: int | None = None  # requests under way, per process
-    requests_per_second: float | None = None  # all processes of one ledger
-    bytes_per_second: int | None = None  # both directions
+    requests_per_second: float | None = None  # per process
+    bytes_per_second: int | None = None  # both directions, per process
     reserve: int | None = None  # percent of a quota that is left to people
     max_wait: float = DEFAULT_MAX_WAIT  # seconds
 

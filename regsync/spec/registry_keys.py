@@ -62,10 +62,10 @@ class LimitKeys(Keys):
         None, description="Requests under way at a time, in one process."
     )
     requests_per_second: Annotated[fields.Number, *fields.between("number", 0.01, 100_000)] | None = Field(
-        None, description="Requests per second, of all processes that share a ledger."
+        None, description="Requests per second, in one process."
     )
     bytes_per_second: Annotated[fields.Size, Field(ge=1024)] | None = Field(
-        None, description="Bandwidth, such as 50MiB, of all processes that share a ledger."
+        None, description="Bandwidth, such as 50MiB, in one process."
     )
     reserve: Annotated[fields.Integer, *fields.between("integer", 0, 100)] | None = Field(
         None, description="Percent of a quota, such as Docker Hub's, that is left to people."
