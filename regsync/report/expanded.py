@@ -60,6 +60,7 @@ def valid_text(spec: Spec, expanded: Iterable[Expanded] = (), style: Style = PLA
         yield f"{style.paint(visible(one.mirror.name), BOLD)}\n"
         if one.units is None:
             yield f"  {_templates(one.mirror)}\n"
+            yield from _key_lines(one.mirror)
         for unit in one.units or ():
             yield from _unit_lines(unit)
     yield f"Valid: {_sizes(spec)}.\n"
@@ -85,7 +86,8 @@ def valid_markdown(spec: Spec, expanded: Iterable[Expanded] = ()) -> Iterator[st
     """One line for a comment, and what was expanded below it."""
     yield f"### regsync validate: the spec is valid\n\n{_sizes(spec)}\n"
     for one in expanded:
-        lines = [_templates(one.mirror)] if one.units is None else []
+        lines = [_templates(one.mirror), *_key_lines(one.mirror)] if one.units is None else []
+        lines = [line.rstrip("\n") for line in lines]
         lines += [line.rstrip("\n") for unit in one.units or () for line in _unit_lines(unit)]
         yield f"\n- {code_span(one.mirror.name)}\n"
         yield from (f"  - {code_span(line.strip())}\n" for line in lines)
@@ -138,6 +140,8 @@ def _short(digest: Digest) -> str:
 def _templates(mirror: Mirror) -> str:
     globs = mirror.repositories
     chosen = ", ".join(globs.include) if isinstance(globs, RepositoryGlobs) else ""
+    if isinstance(globs, RepositoryGlobs) and globs.exclude:
+        chosen += f" and not {', '.join(globs.exclude)}"
     sources, targets = ", ".join(map(str, mirror.sources)), ", ".join(map(str, mirror.targets))
     return f"{visible(sources)} → {visible(targets)}, for repositories that match {visible(chosen)}"
 
@@ -145,13 +149,17 @@ def _templates(mirror: Mirror) -> str:
 def _unit_lines(unit: Unit) -> Iterator[str]:
     sources, targets = " | ".join(map(str, unit.sources)), ", ".join(map(str, unit.targets))
     yield f"  {visible(sources)} → {visible(targets)}\n"
-    for rule in unit.rules:
+    yield from _key_lines(unit)
+
+
+def _key_lines(one: Mirror | Unit) -> Iterator[str]:
+    for rule in one.rules:
         yield f"    tags {message(_rule(rule))}\n"
-    yield from (f"    {message(line)}\n" for line in _other_lines(unit))
+    yield from (f"    {message(line)}\n" for line in _other_lines(one))
 
 
-def _other_lines(unit: Unit) -> Iterator[str]:
-    for pin in unit.pinned:
+def _other_lines(unit: Mirror | Unit) -> Iterator[str]:
+    for pin in unit.pinned if isinstance(unit, Unit) else ():
         yield f"image {pin.tag or ''}{f'@{pin.digest}' if pin.digest is not None else ''}"
     for digest in unit.digests:
         yield f"digest {digest}"
@@ -200,7 +208,11 @@ def _mirror_document(one: Expanded) -> dict[str, object]:
         "targets": [str(target) for target in mirror.targets],
     }
     if one.units is None:
+        globs = mirror.repositories
         document["repositories"] = None
+        if isinstance(globs, RepositoryGlobs):
+            document["include"], document["exclude"] = list(globs.include), list(globs.exclude)
+        document |= _keys_document(mirror)
     else:
         document["repositories"] = [_unit_document(unit) for unit in one.units]
     return document
@@ -211,15 +223,21 @@ def _unit_document(unit: Unit) -> dict[str, object]:
         "repository": str(unit.repository),
         "sources": [str(source) for source in unit.sources],
         "targets": [str(target) for target in unit.targets],
+        "images": [
+            {"tag": pin.tag, "digest": str(pin.digest) if pin.digest is not None else None}
+            for pin in unit.pinned
+        ],
+        **_keys_document(unit),
+    }
+
+
+def _keys_document(unit: Mirror | Unit) -> dict[str, object]:
+    return {
         "tags": [_rule(rule) for rule in unit.rules],
         "excludeTags": list(unit.exclude_tags),
         "atLeast": unit.at_least,
         "rename": unit.rename,
         "digests": [str(digest) for digest in unit.digests],
-        "images": [
-            {"tag": pin.tag, "digest": str(pin.digest) if pin.digest is not None else None}
-            for pin in unit.pinned
-        ],
         "platforms": [str(one) for one in unit.platforms] if unit.platforms is not None else None,
         "index": unit.index.value,
         "referrers": _referrers(unit.referrers),

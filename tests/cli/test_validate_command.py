@@ -16,6 +16,22 @@ spec:
 """
 
 
+GLOBS = """\
+apiVersion: regsync.dev/v1
+kind: Mirror
+metadata: {name: all}
+spec:
+  source: quay.io/acme/{repository}
+  targets: ["ghcr.io/acme/{repository}"]
+  repositories: {include: ["*"], exclude: [old]}
+  tags: ["v*"]
+  excludeTags: ["*-rc"]
+  platforms: [linux/amd64]
+  rename: "x-{tag}"
+  immutable: ["x-v1*"]
+"""
+
+
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
     path = tmp_path / "broken.yaml"
@@ -64,3 +80,26 @@ def test_no_spec_at_all_says_where_it_was_looked_for(
     ran = regsync("validate")
     assert ran.code == 65
     assert "regsync.yaml" in ran.err
+
+
+def test_expand_shows_the_keys_of_a_mirror_whose_repositories_are_listed_later(
+    regsync: Regsync, tmp_path: Path
+) -> None:
+    path = tmp_path / "regsync.yaml"
+    path.write_text(GLOBS)
+    for output in ("text", "markdown"):
+        text = regsync("validate", "--expand", path, "-o", output).out
+        for expected in (
+            "* and not old",
+            "tags ",
+            "excludeTags *-rc",
+            "linux/amd64",
+            "rename x-",
+            "immutable x-v1*",
+        ):
+            assert expected in text
+    (document,) = json.loads(regsync("validate", "--expand", path, "-o", "json").out)["mirrors"]
+    assert (document["repositories"], document["include"], document["exclude"]) == (None, ["*"], ["old"])
+    assert (document["rename"], document["platforms"]) == ("x-{tag}", ["linux/amd64"])
+    assert (document["immutable"], document["excludeTags"]) == (["x-v1*"], ["*-rc"])
+    assert len(document["tags"]) == 1
