@@ -74,9 +74,19 @@ def refuse_stale(plan: Plan, spec: Spec, *, max_age: timedelta, now: datetime) -
         raise StalePlanError(f"the plan was made from spec {plan.spec_digest}, this is {spec.digest}")
     age = now - plan.created
     if age > max_age:
-        raise StalePlanError(f"the plan is {age} old, at most {max_age} is allowed")
+        raise StalePlanError(f"the plan is {_in_words(age)} old, at most {_in_words(max_age)} is allowed")
     if age < -timedelta(minutes=5):
         raise StalePlanError(f"the plan was made at {plan.created.isoformat()}, which has not come yet")
+
+
+def _in_words(length: timedelta) -> str:
+    """`90 seconds` as `1 minute 30 seconds`: the two largest units, none of them zero."""
+    seconds = int(length.total_seconds())
+    if seconds == 0:
+        return "less than a second" if length else "0 seconds"
+    counts = (("hour", seconds // 3600), ("minute", seconds // 60 % 60), ("second", seconds % 60))
+    shown = [f"{count} {unit}{'' if count == 1 else 's'}" for unit, count in counts if count]
+    return " ".join(shown[:2])
 
 
 async def apply_actions(

@@ -91,7 +91,11 @@ async def test_a_plan_writes_nothing_anywhere(world: World) -> None:
         pytest.param(
             lambda plan, now: replace(plan, spec_digest=Digest.of(b"other")), "spec", id="another spec"
         ),
-        pytest.param(lambda plan, now: replace(plan, created=now - timedelta(hours=25)), "old", id="too old"),
+        pytest.param(
+            lambda plan, now: replace(plan, created=now - timedelta(hours=25, minutes=1)),
+            "the plan is 25 hours 1 minute old, at most 24 hours is allowed",
+            id="too old",
+        ),
         pytest.param(
             lambda plan, now: replace(plan, created=now + timedelta(hours=1)),
             "not come",
