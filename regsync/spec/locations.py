@@ -18,7 +18,8 @@ def read_templates(
         problems.add(spot.position, spot.path, NO_CREDENTIALS)
         return []
     if not slash or not path:
-        problems.add(spot.position, spot.path, f"expected REGISTRY/REPOSITORY, found {text[:80]!r}")
+        message = f"expected REGISTRY/REPOSITORY, found {text[:80]!r}"
+        problems.add(spot.position, spot.path, message, None if groups else _at_docker_hub(text, registries))
         return []
     if first.lower() == DOCKER_HUB and "/" not in path and "{" not in path:
         path = f"library/{path}"
@@ -30,9 +31,19 @@ def read_templates(
         name = f"{scheme}{separator}{first}"
         names = registries.many(name) if groups else (registries.one(name),)
     except UnknownPlaceError as unknown:
-        problems.add(spot.position, spot.path, str(unknown), unknown.guess)
+        guess = unknown.guess if groups else _at_docker_hub(text, registries) or unknown.guess
+        problems.add(spot.position, spot.path, str(unknown), guess)
         return []
     return [LocationTemplate(one, path) for one in names]
+
+
+def _at_docker_hub(text: str, registries: Registries) -> str | None:
+    """What `nginx` and `library/nginx` are short for elsewhere; None for anything else."""
+    name = text.removeprefix("library/")
+    known = {*registries.declared, *registries.groups, *registries.broken}
+    if "{" in name or "/" in name or name in known:
+        return None
+    return f"{DOCKER_HUB}/library/{name}" if _path_objection(f"library/{name}") is None else None
 
 
 def _path_objection(path: str) -> str | None:

@@ -162,7 +162,11 @@ class TestNames:
                 "hbu/library/nginx",
                 "no Registry or RegistryGroup named 'hbu'; a full reference begins with a host",
             ),
-            ("nginx", "expected REGISTRY/REPOSITORY, found 'nginx'"),
+            (
+                "nginx",
+                "expected REGISTRY/REPOSITORY, found 'nginx'; did you mean 'docker.io/library/nginx'?",
+            ),
+            ("library/nginx", "such as docker.io/; did you mean 'docker.io/library/nginx'?"),
             ("hub/", "expected REGISTRY/REPOSITORY"),
             ("hub/nginx", "Docker Hub has no repository nginx; its own images are library/nginx"),
             ("hub/library/nginx:1.27", "without tag or digest"),
