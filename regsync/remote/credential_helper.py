@@ -30,34 +30,45 @@ _HAVE_NONE = ("credentials not found", "no credentials", "no basic auth credenti
 
 
 class CredentialHelpers:
-    """Asks helpers, each once an hour for each server."""
+    """Asks helpers, each once an hour for each server; one that failed is not asked again.
+
+    What is wrong with a helper takes a person to put right, and finding out may take as long as
+    `time_limit`: each round of requests would wait that long again.
+    """
 
     def __init__(
         self, clock: Clock, *, environ: Mapping[str, str] | None = None, time_limit: float = TIME_LIMIT
     ) -> None:
         self._clock, self._environ, self._time_limit = clock, environ, time_limit
         self._known: dict[tuple[str, str], tuple[Credentials | None, float]] = {}
+        self._failed: dict[tuple[str, str], CredentialHelperError] = {}
         self._flights: SingleFlight[tuple[str, str], Credentials | None] = SingleFlight()
 
     async def get(self, name: str, server: str) -> Credentials | None:
         """What `docker-credential-<name>` knows of `server`; None where it knows nothing.
 
-        Raises CredentialHelperError where it is missing, hangs, fails or prints garbage.
+        Raises CredentialHelperError where it is missing, hangs, fails or prints garbage, or once did.
         """
         key = (name, server)
+        if (failure := self._failed.get(key)) is not None:
+            raise CredentialHelperError(str(failure), hint=failure.hint)
         known = self._known.get(key)
         if known is not None and known[1] > self._clock.monotonic():
             return known[0]
 
         async def ask() -> Credentials | None:
-            found = await self._ask(name, server)
+            try:
+                found = await self._ask(name, server)
+            except CredentialHelperError as error:
+                self._failed[key] = error.with_traceback(None)
+                raise
             self._known[key] = (found, self._clock.monotonic() + REMEMBERED)
             return found
 
         return await self._flights.run(key, ask)
 
     def forget(self) -> None:
-        """Ask anew next time."""
+        """Ask anew next time those that answered."""
         self._known.clear()
 
     async def _ask(self, name: str, server: str) -> Credentials | None:

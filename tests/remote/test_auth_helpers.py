@@ -110,6 +110,30 @@ async def test_a_helper_that_hangs_is_ended_with_all_it_started(bin: Path, tmp_p
             await anyio.sleep(0.01)
 
 
+async def test_a_helper_that_failed_is_asked_once_for_each_server(bin: Path, clock: FrozenClock) -> None:
+    asked = install(bin, 'read server; echo "$server" >> "$0.asked"; echo broken; exit 1').with_suffix(
+        ".asked"
+    )
+    ours = helpers(bin, clock)
+    for server in ("quay.io", "quay.io", "ghcr.io"):
+        with pytest.raises(CredentialHelperError, match=f"failed for {server} .*: broken"):
+            await ours.get("test", server)
+    clock.advance(7200)
+    ours.forget()
+    with pytest.raises(CredentialHelperError, match="broken"):
+        await ours.get("test", "quay.io")
+    assert asked.read_text().split() == ["quay.io", "ghcr.io"]
+
+
+async def test_a_helper_that_hung_costs_its_time_once(bin: Path) -> None:
+    asked = install(bin, 'read server; echo "$server" >> "$0.asked"; sleep 1000').with_suffix(".asked")
+    ours = helpers(bin, time_limit=0.3)
+    for _ in range(3):
+        with pytest.raises(CredentialHelperError, match="no answer for quay"):
+            await ours.get("test", "quay.io")
+    assert asked.read_text().split() == ["quay.io"]
+
+
 async def test_a_missing_helper_says_what_to_do(bin: Path) -> None:
     with pytest.raises(CredentialHelperError, match="docker-credential-absent is not on PATH") as raised:
         await helpers(bin).get("absent", "quay.io")
