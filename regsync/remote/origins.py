@@ -132,7 +132,12 @@ def _related(one: str, other: str) -> bool:
     parent = ".".join(first[len(first) - common :])
     # example.com is one owner's; co.uk and com.cn are not, and neither are clouds' shared domains.
     needed = 3 if len(first[-1]) == 2 and common >= 2 and len(first[-2]) <= 3 else 2
-    return common >= needed and parent not in _SHARED_PARENTS
+    return common >= needed and not _is_shared(parent)
+
+
+def _is_shared(parent: str) -> bool:
+    """Whether unrelated people have names under it: also under a cloud's regions, as `a.run.app`."""
+    return any(parent == shared or parent.endswith("." + shared) for shared in _SHARED_PARENTS)
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -185,6 +185,10 @@ def test_an_absolute_url_is_held_to_the_same_rules() -> None:
         ("https://registry.example.co.uk", "https://evil.co.uk/token", False),
         ("https://good.azurecr.io", "https://evil.azurecr.io/token", False),
         ("https://1.dkr.ecr.eu-west-1.amazonaws.com", "https://evil.s3.amazonaws.com/t", False),
+        ("https://good.a.run.app", "https://evil.a.run.app/token", False),
+        ("https://1.dkr.ecr.us-east-1.amazonaws.com", "https://evil.elb.us-east-1.amazonaws.com/t", False),
+        ("https://good.us-east-1.amazonaws.com", "https://evil.us-east-1.amazonaws.com/token", False),
+        ("https://sso.notrun.app", "https://registry.notrun.app/token", True),
         ("https://example.io", "https://evil.io/token", False),
     ],
 )
