@@ -23,7 +23,7 @@ garbage
 @pytest.mark.parametrize(
     ("path", "journal"),
     [
-        pytest.param("/srv/.regsync/ledger.db", Journal.WAL, id="a local disk"),
+        pytest.param("/opt/.regsync/ledger.db", Journal.WAL, id="a local disk"),
         pytest.param("/srv/team/ledger.db", Journal.ROLLBACK, id="NFS"),
         pytest.param("/srv/scratch/ledger.db", Journal.WAL, id="a local disk inside of NFS"),
         pytest.param("/srvx/ledger.db", Journal.WAL, id="a name that begins like the mount point"),
