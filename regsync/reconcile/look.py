@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from regsync.content.concurrently import both, for_each
 from regsync.content.protocol import Store
-from regsync.errors import RegsyncError
+from regsync.errors import DeniedError, RegsyncError, UnsupportedError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
 from regsync.reconcile.repositories import CannotListTagsError, Repositories, SourceView, TargetView
@@ -81,7 +81,7 @@ async def _source(unit: Unit, location: Location, repositories: Repositories) ->
         if unit.needs_tags:
             return await repositories.source(location, needs_tags=True)
         if with_evidence and literal > FEW_TAGS:
-            with suppress(CannotListTagsError):  # the listing would only spare requests
+            with suppress(CannotListTagsError, UnsupportedError, DeniedError):  # it would only spare requests
                 return await repositories.source(location, needs_tags=True)
         return await repositories.source(location, needs_tags=False)
     except RegsyncError as error:

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from regsync.content.errors import ContentNotFoundError
-from regsync.errors import RegsyncError
+from regsync.errors import UnsupportedError
 from regsync.oci.descriptor import UNKNOWN_SIZE, Descriptor
 from regsync.oci.digest import Digest, InvalidDigestError
 from regsync.oci.media_type import is_manifest
 from regsync.oci.reference import InvalidReferenceError, Tag
 from regsync.remote.endpoint import Endpoint
-from regsync.remote.errors import ForbiddenError, NotFoundError, UnauthorizedError
+from regsync.remote.errors import AnswerError, NotFoundError
 from regsync.remote.paging import MAX_PAGE_SIZE, EndlessListingError, read_object, strings, walk
 from regsync.remote.request import Kind, Request, Response
 
@@ -27,15 +27,21 @@ CREATED = "org.opencontainers.image.created"
 Listed = tuple[Tag, Descriptor | None]
 
 
-def means_no_repository(error: RegsyncError) -> bool:
-    """Whether a failed tag listing of a *target* may only mean that the repository is not there yet.
+_NO_LISTING = frozenset({400, 405})  # what registries without the endpoint answer, besides UNSUPPORTED
 
-    Registries hide what does not exist: 404, but also 403 (Artifactory) or 401 (Docker Hub, public
-    registries) (REGISTRIES.md, 37). For a target the push that follows tells which it was; for a source
-    the error has to stand. Whoever plans decides by this; `tags` itself only turns a 404 into
-    ContentNotFoundError.
-    """
-    return isinstance(error, ContentNotFoundError | ForbiddenError | UnauthorizedError)
+
+class ListingUnsupportedError(AnswerError, UnsupportedError):
+    """The registry has no listing of tags: what is to be known of a tag has to be asked for by its name."""
+
+    def __init__(self, where: str, cause: AnswerError) -> None:
+        super().__init__(
+            f"{where}: its tags cannot be listed: {cause}", status=cause.status, codes=cause.codes
+        )
+
+    @property
+    def hint(self) -> str:
+        """What to do next."""
+        return "as a target it is asked for each tag; for a source, name the tags in the spec"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +63,19 @@ class _Page:
 async def tags(endpoint: Endpoint) -> AsyncIterator[AsyncIterator[Listed]]:
     """Every tag, in the registry's order. A descriptor has UNKNOWN_SIZE where only its digest is shown.
 
-    Raises ContentNotFoundError on entering where there is no such repository; InvalidListingError,
-    EndlessListingError and ForeignLinkError, also later, since a short listing must not pass for whole.
+    Raises on entering ContentNotFoundError where there is no such repository, ListingUnsupportedError
+    where the registry lists no tags at all; InvalidListingError, EndlessListingError and
+    ForeignLinkError also later, since a short listing must not pass for whole.
     """
     async with aclosing(_pages(endpoint)) as pages:
         try:
             first = await anext(pages)
-        except NotFoundError as cause:
-            raise ContentNotFoundError("repository", where=endpoint.name) from cause
+        except AnswerError as cause:
+            if "UNSUPPORTED" in cause.codes or cause.status in _NO_LISTING:
+                raise ListingUnsupportedError(endpoint.name, cause) from cause
+            if isinstance(cause, NotFoundError):
+                raise ContentNotFoundError("repository", where=endpoint.name) from cause
+            raise
         async with aclosing(_entries(first, pages)) as entries:
             yield entries
 

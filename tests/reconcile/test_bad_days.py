@@ -637,3 +637,12 @@ async def test_a_signature_of_one_tag_costs_the_other_immutable_tags_no_request(
     assert (report.summary.update, report.summary.unchanged) == (1, 9)
     asked = [name for call, name in world.repository("hub/app").calls if call == "resolve"]
     assert set(asked) <= {apps[3].digest, cosign_tag(apps[3])}
+
+
+async def test_named_tags_need_no_listing_of_their_source(world: World) -> None:
+    names = [f"v{number}" for number in range(6)]
+    await world.put("hub/app", image("app"), *names)
+    world.mirror("app", "hub/app", ["ours/app"], tags=names)
+    world.repository("hub/app").fail("tags", NoListingError("it has no listing"))
+
+    assert (await world.sync()).summary.create == 6
