@@ -8,9 +8,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from anyio import create_task_group, wait_all_tasks_blocked
@@ -28,7 +29,7 @@ from regsync.reconcile.ledger_file import (
     NewerLedgerError,
     UnusableLedgerError,
 )
-from regsync.reconcile.ledger_schema import MIGRATIONS, RUNS_AT_MOST, VERSION, migrate, version_of
+from regsync.reconcile.ledger_schema import MIGRATIONS, RUNS_AT_MOST, VERSION, is_foreign, migrate, version_of
 from regsync.reconcile.ledger_sqlite import MAX_LOCATION_LENGTH, SqliteLedger, open_ledger
 from tests.support.clock import START, FrozenClock
 
@@ -213,6 +214,29 @@ def test_processes_that_make_the_ledger_at_once_all_get_it(path: Path) -> None:
         racer.stdin.flush()
     assert [racer.communicate(timeout=30)[1] for racer in racers] == [b""] * len(racers)
     assert [racer.returncode for racer in racers] == [0] * len(racers)
+
+
+class Overtaken(sqlite3.Connection):
+    """Another process makes the ledger right after this one has read whose file it is."""
+
+    overtake: Callable[[], object] | None = None
+
+    def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+        cursor = super().execute(sql, *arguments)
+        if "application_id" in sql and self.overtake is not None:
+            overtake, self.overtake = self.overtake, None
+            overtake()
+        return cursor
+
+
+def test_a_ledger_that_another_process_is_just_making_is_no_foreign_database(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path, isolation_level=None)) as empty:
+        empty.execute("PRAGMA journal_mode = WAL")
+    with closing(sqlite3.connect(path, isolation_level=None, factory=Overtaken)) as connection:
+        connection.overtake = lambda: open_ledger(path, FrozenClock()).close()
+        assert not is_foreign(connection)
+        assert not is_foreign(connection)
 
 
 # --- what survives
