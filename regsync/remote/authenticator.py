@@ -14,7 +14,13 @@ from enum import Enum
 from regsync.clock import Clock
 from regsync.remote.challenge import Challenge, best, parse_challenges
 from regsync.remote.credentials import Credentials, CredentialSource
-from regsync.remote.errors import ForbiddenError, UnauthorizedError, UnsafeRedirectError, shown_url
+from regsync.remote.errors import (
+    AnswerError,
+    ForbiddenError,
+    UnauthorizedError,
+    UnsafeRedirectError,
+    shown_url,
+)
 from regsync.remote.origins import Origin, check_realm, may_have_credentials
 from regsync.remote.request import Headers, Scope
 from regsync.remote.single_flight import SingleFlight
@@ -27,9 +33,15 @@ from regsync.remote.tokens import (
     basic,
     merged,
     parse_scopes,
+    refused_by,
 )
 
 _BASIC_FOR = 3600.0  # seconds that credentials are sent before they are looked up again
+NONE_FOUND = (
+    "no credentials for it were found: not in spec.auth of the Registry, Docker's config.json "
+    "(DOCKER_CONFIG, or ~/.docker) or Podman's auth.json (REGISTRY_AUTH_FILE); "
+    "set spec.auth, or `docker login`"
+)
 _EXPIRED = re.compile(rb"(?i)(token|authorization)[^.]{0,80}(expired|no longer valid)")
 
 
@@ -168,12 +180,29 @@ class Authenticator:
         refused = token.refused(scope)
         if not refused:
             return Grant.UNKNOWN if token.granted is None else Grant.GRANTED
+        raise await self._not_granted(scope, refused)
+
+    async def explained(self, error: AnswerError, sent: Sent, scope: Scope) -> AnswerError:
+        """The 401 that stands after `sent`, with what is known of why: no credentials, or not the right.
+
+        Raises CredentialsError.
+        """
+        if not isinstance(error, UnauthorizedError):
+            return error
+        if sent.is_bearer and sent.header is not None:
+            refused = refused_by(sent.header.removeprefix("Bearer "), scope)
+            if refused:
+                return await self._not_granted(scope, refused)
+        if await self._credentials.find(self.host, scope.repository) is None:
+            return _without_credentials(error)
+        return error
+
+    async def _not_granted(self, scope: Scope, refused: frozenset[str]) -> AnswerError:
         place = f"{self.host}/{scope.repository}" if scope.repository else f"the catalogue of {self.host}"
         message = f"{place}: the token server does not grant {', '.join(sorted(refused))}"
         if await self._credentials.find(self.host, scope.repository) is None:
-            hint = "there are no credentials for it: set spec.auth of the Registry, or `docker login`"
-            raise UnauthorizedError(message, status=401, hint=hint)
-        raise ForbiddenError(message, status=403, hint="these credentials lack the right")
+            return UnauthorizedError(message, status=401, hint=NONE_FOUND)
+        return ForbiddenError(message, status=403, hint="these credentials lack the right")
 
     async def _token(self, scopes: tuple[Scope, ...]) -> Token:
         async def ask() -> Token:
@@ -186,7 +215,9 @@ class Authenticator:
             realm = self._checked_realm(credentials)
             try:
                 token = await ask_for_token(realm, scopes, credentials, self._exchange, now=now)
-            except UnauthorizedError:
+            except UnauthorizedError as error:
+                if credentials is None:
+                    raise _without_credentials(error) from error
                 self._credentials.forget(self.host)
                 raise
             self._tokens.keep(token, now)
@@ -220,6 +251,10 @@ class Authenticator:
             self._credentials.forget(self.host)
         header = await self._basic_header(repository)
         return Sent(header, is_fresh=True) if header is not None and header != sent.header else None
+
+
+def _without_credentials(error: UnauthorizedError) -> UnauthorizedError:
+    return UnauthorizedError(str(error), status=error.status, codes=error.codes, hint=NONE_FOUND)
 
 
 def _covered(asked: Sequence[Scope], scopes: Sequence[Scope]) -> bool:

@@ -18,6 +18,7 @@ from regsync.remote.authenticator import Authenticator, Grant, Scheme, Sent
 from regsync.remote.credentials import Anonymous, CredentialSource
 from regsync.remote.elsewhere import OtherRegistries
 from regsync.remote.errors import (
+    AnswerError,
     CutShortError,
     ExpiredTokenError,
     RateLimitedError,
@@ -270,7 +271,7 @@ class Session:
         request, headers, url = exchange.request, exchange.answer.headers, exchange.url
         error = self._wire.error(exchange, await exchange.error_body())
         if is_last:
-            raise error
+            raise await self._explained(error, exchange, sent)
         if exchange.origin != self._wire.origin:
             if not await self._others.challenged(exchange.origin, request.scope, headers, url):
                 raise error
@@ -282,10 +283,15 @@ class Session:
                 challenge = self._auth.challenge
             other = await self._auth.again(challenge, sent, scopes) if challenge is not None else None
         if other is None:
-            raise error
+            raise await self._explained(error, exchange, sent)
         if not request.is_repeatable:
             raise ExpiredTokenError(f"{error}; the body cannot be sent twice", status=401) from error
         return other
+
+    async def _explained(self, error: AnswerError, exchange: Exchange, sent: Sent) -> AnswerError:
+        if exchange.origin != self._wire.origin:
+            return error
+        return await self._auth.explained(error, sent, exchange.request.scope)
 
     async def _ask_for_scheme(self) -> None:
         """Ask at /v2/, once, whether and how to authenticate."""

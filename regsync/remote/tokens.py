@@ -55,6 +55,11 @@ class Token:
         return frozenset() if "*" in has else frozenset(scope.actions - has)
 
 
+def refused_by(value: str, scope: Scope) -> frozenset[str]:
+    """The actions of `scope` that a token says it does not allow; empty where it does not say."""
+    return Token(value, 0.0, (), _granted(value)).refused(scope)
+
+
 class TokenCache:
     """Tokens of one registry, by the repository that they are for first."""
 

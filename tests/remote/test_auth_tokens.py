@@ -189,6 +189,35 @@ async def test_a_registry_that_refuses_every_token_ends_in_unauthorized(
     assert token_server.count == 2
 
 
+async def test_a_token_without_the_right_to_push_is_said_to_be_one(
+    registry: FakeRegistry, token_server: TokenServer
+) -> None:
+    token_server.grants["ci"] = {"pull"}
+    async with session_at(registry, user=CI) as session:
+        with pytest.raises(ForbiddenError, match=f"/{NAME}: the token server does not grant push") as raised:
+            await session.send(begin_upload(), expect={202})
+    assert raised.value.hint == "these credentials lack the right"
+
+
+async def test_without_credentials_the_hint_says_where_they_were_looked_for(
+    registry: FakeRegistry, token_server: TokenServer
+) -> None:
+    token_server.anonymous_pull = True
+    async with session_at(registry) as session:
+        with pytest.raises(UnauthorizedError) as raised:
+            await session.send(begin_upload(), expect={202})
+    assert "auth.json" in str(raised.value.hint)
+
+
+async def test_basic_without_credentials_says_that_there_are_none(fake_registry: FakeRegistry) -> None:
+    fake_registry.auth = basic_auth("ci", "secret")
+    async with session_at(fake_registry) as session:
+        with pytest.raises(UnauthorizedError) as raised:
+            await session.send(get_manifest())
+    assert "no credentials for it were found" in str(raised.value.hint)
+    assert "config.json" in str(raised.value.hint)
+
+
 async def test_insufficient_scope_is_answered_with_the_scope_of_the_challenge(
     registry: FakeRegistry, token_server: TokenServer
 ) -> None:
