@@ -96,7 +96,7 @@ def is_foreign(connection: sqlite3.Connection) -> bool:
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     finally:
         connection.execute("ROLLBACK")
-    return mark != APPLICATION_ID and tables > 0
+    return bool(mark != APPLICATION_ID and tables > 0)
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
