@@ -6,14 +6,18 @@ an `UnsupportedError` stays whatever one tries, a `SpecError` is the user's YAML
 leaves beside the code that raises them.
 """
 
+from typing import ClassVar
+
 
 class RegsyncError(Exception):
     """Root of every error that regsync raises on purpose. Anything else that escapes is a defect."""
 
+    usual_hint: ClassVar[str | None] = None  # of every error of the kind, unless one knows better
+
     @property
     def hint(self) -> str | None:
         """What to do next, in one sentence, where that is not plain from the message."""
-        return None
+        return self.usual_hint
 
 
 class TemporaryError(RegsyncError):

@@ -20,6 +20,8 @@ class ContentNotFoundError(ContentError):
 class DigestMismatchError(ContentError):
     """The bytes are not those that the digest names: a lying source, or bit rot."""
 
+    usual_hint = "the place that gave the bytes is damaged, or something on the way changed them"
+
     def __init__(self, expected: Digest, actual: Digest, *, where: str) -> None:
         super().__init__(f"{where}: expected {expected}, received {actual}")
         self.expected, self.actual, self.where = expected, actual, where
@@ -27,6 +29,8 @@ class DigestMismatchError(ContentError):
 
 class SizeMismatchError(ContentError):
     """The length is not what the descriptor says."""
+
+    usual_hint = "the image was made wrongly, or the place that gave it is damaged"
 
     def __init__(self, expected: Descriptor, actual: int, *, where: str) -> None:
         super().__init__(
@@ -60,6 +64,8 @@ class GraphTooLargeError(ContentError):
 class ForeignLayerError(ContentError, UnsupportedError):
     """A layer that its type or its URLs say is not in the registry."""
 
+    usual_hint = "leave the tag out with excludeTags, or build the image without such layers"
+
     def __init__(self, desc: Descriptor, *, where: str) -> None:
         super().__init__(
             f"{where}: layer {desc.digest} is foreign ({desc.media_type}); regsync does not carry such layers"
@@ -91,6 +97,8 @@ class InterruptedStreamError(ContentError, TemporaryError):
 
 class NoPlatformError(ContentError):
     """None of the wanted platforms is in the index."""
+
+    usual_hint = "correct the mirror's `platforms`, or leave the tag out"
 
     def __init__(self, index: Digest, wanted: str, found: str, *, where: str) -> None:
         super().__init__(f"{where}: index {index} has none of {wanted}; it has {found}")

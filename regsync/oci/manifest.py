@@ -32,6 +32,8 @@ class InvalidManifestError(RegsyncError, ValueError):
 class UnsupportedManifestError(InvalidManifestError, UnsupportedError):
     """A valid document of a kind that regsync reports and does not carry, such as schema 1."""
 
+    usual_hint = "leave the tag out with excludeTags, or push the image again with a current tool"
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:

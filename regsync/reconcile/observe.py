@@ -25,12 +25,16 @@ from regsync.spec.model import IndexForm, ReferrersMode, Unit
 class TagNotFoundError(RegsyncError):
     """A tag that the spec names, or that was listed a moment ago, is at none of its sources."""
 
+    usual_hint = "correct the name in the spec, or see what is there with `regsync plan --explain`"
+
     def __init__(self, tag: Tag | Digest, sources: str) -> None:
         super().__init__(f"{tag} is not at {sources}")
 
 
 class EvidenceMissingError(RegsyncError):
     """The spec requires evidence, and the source has none."""
+
+    usual_hint = "sign or attest the image at its source, or take `required` out of the mirror"
 
     def __init__(self, digest: Digest, where: str) -> None:
         super().__init__(f"{where}: {digest} has none of the referrers that the mirror requires")

@@ -26,15 +26,19 @@ class RegistryError(RegsyncError):
     @property
     def hint(self) -> str | None:
         """What to do next, where it is known."""
-        return self._hint
+        return self._hint or self.usual_hint
 
 
 class RegistryUnreachableError(RegistryError, TemporaryError):
     """No answer: no such host, refused, reset, or cut off while the request was being sent."""
 
+    usual_hint = "is it up, and are name, port and proxy right? without TLS its url is written http://…"
+
 
 class UnknownHostError(RegistryUnreachableError):
     """The name of the host does not exist."""
+
+    usual_hint = "a typing error in the name, or a name server that this machine does not ask"
 
 
 class RegistryTimeoutError(RegistryError, TemporaryError):
@@ -99,6 +103,8 @@ class ExpiredTokenError(UnauthorizedError, TemporaryError):
 class ForbiddenError(AnswerError, DeniedError):
     """403: who we are is known, and may not do this."""
 
+    usual_hint = "give the account the right; some registries answer so for what does not exist"
+
 
 class NotFoundError(AnswerError):
     """404: no such repository, manifest or blob."""
@@ -110,6 +116,8 @@ class RejectedError(AnswerError):
 
 class UnexpectedAnswerError(AnswerError):
     """An answer that a registry does not give, such as HTML with 200."""
+
+    usual_hint = "a login page, a proxy or another service may answer there: look with curl"
 
     def __init__(
         self, message: str, *, status: int = 200, codes: Sequence[str] = (), hint: str | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from regsync.plan.model import Explanation, Plan, Report
+from regsync.plan.model import Explanation, Plan, Problem, Report
 from regsync.report.entries import Entry, Group, entries_of, groups_of, summary_sentence
 from regsync.report.escape import message, visible
 from regsync.report.style import BOLD, BY_MARK, DIM, PLAIN, YELLOW, Style
@@ -60,8 +60,11 @@ def _group(group: Group, style: Style) -> Iterator[str]:
     yield f"  {visible(group.source)} → {visible(group.target)}\n"
     shown = _shown(group.entries)
     widths = _widths(shown)
+    told: dict[Problem, str] = {}  # problems, and the tag under which they stand in full
     for entry in shown:
-        yield from _entry(entry, widths, style)
+        yield _row(entry, widths, style)
+        if entry.problem is not None:
+            yield from _problem(entry.problem, entry, told, style)
     if len(group.entries) > len(shown):
         left_out = len(group.entries) - len(shown)
         yield f"{INDENT}{style.paint(f'and {left_out} more; -o json lists all', DIM)}\n"
@@ -81,17 +84,23 @@ def _widths(entries: Iterable[Entry]) -> tuple[int, int, int]:
     return min(max(names), MAX_NAME_WIDTH), max(digests), max(sizes)
 
 
-def _entry(entry: Entry, widths: tuple[int, int, int], style: Style) -> Iterator[str]:
+def _row(entry: Entry, widths: tuple[int, int, int], style: Style) -> str:
     name, digests, size = widths
     row = f"{visible(entry.name):<{name}}  {entry.digests:<{digests}}  {_size(entry):>{size}}"
     mark = style.paint(entry.mark, BY_MARK[entry.mark])
-    yield f"    {mark} {row}  {message(entry.action.reason)}".rstrip() + "\n"
-    problem = entry.problem
-    if problem is not None:
-        word = style.paint(problem.outcome.value, BY_MARK[entry.mark])
-        yield f"{INDENT}{word}: {message(problem.message)}\n"
-        if problem.hint is not None:
-            yield f"{INDENT}{style.paint('hint:', DIM)} {message(problem.hint)}\n"
+    return f"    {mark} {row}  {message(entry.action.reason)}".rstrip() + "\n"
+
+
+def _problem(problem: Problem, entry: Entry, told: dict[Problem, str], style: Style) -> Iterator[str]:
+    """In full once for each repository: one dead target must not bury what else went wrong."""
+    word = style.paint(problem.outcome.value, BY_MARK[entry.mark])
+    if problem in told:
+        yield f"{INDENT}{word}: as {visible(told[problem])}\n"
+        return
+    told[problem] = entry.name
+    yield f"{INDENT}{word}: {message(problem.message)}\n"
+    if problem.hint is not None:
+        yield f"{INDENT}{style.paint('hint:', DIM)} {message(problem.hint)}\n"
 
 
 def _size(entry: Entry) -> str:
