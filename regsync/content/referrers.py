@@ -4,7 +4,6 @@ Source: distribution-spec 1.1, "Listing Referrers" and "Referrers Tag Schema".
 """
 
 import json
-import re
 from collections.abc import Iterable
 
 from regsync.oci import media_type as types
@@ -13,7 +12,6 @@ from regsync.oci.digest import Digest
 from regsync.oci.manifest import Index, Manifest
 from regsync.oci.reference import Tag
 
-_FALLBACK = re.compile(r"(sha256|sha512)-([a-f0-9]{64})")
 _MAX_ALGORITHM, _MAX_ENCODED = 32, 64  # characters; a sha512 is cut ("Referrers Tag Schema")
 
 
@@ -37,11 +35,6 @@ def as_referrer(manifest: Manifest | Index, desc: Descriptor) -> Descriptor:
 def fallback_tag(subject: Digest) -> Tag:
     """The tag under which the referrers of `subject` are listed: `sha256-<64 hex>`."""
     return Tag.parse(f"{subject.algorithm[:_MAX_ALGORITHM]}-{subject.encoded[:_MAX_ENCODED]}")
-
-
-def is_fallback_tag(tag: str) -> bool:
-    """Whether `tag` has the form of a fallback tag; GitLab answers such a tag with the subject itself."""
-    return _FALLBACK.fullmatch(tag) is not None
 
 
 def fallback_index(referrers: Iterable[Descriptor]) -> bytes:

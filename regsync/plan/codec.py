@@ -47,14 +47,6 @@ def plan_document(plan: Plan) -> dict[str, object]:
     return document
 
 
-def plan_to_json(plan: Plan) -> dict[str, object]:
-    """The plan as JSON values, all of it."""
-    return {
-        key: list(value) if isinstance(value, Iterator) else value
-        for key, value in plan_document(plan).items()
-    }
-
-
 def summary_to_json(summary: Summary) -> dict[str, object]:
     """The counts under their published names."""
     return asdict(summary)

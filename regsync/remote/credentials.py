@@ -4,7 +4,7 @@ The spec's own come first and alone. Without them the container tools' files are
 read them: Docker's, then Podman's; credential helpers where these files name one (`auth_files`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -57,22 +57,3 @@ class Given:
 
     def forget(self, host: str) -> None:
         """Nothing is kept."""
-
-
-class Chain:
-    """The first source that has credentials."""
-
-    def __init__(self, sources: Sequence[CredentialSource]) -> None:
-        self._sources = tuple(sources)
-
-    async def find(self, host: str, repository: str | None) -> Credentials | None:
-        """Ask each in turn."""
-        for source in self._sources:
-            if (found := await source.find(host, repository)) is not None:
-                return found
-        return None
-
-    def forget(self, host: str) -> None:
-        """Tell each."""
-        for source in self._sources:
-            source.forget(host)

@@ -78,11 +78,6 @@ class Scope:
         return f"repository:{self.repository}:{actions}"
 
 
-def _by_custom(action: str) -> tuple[bool, bool, str]:
-    """pull, push, then the others: token servers exist that compare the text."""
-    return action != "pull", action != "push", action
-
-
 class Headers(Mapping[str, str]):
     """An answer's headers by lower-case name; a plain look-up gives the first value."""
 

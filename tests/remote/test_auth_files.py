@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from regsync.remote.auth_files import AuthFile, AuthFiles
-from regsync.remote.credentials import Anonymous, Chain, Credentials, Given
+from regsync.remote.credentials import Credentials
 from regsync.remote.errors import CredentialsError
 from tests.support.clock import FrozenClock
 
@@ -171,12 +171,6 @@ async def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
 def test_an_absent_or_empty_file_is_no_error(tmp_path: Path) -> None:
     assert AuthFile.read(tmp_path / "absent.json") is None
     assert AuthFile.read(write(tmp_path / "empty.json", "")) is not None
-
-
-async def test_the_first_source_that_knows_wins() -> None:
-    chain = Chain([Anonymous(), Given(lambda: None), Given(lambda: Credentials("ci", "secret"))])
-    assert await chain.find("quay.io", None) == Credentials("ci", "secret")
-    assert await Chain([]).find("quay.io", None) is None
 
 
 def test_credentials_are_never_printed() -> None:
