@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from regsync.errors import UsageError
+from regsync.regular_file import NotRegularFileError, read_regular
 
 
 class UnreadableFileError(UsageError):
@@ -16,11 +17,9 @@ class UnreadableFileError(UsageError):
 def read_input(path: Path, limit: int) -> bytes:
     """The file, or stdin for `-`; at most `limit` bytes. Raises UnreadableFileError."""
     try:
-        if str(path) == "-":
-            raw = sys.stdin.buffer.read(limit + 1)
-        else:
-            with path.open("rb") as stream:
-                raw = stream.read(limit + 1)
+        raw = sys.stdin.buffer.read(limit + 1) if str(path) == "-" else read_regular(path, limit + 1)
+    except NotRegularFileError as cause:
+        raise UnreadableFileError(path, f"{cause.strerror}; `-` stands for stdin") from cause
     except OSError as cause:
         raise UnreadableFileError(path, cause.strerror or str(cause)) from cause
     if len(raw) > limit:

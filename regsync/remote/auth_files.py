@@ -14,6 +14,7 @@ from pathlib import Path
 
 from regsync.clock import Clock
 from regsync.oci.strict_json import InvalidJSONError, loads
+from regsync.regular_file import read_regular
 from regsync.remote.credential_helper import IDENTITY_TOKEN_USER, CredentialHelpers
 from regsync.remote.credentials import Credentials
 from regsync.remote.errors import CredentialsError
@@ -37,8 +38,7 @@ class AuthFile:
     def read(cls, path: Path) -> "AuthFile | None":
         """The file at `path`, or None where there is none; raises CredentialsError naming it."""
         try:
-            with path.open("rb") as stream:
-                raw = stream.read(MAX_FILE + 1)
+            raw = read_regular(path, MAX_FILE + 1)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as cause:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from regsync.regular_file import read_regular
 from regsync.remote.errors import TlsError
 
 MAX_FILE = 1024 * 1024  # bytes
@@ -46,8 +47,7 @@ class TlsMaterial:
 
 def _read(path: Path, key: str, marker: bytes) -> bytes:
     try:
-        with path.open("rb") as stream:
-            raw = stream.read(MAX_FILE + 1)
+        raw = read_regular(path, MAX_FILE + 1)
     except OSError as cause:
         raise TlsError(f"{key} {path}: {cause.strerror or 'cannot be read'}") from cause
     if len(raw) > MAX_FILE:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from regsync.oci.digest import Digest, InvalidDigestError
 from regsync.oci.reference import InvalidReferenceError, Reference, Tag, is_host
+from regsync.regular_file import read_regular
 from regsync.spec.locations import hub_objection
 from regsync.spec.mirror_keys import ImageKeys
 from regsync.spec.model import Location, Pin, Position
@@ -96,8 +97,7 @@ def _lines(keys: ImageKeys, merged: "Merged", problems: Problems) -> Iterator[tu
 
 
 def _read(path: Path) -> str:
-    with path.open("rb") as stream:
-        raw = stream.read(MAX_FILE_SIZE + 1)
+    raw = read_regular(path, MAX_FILE_SIZE + 1)
     if len(raw) > MAX_FILE_SIZE:
         raise ValueError(f"larger than {MAX_FILE_SIZE // 1024 // 1024} MiB")
     try:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from regsync.regular_file import read_regular
 from regsync.spec.documents import API_VERSION, KINDS, Envelope
 from regsync.spec.files import SourceFile, parent_directories, yaml_files
 from regsync.spec.model import Position
@@ -82,8 +83,7 @@ def _read_file(file: SourceFile, problems: Problems) -> list[Document]:
     shown = str(file.path)
     start = Position(shown, 1, 1)
     try:
-        with file.path.open("rb") as stream:
-            raw = stream.read(MAX_FILE_SIZE + 1)
+        raw = read_regular(file.path, MAX_FILE_SIZE + 1)
     except OSError as cause:
         problems.add(start, "", cause.strerror or "cannot be read")
         return []

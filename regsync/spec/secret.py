@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from regsync.errors import RegsyncError
+from regsync.regular_file import read_regular
 
 MAX_SECRET_SIZE = 64 * 1024  # bytes
 
@@ -53,8 +54,7 @@ class SecretRef:
     def _read_file(self) -> str:
         assert self.file is not None  # noqa: S101 - one of the two is set
         try:
-            with self.file.open("rb") as stream:
-                raw = stream.read(MAX_SECRET_SIZE + 1)
+            raw = read_regular(self.file, MAX_SECRET_SIZE + 1)
         except OSError as cause:
             raise MissingSecretError(str(self), cause.strerror or "cannot be read") from cause
         if len(raw) > MAX_SECRET_SIZE:

@@ -1,5 +1,6 @@
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -62,10 +63,25 @@ def test_a_file_that_is_not_there_is_a_misuse(regsync: Regsync, tmp_path: Path) 
     assert str(tmp_path / "gone") in ran.err
 
 
-def test_an_endless_file_is_not_read_to_its_end(regsync: Regsync) -> None:
-    ran = regsync("import", "list", "/dev/zero")
+def test_a_file_too_long_is_not_read_to_its_end(regsync: Regsync, tmp_path: Path) -> None:
+    long = tmp_path / "long"
+    with long.open("wb") as stream:
+        stream.truncate(100 * 1024 * 1024)
+    ran = regsync("import", "list", long)
     assert ran.code == 64
     assert "the most that is read" in ran.err
+
+
+def test_a_pipe_or_device_is_not_waited_for_and_a_dash_named_instead(
+    regsync: Regsync, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        for command in (("import", "list", path), ("apply", path)):
+            ran = regsync(*command)
+            assert ran.code == 64
+            assert f"{path}: a pipe, a socket or a device; only regular files are read" in ran.err
+            assert "`-` stands for stdin" in ran.err
 
 
 def test_the_schema_is_a_schema_that_takes_the_quick_start(regsync: Regsync, quickstart: Path) -> None:

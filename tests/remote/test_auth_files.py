@@ -171,6 +171,13 @@ async def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
 def test_an_absent_or_empty_file_is_no_error(tmp_path: Path) -> None:
     assert AuthFile.read(tmp_path / "absent.json") is None
     assert AuthFile.read(write(tmp_path / "empty.json", "")) is not None
+    assert AuthFile.read(Path("/dev/null")) is not None  # what people name to have no credentials
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "auth.json")
+    with pytest.raises(CredentialsError, match=r"auth\.json: a pipe, a socket or a device"):
+        AuthFile.read(tmp_path / "auth.json")
 
 
 def test_credentials_are_never_printed() -> None:

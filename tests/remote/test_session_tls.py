@@ -142,6 +142,7 @@ def test_files_that_do_not_fit_are_named(certificates: Certificates, tmp_path: P
         (TlsFiles(ca=tmp_path / "absent.pem"), "absent.pem: No such file"),
         (TlsFiles(ca=junk), "junk.pem: not in PEM form"),
         (TlsFiles(ca=tmp_path), "Is a directory"),
+        (TlsFiles(ca=Path("/dev/zero")), "/dev/zero: a pipe, a socket or a device"),
         (TlsFiles(key=certificates.client_key), "no tls.cert"),
         (TlsFiles(cert=cert), "holds no private key"),
         (TlsFiles(cert=cert, key=junk), "junk.pem: not in PEM form"),

@@ -372,6 +372,12 @@ class TestImages:
         spec = "images: {file: list.txt}\ntargets: ['local/{repository}']"
         assert expected in specs.mirror_problems(spec)[0]
 
+    def test_a_list_that_is_no_file_is_not_waited_for(self, specs: Specs) -> None:
+        os.mkfifo(specs.directory / "list.txt")
+        spec = "images: {file: list.txt}\ntargets: ['local/{repository}']"
+        found = "cannot read list.txt: a pipe, a socket or a device; only regular files are read"
+        assert specs.mirror_problems(spec) == [f"spec.images.file: {found}"]
+
 
 class TestFiles:
     def test_a_directory_is_walked_and_what_is_not_ours_passed_over(self, specs: Specs) -> None:
@@ -416,6 +422,13 @@ class TestFiles:
         os.symlink("..2026", specs.directory / "..data")
         os.symlink("..data/a.yaml", specs.directory / "a.yaml")
         assert list(load([specs.directory]).registries) == ["hub"]
+
+    @pytest.mark.parametrize("name", ["pipe", "/dev/zero"])
+    def test_what_is_no_file_is_not_waited_for(self, specs: Specs, name: str) -> None:
+        os.mkfifo(specs.directory / "pipe")
+        path = specs.directory / name
+        found = "1:1: a pipe, a socket or a device; only regular files are read"
+        assert specs.problems_of(lambda: load([path])) == [found]
 
     def test_a_file_named_twice_is_one(self, specs: Specs) -> None:
         path = specs.write("a.yaml", HUB)

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,13 @@ def test_what_is_no_secret_names_the_file_and_never_what_is_in_it(
     assert str(path) in str(caught.value)
     assert "hunter2" not in repr(caught.value)
     assert caught.value.__cause__ is None or "hunter2" not in repr(caught.value.__cause__)
+
+
+def test_a_pipe_or_device_is_no_secret_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(MissingSecretError, match=f"{path}: a pipe, a socket or a device"):
+            SecretRef.from_file(path).read()
 
 
 @pytest.mark.parametrize(("environ", "cause"), [({}, "not set"), ({"A": ""}, "empty")])
