@@ -10,6 +10,7 @@ from regsync.cli.exit_codes import DONE, INTERRUPTED, USAGE
 from regsync.cli.failures import Manner, handle, note
 from regsync.cli.interrupted import Interrupted
 from regsync.cli.lazy import LazyGroup, Verb
+from regsync.errors import UsageError
 
 VERBS = {
     "validate": Verb("regsync.cli.validate", "Check the spec alone, without any network."),
@@ -22,7 +23,23 @@ VERBS = {
     "inspect": Verb("regsync.cli.inspect", "Show an image's manifest, platforms, sizes and referrers."),
     "store": Verb("regsync.cli.store", "Look into the built-in storage layer."),
 }
+PROGRAM = "regsync"
 HELP_OPTIONS = ["-h", "--help"]
+
+
+class MisuseError(UsageError):
+    """The command line does not fit its grammar: an unknown option, a missing argument, a wrong value."""
+
+    def __init__(self, cause: click.ClickException) -> None:
+        message = cause.format_message().removesuffix(".")
+        super().__init__(f"{message[:1].lower()}{message[1:]}")
+        context = cause.ctx if isinstance(cause, click.UsageError) else None
+        self._command = context.command_path if context is not None else PROGRAM
+
+    @property
+    def hint(self) -> str:
+        """Where the grammar is."""
+        return f"`{self._command} --help` shows what it takes"
 
 
 @click.group(
@@ -32,7 +49,7 @@ HELP_OPTIONS = ["-h", "--help"]
     epilog="Exit codes: 0 done, 1 failed, 2 changes pending, 3 refused by a rule, 64 misuse, 65 invalid "
     "spec, 75 try later, 130 and 143 interrupted.",
 )
-@click.version_option(__version__, prog_name="regsync", message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 def root() -> None:
     """Keep container images consistent across registries, from YAML in git."""
 
@@ -42,12 +59,14 @@ def run(arguments: Sequence[str]) -> int:
     streams.prepare()
     manner = Manner()
     try:
-        result = root.main(list(arguments), prog_name="regsync", standalone_mode=False, obj=manner)
+        result = root.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=manner)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
-    except click.ClickException as error:
-        error.show()
+    except click.exceptions.NoArgsIsHelpError as help_:
+        help_.show()
         return USAGE
+    except click.ClickException as error:
+        return handle(MisuseError(error), manner)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except Interrupted as interrupted:

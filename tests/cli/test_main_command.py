@@ -48,13 +48,41 @@ def test_every_verb_has_help(regsync: Regsync, verb: str) -> None:
 def test_misuse_exits_with_64_and_a_message(regsync: Regsync, arguments: list[str]) -> None:
     ran = regsync(*arguments)
     assert ran.code == 64
-    assert ran.err
+    assert ran.err.startswith("error: ")
     assert ran.out == ""
     assert "Traceback" not in ran.err
 
 
 def test_an_unknown_verb_gets_the_nearest_name(regsync: Regsync) -> None:
     assert "Did you mean 'sync'?" in regsync("sinc").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "command"),
+    [
+        (["sink\x1b[2J"], "no such command 'sink\\x1b[2J'", "regsync"),
+        (["plan", "--nope"], "no such option '--nope'", "regsync plan"),
+        (["store", "stats"], "missing argument 'STORE'", "regsync store stats"),
+        (
+            ["sync", "--wait", "soon"],
+            "invalid value for '--wait': 'soon': expected a duration",
+            "regsync sync",
+        ),
+        (["sync", "--exit-zero"], "--exit-zero is about pending changes", "regsync sync"),
+    ],
+)
+def test_misuse_reads_like_every_other_error(
+    regsync: Regsync, arguments: list[str], error: str, command: str
+) -> None:
+    first, hint = regsync(*arguments).err.splitlines()
+    assert first.startswith(f"error: {error}")
+    assert hint == f"hint: `{command} --help` shows what it takes"
+
+
+def test_without_a_verb_the_verbs_are_shown(regsync: Regsync) -> None:
+    ran = regsync()
+    assert ran.code == 64
+    assert all(f"\n  {name} " in ran.err for name in VERBS)
 
 
 @pytest.mark.parametrize(
