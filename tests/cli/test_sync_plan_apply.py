@@ -173,6 +173,29 @@ def test_a_file_with_no_place_to_be_is_refused_before_any_work(
     assert not (quickstart / ".regsync").exists()
 
 
+def as_others(*command: object) -> list[str]:
+    """The command with no more rights than files give; root by itself may write everywhere."""
+    setpriv = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+    return [*setpriv, sys.executable, "-m", "regsync", *map(str, command)]
+
+
+@pytest.mark.parametrize("verb", ["sync", "plan"])
+def test_a_directory_that_may_not_be_written_is_refused_before_any_work(
+    quickstart: Path, tmp_path: Path, verb: str
+) -> None:
+    denied = tmp_path / "denied"
+    denied.mkdir(mode=0o500)
+    ran = subprocess.run(
+        as_others(verb, quickstart, "--report", denied / "report.json"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 64, ran.stderr
+    assert f"{str(denied / 'report.json')!r} cannot be written: permission denied" in ran.stderr
+    assert not (quickstart / ".regsync").exists()
+
+
 def test_a_report_whose_place_is_lost_meanwhile_leaves_the_answer(
     regsync: Regsync, quickstart: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
