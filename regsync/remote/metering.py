@@ -1,41 +1,38 @@
-"""Streamed bodies, counted and slowed to the bandwidth, in both directions."""
+"""Streamed bodies slowed to the bandwidth, in both directions; untouched where none is set."""
 
 from collections.abc import AsyncIterable, AsyncIterator
-from dataclasses import dataclass
 
 from regsync.remote.limits import Limiter
 
 
-@dataclass(slots=True)
-class Traffic:
-    """Bytes of streamed bodies so far."""
-
-    received: int = 0
-    sent: int = 0
+def received(chunks: AsyncIterator[bytes], limiter: Limiter) -> AsyncIterator[bytes]:
+    """Chunks that arrive."""
+    return _Received(chunks, limiter) if limiter.is_bandwidth_limited else chunks
 
 
-class Received:
-    """Chunks that arrive. A class, since a generator that is left half-way lingers until it is collected."""
+class _Received:
+    """A class, since a generator that is left half-way lingers until it is collected."""
 
-    __slots__ = ("_chunks", "_limiter", "_traffic")
+    __slots__ = ("_chunks", "_limiter")
 
-    def __init__(self, chunks: AsyncIterator[bytes], limiter: Limiter, traffic: Traffic) -> None:
-        self._chunks, self._limiter, self._traffic = chunks, limiter, traffic
+    def __init__(self, chunks: AsyncIterator[bytes], limiter: Limiter) -> None:
+        self._chunks, self._limiter = chunks, limiter
 
-    def __aiter__(self) -> "Received":
+    def __aiter__(self) -> "_Received":
         return self
 
     async def __anext__(self) -> bytes:
         chunk = await anext(self._chunks)
-        self._traffic.received += len(chunk)
-        if self._limiter.is_bandwidth_limited:
-            await self._limiter.moved(len(chunk))
+        await self._limiter.moved(len(chunk))
         return chunk
 
 
-async def sent(chunks: AsyncIterable[bytes], limiter: Limiter, traffic: Traffic) -> AsyncIterator[bytes]:
+def sent(chunks: AsyncIterable[bytes], limiter: Limiter) -> AsyncIterable[bytes]:
     """Chunks that are sent."""
+    return _sent(chunks, limiter) if limiter.is_bandwidth_limited else chunks
+
+
+async def _sent(chunks: AsyncIterable[bytes], limiter: Limiter) -> AsyncIterator[bytes]:
     async for chunk in chunks:
         await limiter.moved(len(chunk))
-        traffic.sent += len(chunk)
         yield chunk

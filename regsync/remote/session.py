@@ -14,6 +14,7 @@ from typing import Self, TypeVar
 import anyio
 
 from regsync.clock import Clock, SystemClock
+from regsync.remote import metering
 from regsync.remote.authenticator import Authenticator, Grant, Scheme, Sent
 from regsync.remote.credentials import Anonymous, CredentialSource
 from regsync.remote.elsewhere import OtherRegistries
@@ -29,8 +30,6 @@ from regsync.remote.errors import (
     UnknownHostError,
 )
 from regsync.remote.limits import Limiter, Sleep
-from regsync.remote.metering import Received, Traffic
-from regsync.remote.metering import sent as sent_chunks
 from regsync.remote.request import Kind, Request, Response, Scope, StreamedResponse
 from regsync.remote.retry import Attempts, asked_pause
 from regsync.remote.single_flight import SingleFlight
@@ -84,7 +83,6 @@ class Session:
         self._is_pinged = False
         self._is_down = False  # nothing was heard of it for as long as one request may try
         self._failing: set[Kind] = set()  # kinds of request that it could not do for that long
-        self._traffic = Traffic()
 
     async def __aenter__(self) -> Self:
         return self
@@ -100,16 +98,6 @@ class Session:
     def counters(self) -> Mapping[Kind, int]:
         """Requests sent so far, by kind; every attempt and every step of a redirect is one."""
         return dict(self._wire.counts)
-
-    @property
-    def bytes_in(self) -> int:
-        """Bytes of streamed bodies received."""
-        return self._traffic.received
-
-    @property
-    def bytes_out(self) -> int:
-        """Bytes of streamed bodies sent."""
-        return self._traffic.sent
 
     @property
     def warnings(self) -> Collection[str]:
@@ -161,7 +149,7 @@ class Session:
         exchange = await self._repeat(request, lambda: self._let_in(request, expect, STREAMED))
         try:
             answer = exchange.answer
-            chunks = Received(answer.chunks(), self._limiter, self._traffic)
+            chunks = metering.received(answer.chunks(), self._limiter)
             yield StreamedResponse(answer.status, answer.headers, exchange.url, chunks)
         finally:
             await exchange.close()
@@ -325,7 +313,7 @@ class Session:
     def _metered(self, request: Request) -> Request:
         if request.content is None or isinstance(request.content, bytes):
             return request
-        return replace(request, content=sent_chunks(request.content, self._limiter, self._traffic))
+        return replace(request, content=metering.sent(request.content, self._limiter))
 
 
 def _nobody() -> None:

@@ -69,11 +69,6 @@ class Version:
         """The third number."""
         return self.key[2]
 
-    @property
-    def is_prerelease(self) -> bool:
-        """Whether it comes before the release of its three numbers."""
-        return self.key[3][0] == 0
-
 
 def parse_version(text: str) -> Version | None:
     """Read a tag, or the part of one, as a version; None when it is none."""

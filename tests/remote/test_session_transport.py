@@ -144,7 +144,6 @@ async def test_a_streamed_body_arrives_with_its_length(registry: FakeRegistry) -
         url = f"{location}{'&' if '?' in location else '?'}digest={sha256(DATA)}"
         put = Request(Kind.UPLOAD, "PUT", url, PUSH, content=in_pieces(DATA), length=len(DATA))
         await session.send(put, expect={201})
-        assert session.bytes_out == len(DATA)
     assert registry.requests[-1].headers["content-length"] == str(len(DATA))
     assert registry.requests[-1].body_size == len(DATA)
 

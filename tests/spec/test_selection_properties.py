@@ -8,7 +8,7 @@ from regsync.oci.reference import Tag
 from regsync.spec.facts import TagFacts
 from regsync.spec.model import Sort, SortBy, TagRule
 from regsync.spec.selection import next_facts, select
-from regsync.spec.versions import parse_version
+from regsync.spec.versions import RELEASE, parse_version
 from tests.spec.rules_support import NOW, aged, named, semver, unit
 
 TAGS = st.builds(
@@ -71,7 +71,7 @@ def test_no_group_keeps_more_than_the_newest(listed: list[Tag], newest: int) -> 
     dropped = [
         version
         for tag in set(listed) - set(kept)
-        if (version := parse_version(tag)) and not version.is_prerelease
+        if (version := parse_version(tag)) and version.key[3] == RELEASE
     ]
     for old in dropped:
         same = [one for one in versions if (one.major, one.minor) == (old.major, old.minor)]
