@@ -13,11 +13,11 @@ from anyio.to_thread import run_sync
 from sqlalchemy import Connection, Insert, Table, bindparam, select
 
 from regsync.clock import Clock
-from regsync.content.durable import StorageError
+from regsync.content.durable import StorageDeniedError, StorageDeviceError, StorageError
 from regsync.content.group_commit import GroupCommit
 from regsync.errors import RegsyncError
-from regsync.store import errors
 from regsync.store.database import READERS, Database, database_errors, insert_missing, upsert
+from regsync.store.errors import StoreBusyError, StoreDamagedError, StoreError
 from regsync.store.journal import START, Journal, Position
 from regsync.store.schema import journal_position, metadata, repositories
 
@@ -26,12 +26,7 @@ Result = TypeVar("Result")
 _REPOSITORY = select(repositories.c.id).where(repositories.c.name == bindparam("name"))
 _POSITION = select(journal_position.c.segment, journal_position.c.length)
 # After these there is no use in trying each change of a group alone.
-_HOPELESS = (
-    errors.StoreBusyError,
-    errors.StoreDeviceError,
-    errors.StoreDeniedError,
-    errors.StoreDamagedError,
-)
+_HOPELESS = (StorageDeviceError, StorageDeniedError, StoreBusyError, StoreDamagedError)
 
 
 class Transaction:
@@ -179,7 +174,7 @@ class Catalogue:
 def _outcome(change: Change, transaction: Transaction) -> Any:
     try:
         return change(transaction)
-    except (StorageError, errors.StoreError):
+    except (StorageError, StoreError):
         raise
     except RegsyncError as error:
         return error

@@ -18,22 +18,23 @@ from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.schema import Table
 
-from regsync.store import errors
+from regsync.content.durable import StorageDeniedError, StorageDeviceError, StorageError, StorageFullError
+from regsync.store.errors import StoreBusyError, StoreDamagedError, StoreError
 
 BUSY_TIMEOUT = 30_000  # milliseconds that a writer waits for another process
 READERS = 4  # connections
 _CACHE = 16_384  # KiB of pages per connection
 
-_KINDS: Mapping[int, type[errors.StoreError]] = {
-    sqlite3.SQLITE_FULL: errors.StoreFullError,
-    sqlite3.SQLITE_BUSY: errors.StoreBusyError,
-    sqlite3.SQLITE_LOCKED: errors.StoreBusyError,
-    sqlite3.SQLITE_IOERR: errors.StoreDeviceError,
-    sqlite3.SQLITE_READONLY: errors.StoreDeniedError,
-    sqlite3.SQLITE_CANTOPEN: errors.StoreDeniedError,
-    sqlite3.SQLITE_PERM: errors.StoreDeniedError,
-    sqlite3.SQLITE_NOTADB: errors.StoreDamagedError,
-    sqlite3.SQLITE_CORRUPT: errors.StoreDamagedError,
+_KINDS: Mapping[int, type[StoreError] | type[StorageError]] = {
+    sqlite3.SQLITE_FULL: StorageFullError,
+    sqlite3.SQLITE_BUSY: StoreBusyError,
+    sqlite3.SQLITE_LOCKED: StoreBusyError,
+    sqlite3.SQLITE_IOERR: StorageDeviceError,
+    sqlite3.SQLITE_READONLY: StorageDeniedError,
+    sqlite3.SQLITE_CANTOPEN: StorageDeniedError,
+    sqlite3.SQLITE_PERM: StorageDeniedError,
+    sqlite3.SQLITE_NOTADB: StoreDamagedError,
+    sqlite3.SQLITE_CORRUPT: StoreDamagedError,
 }
 
 
@@ -135,7 +136,7 @@ def upsert(dialect: str, table: Table, *columns: str) -> Insert:
 
 @contextmanager
 def database_errors(name: str) -> Iterator[None]:
-    """Turn the driver's error inside into the StoreError that says what to do."""
+    """Turn the driver's error inside into the StoreError or StorageError that says what to do."""
     try:
         yield
     except DBAPIError as cause:
@@ -144,9 +145,9 @@ def database_errors(name: str) -> Iterator[None]:
         raise _store_error(name, cause) from cause
 
 
-def _store_error(name: str, cause: BaseException) -> errors.StoreError:
+def _store_error(name: str, cause: BaseException) -> StoreError | StorageError:
     code: Any = getattr(cause, "sqlite_errorcode", None)
-    kind = _KINDS.get(code & 0xFF, errors.StoreError) if isinstance(code, int) else errors.StoreError
+    kind = _KINDS.get(code & 0xFF, StoreError) if isinstance(code, int) else StoreError
     return kind(name, f"the catalogue failed: {cause}")
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong with the built-in store as a whole."""
+"""What goes wrong with the built-in store as a whole; what its disk says is a StorageError of `content`."""
 
 from regsync.errors import RegsyncError, TemporaryError
 
@@ -6,52 +6,27 @@ from regsync.errors import RegsyncError, TemporaryError
 class StoreError(RegsyncError):
     """Root of errors about one built-in store; names its directory."""
 
-    advice: str | None = None
-
     def __init__(self, store: str, cause: str) -> None:
         super().__init__(f"store {store}: {cause}")
         self.store = store
-
-    @property
-    def hint(self) -> str | None:
-        """What to do next."""
-        return self.advice
-
-
-class StoreFullError(StoreError, TemporaryError):
-    """The catalogue's file system is full. The change was not made, what was there is untouched."""
-
-    advice = "free space on the store's file system, then run again: nothing was changed"
 
 
 class StoreBusyError(StoreError, TemporaryError):
     """Another process has held the catalogue's write lock for long."""
 
-    advice = "another process is writing to the store; run again when it is done"
-
-
-class StoreDeviceError(StoreError):
-    """The device failed to read or write the catalogue."""
-
-    advice = "check the disk and the system log; the change was not acknowledged"
-
-
-class StoreDeniedError(StoreError):
-    """The catalogue may not be read or written."""
-
-    advice = "check owner and mode of the store's directory, and that it is mounted read-write"
+    usual_hint = "another process is writing to the store; run again when it is done"
 
 
 class StoreDamagedError(StoreError):
     """The catalogue is no database, or a damaged one."""
 
-    advice = "keep the directory as it is: blobs and journal hold what `regsync store rebuild` needs"
+    usual_hint = "keep the directory as it is: blobs and journal hold what `regsync store rebuild` needs"
 
 
 class StoreTooNewError(StoreError):
     """A later version of regsync has written the store."""
 
-    advice = "use the version of regsync that wrote it, or a later one"
+    usual_hint = "use the version of regsync that wrote it, or a later one"
 
     def __init__(self, store: str, revision: str, known: str) -> None:
         super().__init__(
@@ -63,7 +38,7 @@ class StoreTooNewError(StoreError):
 class NetworkFileSystemError(StoreError):
     """The store lies on a file system whose locks do not hold across machines."""
 
-    advice = "put the store on a local disk; for several machines use a PostgreSQL catalogue"
+    usual_hint = "put the store on a local disk; for several machines use a PostgreSQL catalogue"
 
     def __init__(self, store: str, kind: str, mount_point: str) -> None:
         super().__init__(store, f"{mount_point} is a network file system ({kind}), where SQLite loses data")

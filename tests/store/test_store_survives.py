@@ -24,7 +24,6 @@ from regsync.oci.manifest import parse_manifest
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.store import journal
 from regsync.store.builtin import BuiltinStore
-from regsync.store.errors import StoreFullError
 from regsync.store.repository import BuiltinRepository
 from tests.contract.places import OCTETS, StallsAfter, blob, described, put, stream
 from tests.store.pusher import content_of, place_of
@@ -188,7 +187,7 @@ async def test_a_full_disk_keeps_the_old_tag_and_takes_pushes_again_when_there_i
         assert leftovers(path) == []
         filler = small_disk / "filler"
         with _filled(filler):
-            with pytest.raises((StorageFullError, StoreFullError)) as full:
+            with pytest.raises(StorageFullError) as full:
                 await _move_until_full(repository, last)
             assert str(path) in str(full.value)
             assert full.value.hint
