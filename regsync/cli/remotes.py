@@ -9,7 +9,7 @@ from regsync.reconcile.ledger import Ledger, Spot
 from regsync.remote import catalog
 from regsync.remote.auth_files import AuthFiles
 from regsync.remote.authenticator import Grant
-from regsync.remote.credentials import Credentials, Given
+from regsync.remote.credentials import Credentials, CredentialSource, Given, Shared
 from regsync.remote.endpoint import Endpoint
 from regsync.remote.limits import Limiters, LimitSettings
 from regsync.remote.providers.detection import choose
@@ -95,18 +95,18 @@ class Remotes:
             place.host,
             f"{place.scheme}://{host}",
             transport=self._transports.for_tls(TlsFiles(tls.ca, tls.cert, tls.key)),
-            credentials=_credentials(registry) or self._tools,
+            credentials=_credentials(registry, self._tools),
             limiter=self._limiters.for_host(place.host, _limits(registry)),
             clock=self._clock,
         )
 
 
-def _credentials(registry: Registry) -> Given | None:
-    """What the spec says; the secrets are read when a registry asks for them."""
-    auth = registry.auth
-    if auth is None:
-        return None
-    return Given(lambda: Credentials(auth.username.read(), auth.password.read()))
+def _credentials(registry: Registry, tools: CredentialSource) -> CredentialSource:
+    """What the spec says, else the tools; the secrets are read when a registry asks for them."""
+    login, realms = registry.auth.login, registry.auth.realms
+    if login is None:
+        return Shared(tools, realms) if realms else tools
+    return Given(lambda: Credentials(login.username.read(), login.password.read()), realms)
 
 
 def _limits(registry: Registry) -> LimitSettings:

@@ -8,7 +8,7 @@ fits wins. Sources: docker/cli `configfile`; containers-auth.json(5).
 import base64
 import binascii
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,6 +104,8 @@ class AuthFile:
 
 class AuthFiles:
     """Credentials from files and the helpers that they name; the first file that has some wins."""
+
+    realms: Collection[str] = ()
 
     def __init__(self, paths: Sequence[Path], helpers: CredentialHelpers) -> None:
         self._paths, self._helpers = tuple(paths), helpers

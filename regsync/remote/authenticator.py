@@ -13,15 +13,13 @@ from enum import Enum
 
 from regsync.clock import Clock
 from regsync.remote.challenge import Challenge, best, parse_challenges
-from regsync.remote.credentials import Credentials, CredentialSource
+from regsync.remote.credentials import CredentialSource
 from regsync.remote.errors import (
     AnswerError,
     ForbiddenError,
     UnauthorizedError,
-    UnsafeRedirectError,
-    shown_url,
 )
-from regsync.remote.origins import Origin, check_realm, may_have_credentials
+from regsync.remote.origins import Origin, check_credentials, check_realm
 from regsync.remote.request import Headers, Scope
 from regsync.remote.single_flight import SingleFlight
 from regsync.remote.tokens import (
@@ -138,7 +136,7 @@ class Authenticator:
             self.scheme, self.challenge = Scheme.BASIC, challenge
             return challenge
         realm = Realm.of(challenge, url)
-        check_realm(self._origin, realm.url, where=self.host)
+        check_realm(self._origin, realm.url, self._credentials.realms, where=self.host)
         self._realm, self.scheme, self.challenge = realm, Scheme.BEARER, challenge
         return challenge
 
@@ -212,7 +210,9 @@ class Authenticator:
                 token = Token(credentials.registry_token, now + _BASIC_FOR, scopes, None)
                 self._tokens.keep(token, now)
                 return token
-            realm = self._checked_realm(credentials)
+            realm = self._known_realm()
+            if credentials is not None:
+                check_credentials(self._origin, realm.url, self._credentials.realms, where=self.host)
             try:
                 token = await ask_for_token(realm, scopes, credentials, self._exchange, now=now)
             except UnauthorizedError as error:
@@ -225,13 +225,9 @@ class Authenticator:
 
         return await self._flights.run(scopes, ask)
 
-    def _checked_realm(self, credentials: Credentials | None) -> Realm:
+    def _known_realm(self) -> Realm:
         if self._realm is None:
             raise AssertionError("a realm is known once the scheme is Bearer")
-        if credentials is not None and not may_have_credentials(self._origin, self._realm.url):
-            message = f"{self.host} names {shown_url(self._realm.url)} as where its tokens are given out"
-            hint = "its credentials are not sent to a host of another domain"
-            raise UnsafeRedirectError(message, hint=hint)
         return self._realm
 
     async def _basic_header(self, repository: str | None) -> str | None:

@@ -4,7 +4,7 @@ The spec's own come first and alone. Without them the container tools' files are
 read them: Docker's, then Podman's; credential helpers where these files name one (`auth_files`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,7 +20,12 @@ class Credentials:
 
 
 class CredentialSource(Protocol):
-    """Knows credentials."""
+    """Knows credentials, and who may see them."""
+
+    @property
+    def realms(self) -> Collection[str]:
+        """Hosts (`host` or `host:port`) of token servers that may have them besides the registry's own."""
+        ...
 
     async def find(self, host: str, repository: str | None) -> Credentials | None:
         """Those for a repository of a host (`docker.io`, `localhost:5000`), or None for anonymous.
@@ -37,6 +42,8 @@ class CredentialSource(Protocol):
 class Anonymous:
     """Never has credentials."""
 
+    realms: Collection[str] = ()
+
     async def find(self, host: str, repository: str | None) -> Credentials | None:
         """None."""
         return None
@@ -48,8 +55,8 @@ class Anonymous:
 class Given:
     """The spec's credentials: asked for when they are needed, so that a rotated secret is seen."""
 
-    def __init__(self, read: Callable[[], Credentials | None]) -> None:
-        self._read = read
+    def __init__(self, read: Callable[[], Credentials | None], realms: Collection[str] = ()) -> None:
+        self._read, self.realms = read, realms
 
     async def find(self, host: str, repository: str | None) -> Credentials | None:
         """What the spec gives, whatever the host: a session has only one."""
@@ -57,3 +64,18 @@ class Given:
 
     def forget(self, host: str) -> None:
         """Nothing is kept."""
+
+
+class Shared:
+    """Another's credentials, which one registry's token servers may have."""
+
+    def __init__(self, source: CredentialSource, realms: Collection[str]) -> None:
+        self._source, self.realms = source, realms
+
+    async def find(self, host: str, repository: str | None) -> Credentials | None:
+        """What the other finds."""
+        return await self._source.find(host, repository)
+
+    def forget(self, host: str) -> None:
+        """Nothing is kept here."""
+        self._source.forget(host)

@@ -7,6 +7,7 @@ are judged as written; names are not resolved, since what they resolve to may ch
 
 import ipaddress
 import socket
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urljoin, urlsplit
@@ -65,6 +66,12 @@ class Origin:
             return not address.is_global
         return "." not in self.host or self.host.endswith(_PRIVATE_SUFFIXES)
 
+    def is_one_of(self, hosts: Collection[str]) -> bool:
+        """Whether `hosts` (`host:port`, or `host` for the scheme's own port) name it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        is_usual = self.port == _DEFAULT_PORTS[self.scheme]
+        return f"{host}:{self.port}" in hosts or (is_usual and host in hosts)
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
@@ -89,34 +96,52 @@ def check_reachable(here: Origin, there: Origin, *, where: str) -> None:
     """Raise UnsafeRedirectError unless `here` may send us to `there`."""
     if there == here:
         return
-    if here.scheme == "https" and there.scheme == "http":
-        raise UnsafeRedirectError(f"{where}: sent from HTTPS to plain HTTP at {there}")
+    _check_encrypted(here, there, where=where)
     if there.is_private and not here.is_private:
         hint = f"a public registry has no business at {there}; name the registry by its internal address"
         raise UnsafeRedirectError(f"{where}: sent to the private address {there}", hint=hint)
 
 
-def check_realm(registry: Origin, realm: str, *, where: str) -> None:
-    """Raise UnsafeRedirectError unless a request without credentials may go to `realm`."""
+def check_realm(registry: Origin, realm: str, named: Collection[str], *, where: str) -> None:
+    """Raise UnsafeRedirectError unless a request without credentials may go to `realm`.
+
+    `named` are hosts that the spec names as token servers (`auth.realms`): private ones are fine too.
+    """
     try:
         origin = Origin.of(realm)
     except ValueError as cause:
         raise UnsafeRedirectError(f"{where}: the token realm {shown_url(realm)} is {cause}") from cause
-    check_reachable(registry, origin, where=f"{where}: the token realm")
+    where = f"{where}: the token realm"
+    _check_encrypted(registry, origin, where=where)
+    if origin.is_private and not registry.is_private and not origin.is_one_of(named):
+        raise UnsafeRedirectError(f"{where}: sent to the private address {origin}", hint=_name_realm(origin))
 
 
-def may_have_credentials(registry: Origin, realm: str) -> bool:
-    """Whether the registry's credentials may go to `realm`, which `check_realm` let pass.
+def check_credentials(registry: Origin, realm: str, named: Collection[str], *, where: str) -> None:
+    """Raise UnsafeRedirectError unless the registry's credentials may go to `realm`.
 
-    It may be the registry's own host, one that shares its domain, one of the known public token
-    services, or, for a registry at a private address, any private one.
+    `check_realm` has let it pass. It may be the registry's own host, one that shares its domain, one of
+    the known public token services, for a registry at a private address any private one, or `named`.
     """
     origin = Origin.of(realm)
-    if origin.host == registry.host or _related(registry.host, origin.host):
-        return True
+    if origin.host == registry.host or _related(registry.host, origin.host) or origin.is_one_of(named):
+        return
     if origin.is_private and registry.is_private:
-        return True
-    return origin.scheme == "https" and origin.host in PUBLIC_REALMS
+        return
+    if origin.scheme == "https" and origin.host in PUBLIC_REALMS:
+        return
+    message = f"{where}: the token realm {shown_url(realm)} is of another domain and gets no credentials"
+    raise UnsafeRedirectError(message, hint=_name_realm(origin))
+
+
+def _check_encrypted(here: Origin, there: Origin, *, where: str) -> None:
+    if here.scheme == "https" and there.scheme == "http":
+        raise UnsafeRedirectError(f"{where}: sent from HTTPS to plain HTTP at {there}")
+
+
+def _name_realm(origin: Origin) -> str:
+    host = str(origin).partition("://")[2].removesuffix(f":{_DEFAULT_PORTS[origin.scheme]}")
+    return f'if that is the registry\'s token server: `auth: {{realms: ["{host}"]}}` in its Registry'
 
 
 def _related(one: str, other: str) -> bool:

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from regsync.oci.digest import HEX_LENGTH, Digest
 from regsync.oci.platform import Platform
-from regsync.oci.reference import RepositoryName
+from regsync.oci.reference import RepositoryName, parse_host
 from regsync.oci.reference import Tag as ImageTag
 from regsync.spec import scalars
 from regsync.spec.globs import compile_glob
@@ -101,6 +101,13 @@ def _artifact_type(text: str) -> None:
         )
 
 
+def _host(value: object) -> str:
+    text = _short(value)
+    if "/" in text or "@" in text:  # not repeated: it may hold a password
+        raise ValueError("expected a host, such as sso.example.com, without a scheme or a path")
+    return parse_host(text)
+
+
 def _tag(value: object) -> ImageTag:
     return value if isinstance(value, ImageTag) else ImageTag.parse(_short(value))
 
@@ -153,6 +160,7 @@ RegistryName = Annotated[
     schema(_WRITTEN, pattern=f"^{_REGISTRY_NAME.pattern}$", maxLength=MAX_NAME_LENGTH),
 ]
 EnvName = Annotated[str, _checked(_env_name), schema("string", pattern=f"^{_ENV_NAME.pattern}$")]
+Host = Annotated[str, BeforeValidator(_host), schema("string", examples=["sso.example.com"])]
 ArtifactType = Annotated[
     str, _checked(_artifact_type), schema("string", examples=["application/vnd.cyclonedx+json"])
 ]

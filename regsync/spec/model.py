@@ -73,11 +73,19 @@ Place = RemotePlace | StorePlace | LayoutPlace
 
 
 @dataclass(frozen=True, slots=True)
-class Auth:
+class Login:
     """A user name and a password, or whatever the registry takes in place of one."""
 
     username: SecretRef
     password: SecretRef
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """Credentials, and who else may see them."""
+
+    login: Login | None  # None: the container tools' own files and credential helpers
+    realms: tuple[str, ...] = ()  # hosts of token servers, `host` or `host:port`
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +115,7 @@ class Registry:
     name: str
     place: Place
     provider: str = "auto"
-    auth: Auth | None = None  # None: the container tools' own files and credential helpers
+    auth: Auth = Auth(None)
     tls: Tls = Tls()
     limits: Limits = Limits()
     position: Position | None = None  # None: not declared, made from a full reference

@@ -12,6 +12,7 @@ from regsync.spec.model import (
     Auth,
     LayoutPlace,
     Limits,
+    Login,
     Place,
     Registry,
     RemotePlace,
@@ -159,9 +160,6 @@ def _registry(document: Document, model: RegistryDocument, problems: Problems) -
     place = _place(document, keys, problems)
     if place is None:
         return None
-    auth = None
-    if keys.auth is not None:
-        auth = Auth(_secret(document, keys.auth.username), _secret(document, keys.auth.password))
     if isinstance(place, RemotePlace) and place.scheme == "http" and keys.tls is not None:
         spot = document.at("spec", "tls")
         problems.add(spot.position, spot.path, "tls has no effect on a registry that is written http://")
@@ -172,11 +170,22 @@ def _registry(document: Document, model: RegistryDocument, problems: Problems) -
         name=model.metadata.name,
         place=place,
         provider=keys.provider,
-        auth=auth,
+        auth=_auth(document, keys),
         tls=tls,
         limits=_limits(keys),
         position=document.root.position,
     )
+
+
+def _auth(document: Document, keys: RegistryKeys) -> Auth:
+    auth = keys.auth
+    if auth is None:
+        return Auth(None)
+    login = None
+    if auth.username is not None and auth.password is not None:
+        username = _secret(document, auth.username, "username")
+        login = Login(username, _secret(document, auth.password, "password"))
+    return Auth(login, tuple(auth.realms))
 
 
 def _limits(keys: RegistryKeys) -> Limits:
@@ -243,10 +252,12 @@ def _share_limits(found: Registries, documents: Sequence[Document], problems: Pr
             found.declared[name] = replace(registry, limits=setters[registry.place.host].limits)
 
 
-def _secret(document: Document, source: SecretSource) -> SecretRef:
+def _secret(document: Document, source: SecretSource, key: str) -> SecretRef:
+    spot = document.at("spec", "auth", key)
+    wanted_by = f"{spot.position}: Registry {document.name}: {spot.path}"
     if source.env is not None:
-        return SecretRef.from_env(source.env)
-    return SecretRef.from_file(absolute(document, source.file or ""))
+        return SecretRef.from_env(source.env, wanted_by)
+    return SecretRef.from_file(absolute(document, source.file or ""), wanted_by)
 
 
 def _optional_path(document: Document, text: str | None) -> Path | None:

@@ -35,10 +35,27 @@ Secret = Annotated[SecretSource, BeforeValidator(_no_plain_secret)]
 
 
 class AuthKeys(Keys):
-    """Credentials of a registry."""
+    """Credentials of a registry, and who else may see them."""
 
-    username: Secret = Field(description="The user name, as {env: NAME} or {file: PATH}.")
-    password: Secret = Field(description="The password or token, as {env: NAME} or {file: PATH}.")
+    username: Secret | None = Field(None, description="The user name, as {env: NAME} or {file: PATH}.")
+    password: Secret | None = Field(
+        None,
+        description="The password or token, as {env: NAME} or {file: PATH}. Without both: the container "
+        "tools' own files and helpers.",
+    )
+    realms: list[fields.Host] = Field(
+        [],
+        description="Hosts of token servers outside the registry's own domain, such as a Keycloak: these too "
+        "get the credentials, and may be at private addresses.",
+    )
+
+    @model_validator(mode="after")
+    def _some(self) -> "AuthKeys":
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password are given together")
+        if self.username is None and not self.realms:
+            raise ValueError("expected username and password, or realms")
+        return self
 
 
 class TlsKeys(Keys):
@@ -91,7 +108,8 @@ class RegistryKeys(Keys):
         str, fields.choice(*PROVIDERS), Field(json_schema_extra={"enum": list(PROVIDERS)})
     ] = Field("auto", description="Whose registry it is; `auto` recognises it by its host and answers.")
     auth: AuthKeys | None = Field(
-        None, description="Credentials. Without them: the container tools' own files and helpers."
+        None,
+        description="Credentials. Without them: the container tools' own files and helpers.",
     )
     tls: TlsKeys | None = Field(None, description="Own certificate authority, client certificate.")
     limits: LimitKeys | None = Field(None, description="What the registry is asked for at most.")

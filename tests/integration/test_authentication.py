@@ -2,7 +2,9 @@
 
 import base64
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,70 @@ def test_credentials_are_found_where_people_keep_them(
     ran = workspace.run("sync", "--log-format", "json").exited(0)
     assert ran.summary == {"create": 1}
     assert_unseen(workspace, ran)
+
+
+class Outside(BaseHTTPRequestHandler):
+    """A proxy behind which there are a registry and, in another domain, its token server."""
+
+    def do_GET(self) -> None:
+        self.server.asked.append((self.path, self.headers["Authorization"]))  # type: ignore[attr-defined]
+        if self.path.startswith("http://sso.example.org/token"):
+            self._answer(200, {"token": "t0ken"})
+        elif self.headers["Authorization"] == "Bearer t0ken":
+            self._answer(200, {"name": "app", "tags": []})
+        else:
+            realm = 'Bearer realm="http://sso.example.org/token",service="registry.example.com"'
+            self._answer(401, {}, ("WWW-Authenticate", realm))
+
+    def _answer(self, status: int, document: object, *headers: tuple[str, str]) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        for name, value in (*headers, ("Content-Length", str(len(body)))):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def outside(workspace: Workspace) -> Iterator[list[tuple[str, str | None]]]:
+    """What was asked of the proxy that the workspace's runs use: URLs, and the Authorization sent there."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Outside)
+    asked: list[tuple[str, str | None]] = []
+    server.asked = asked  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    workspace.environment["HTTP_PROXY"] = f"http://127.0.0.1:{server.server_port}"
+    yield asked
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize("way", [from_environment, from_docker], ids=lambda way: way.__name__)
+def test_a_token_server_of_another_domain_gets_credentials_when_the_spec_names_it(
+    workspace: Workspace,
+    outside: list[tuple[str, str | None]],
+    way: Callable[[Workspace, str], dict[str, Any]],
+) -> None:
+    registry = way(workspace, "registry.example.com")
+    into_a_store(workspace, "http://registry.example.com", **registry)
+    ran = workspace.run("plan").exited(1)
+    (problem,) = [one["problem"] for one in ran.actions]
+    assert "http://sso.example.org/token" in problem["message"]
+    assert 'auth: {realms: ["sso.example.org"]}' in problem["hint"]
+    assert not [url for url, _ in outside if "sso.example.org" in url]
+
+    workspace.clear()
+    registry["auth"] = {**registry.get("auth", {}), "realms": ["sso.example.org"]}
+    into_a_store(workspace, "http://registry.example.com", **registry)
+    ran = workspace.run("plan")
+    assert "atLeast" in str(ran)  # its list of tags was read
+    basic = "Basic " + base64.b64encode(f"ci:{PASSWORD}".encode()).decode()
+    assert {sent for url, sent in outside if "sso.example.org" in url} == {basic}
+    assert basic not in [sent for url, sent in outside if "registry.example.com/v2/" in url]
 
 
 def test_credentials_for_copy_and_inspect(workspace: Workspace, protected: RegistryServer) -> None:

@@ -1,11 +1,12 @@
 """Where redirects lead, and what does not go along."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 
 from regsync.remote.errors import UnauthorizedError, UnexpectedAnswerError, UnsafeRedirectError
-from regsync.remote.origins import Origin, check_reachable, check_realm, followed, may_have_credentials
+from regsync.remote.origins import Origin, check_credentials, check_reachable, check_realm, followed
 from regsync.remote.request import Kind, Request, Scope
 from tests.remote.sessions import PULL, PUSH, begin_upload, get_blob, get_manifest, session_at
 from tests.support.fake_registry import FakeRegistry, basic_auth, bearer_auth, challenge, redirect
@@ -195,8 +196,33 @@ def test_an_absolute_url_is_held_to_the_same_rules() -> None:
 def test_credentials_go_only_to_realms_of_the_registrys_own(
     registry: str, realm: str, *, allowed: bool
 ) -> None:
-    check_realm(Origin.of(registry), realm, where="here")
-    assert may_have_credentials(Origin.of(registry), realm) is allowed
+    check_realm(Origin.of(registry), realm, (), where="here")
+    refused = nullcontext() if allowed else pytest.raises(UnsafeRedirectError, match="no credentials")
+    with refused:
+        check_credentials(Origin.of(registry), realm, (), where="here")
+
+
+@pytest.mark.parametrize(
+    ("realm", "allowed"),
+    [
+        ("https://sso.example.org/realms/x/token", True),
+        ("https://SSO.example.org:443/token", True),
+        ("https://sso.example.org:8443/token", False),
+        ("https://keycloak.internal:8443/token", True),
+        ("https://keycloak.internal/token", False),
+        ("https://other.example.org/token", False),
+        ("https://sso.example.org.evil.example/token", False),
+        ("http://sso.example.org/token", False),
+    ],
+)
+def test_credentials_go_to_the_realms_that_the_spec_names_and_to_their_ports_alone(
+    realm: str, *, allowed: bool
+) -> None:
+    registry = Origin.of("https://registry.example.com")
+    named = ("sso.example.org", "keycloak.internal:8443")
+    with nullcontext() if allowed else pytest.raises(UnsafeRedirectError):
+        check_realm(registry, realm, named, where="here")
+        check_credentials(registry, realm, named, where="here")
 
 
 @pytest.mark.parametrize(
@@ -212,7 +238,7 @@ def test_credentials_go_only_to_realms_of_the_registrys_own(
 )
 def test_a_realm_that_nobody_may_be_sent_to(realm: str) -> None:
     with pytest.raises(UnsafeRedirectError, match="realm"):
-        check_realm(Origin.of("https://registry.example.com"), realm, where="registry.example.com")
+        check_realm(Origin.of("https://registry.example.com"), realm, (), where="registry.example.com")
 
 
 async def test_a_realm_of_another_domain_gets_no_credentials(fake_registry: FakeRegistry) -> None:
@@ -220,7 +246,7 @@ async def test_a_realm_of_another_domain_gets_no_credentials(fake_registry: Fake
     async with session_at(fake_registry, user=("ci", "secret")) as session:
         with pytest.raises(UnsafeRedirectError, match=r"tokens\.example\.org") as raised:
             await session.send(Request(Kind.PING, "GET", "/v2/", Scope.none()))
-    assert raised.value.hint is not None
+    assert 'auth: {realms: ["tokens.example.org"]}' in str(raised.value.hint)
 
 
 async def test_a_location_of_an_upload_at_another_origin_gets_no_credentials(

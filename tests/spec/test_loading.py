@@ -14,6 +14,7 @@ from regsync.spec.model import (
     Limits,
     Location,
     LocationTemplate,
+    Login,
     Pin,
     ReferrersMode,
     ReferrersPolicy,
@@ -27,7 +28,7 @@ from regsync.spec.model import (
     TagRule,
     Tls,
 )
-from regsync.spec.secret import SecretRef
+from regsync.spec.secret import MissingSecretError, SecretRef
 from tests.spec.spec_files import HUB, STORE, WEB, Specs, document, mirror
 
 
@@ -35,7 +36,7 @@ def test_a_registry_is_read_with_all_it_can_say(specs: Specs) -> None:
     spec = """
         url: https://Registry.Example.com:443/
         provider: harbor
-        auth: {username: {env: USER_OF_TEST}, password: {file: secrets/hub}}
+        auth: {username: {env: USER_OF_TEST}, password: {file: secrets/hub}, realms: [SSO.Example.org:8443]}
         tls: {ca: certs/ca.pem, cert: c.pem, key: k.pem}
         limits: {concurrency: 0o10, requestsPerSecond: 0.5, bytesPerSecond: 50MiB, reserve: 20, maxWait: 10m}
     """
@@ -44,9 +45,24 @@ def test_a_registry_is_read_with_all_it_can_say(specs: Specs) -> None:
     assert found.place == RemotePlace("https", "registry.example.com")
     assert found.place.key == "https://registry.example.com"
     assert found.provider == "harbor"
-    assert found.auth == Auth(SecretRef.from_env("USER_OF_TEST"), SecretRef.from_file(here / "secrets/hub"))
+    login = Login(SecretRef.from_env("USER_OF_TEST"), SecretRef.from_file(here / "secrets/hub"))
+    assert found.auth == Auth(login, ("sso.example.org:8443",))
     assert found.tls == Tls(here / "certs/ca.pem", here / "c.pem", here / "k.pem")
     assert found.limits == Limits(8, 0.5, 50 * 2**20, 20, 600.0)
+
+
+def test_realms_alone_leave_the_credentials_to_the_container_tools(specs: Specs) -> None:
+    spec = specs.load(document("Registry", "hub", "url: a.b\nauth: {realms: [sso.example.org]}"))
+    assert spec.registries["hub"].auth == Auth(None, ("sso.example.org",))
+
+
+def test_a_secret_that_is_not_there_says_which_key_of_which_document_wants_it(specs: Specs) -> None:
+    auth = "url: a.b\nauth:\n  username: {env: UNSET_IN_TESTS}\n  password: {file: nothing}"
+    login = specs.load(document("Registry", "hub", auth)).registries["hub"].auth.login
+    assert login is not None
+    for secret, key in ((login.username, "username"), (login.password, "password")):
+        with pytest.raises(MissingSecretError, match=rf":\d+: Registry hub: spec\.auth\.{key}: secret"):
+            secret.read()
 
 
 @pytest.mark.parametrize(

@@ -162,8 +162,16 @@ def test_every_mistake_says_what_was_expected(specs: Specs, spec: str, expected:
         ),
         pytest.param(
             "url: a.b\nauth: {username: {env: A}}",
-            "spec.auth.password: the key is missing",
+            "spec.auth: username and password are given together",
             id="half of auth",
+        ),
+        pytest.param(
+            "url: a.b\nauth: {}", "spec.auth: expected username and password, or realms", id="nothing of auth"
+        ),
+        pytest.param(
+            "url: a.b\nauth: {realms: [https://sso.example.org/realms/x]}",
+            "spec.auth.realms[0]: expected a host, such as sso.example.com",
+            id="a realm with its URL",
         ),
         pytest.param(
             "url: a.b\nauth: {username: {env: A}, password: hunter2}",
