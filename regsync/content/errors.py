@@ -1,8 +1,11 @@
 """What goes wrong with content, whichever place it is in."""
 
+from collections.abc import Iterable
+
 from regsync.errors import RegsyncError, TemporaryError, UnsupportedError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
+from regsync.oci.platform import Platform
 
 
 class ContentError(RegsyncError):
@@ -96,9 +99,12 @@ class InterruptedStreamError(ContentError, TemporaryError):
 
 
 class NoPlatformError(ContentError):
-    """None of the wanted platforms is in the index."""
+    """None of the wanted platforms is in the index, or the image is for another."""
 
     usual_hint = "correct the mirror's `platforms`, or leave the tag out"
 
-    def __init__(self, index: Digest, wanted: str, found: str, *, where: str) -> None:
-        super().__init__(f"{where}: index {index} has none of {wanted}; it has {found}")
+    def __init__(
+        self, digest: Digest, wanted: Iterable[Platform], found: Iterable[Platform], *, where: str
+    ) -> None:
+        there = ", ".join(sorted(map(str, found)))
+        super().__init__(f"{where}: {digest} is for none of {', '.join(map(str, wanted))}; it has {there}")

@@ -82,12 +82,14 @@ async def read_graph(
 ) -> Graph:
     """Read every manifest below `root`, which `shape` may reduce to some platforms.
 
-    A nested index is kept whole. Content without platforms is not touched. Raises NoPlatformError
-    when nothing would be left, ForeignLayerError for what registries do not distribute,
-    GraphTooDeepError, GraphTooLargeError, SizeMismatchError where one digest is given two sizes, and
-    what reading raises.
+    A nested index is kept whole. A single image is for the platform that its config says. Content
+    without platforms is not touched. Raises NoPlatformError when nothing would be left,
+    ForeignLayerError for what registries do not distribute, GraphTooDeepError, GraphTooLargeError,
+    SizeMismatchError where one digest is given two sizes, and what reading raises.
     """
     top, children = await _top(manifests, sources, root, shape)
+    if shape is not None and isinstance(top, Manifest):
+        await _check_platform(manifests, sources, top, shape.platforms)
     walk = _Walk(manifests, sources, root.digest)
     await walk.read_ahead(children)
     for child in children:
@@ -131,15 +133,24 @@ async def _top(
         return top, children
     kept = keep_platforms(top.entries, shape.platforms)
     if not any(entry.platform is not None or entry.is_index for entry in kept):
-        wanted = ", ".join(map(str, shape.platforms))
-        found = ", ".join(sorted({str(entry.platform) for entry in top.entries if entry.platform}))
-        raise NoPlatformError(root.digest, wanted, found, where=sources[0].name)
+        found = {entry.platform for entry in top.entries if entry.platform}
+        raise NoPlatformError(root.digest, shape.platforms, found, where=sources[0].name)
     digests = {entry.digest for entry in kept}
     children = tuple(child for child in children if child.digest in digests)
     if isinstance(shape, Trimmed):
         top = trimmed(top, kept)
         manifests.keep(top)
     return top, children
+
+
+async def _check_platform(
+    manifests: Manifests, sources: Sequence[Source], image: Manifest, wanted: tuple[Platform, ...]
+) -> None:
+    """Raise NoPlatformError where the config of a single image says a platform that is not wanted."""
+    found = await manifests.platform(sources, image)
+    if found is None or found.is_unknown or any(found.matches(one) for one in wanted):
+        return
+    raise NoPlatformError(image.descriptor.digest, wanted, [found], where=sources[0].name)
 
 
 def _has_platforms(index: Index) -> bool:

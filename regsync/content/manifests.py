@@ -5,12 +5,14 @@ from collections.abc import Sequence
 
 import anyio
 
+from regsync.content import image_config
 from regsync.content.errors import ContentNotFoundError, SizeMismatchError
 from regsync.content.protocol import Source
 from regsync.errors import RegsyncError
 from regsync.oci.descriptor import UNKNOWN_SIZE, Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.manifest import Index, Manifest, parse_manifest
+from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
 
 MIB = 1024 * 1024
@@ -24,6 +26,7 @@ class Manifests:
         self._capacity, self._held = capacity, 0
         self._kept: OrderedDict[Digest, Manifest | Index] = OrderedDict()
         self._reading: dict[Digest, anyio.Event] = {}
+        self._platforms: dict[Digest, Platform | None] = {}  # by config
 
     async def at_tag(self, source: Source, tag: Tag) -> Manifest | Index:
         """What `tag` points to now, in one request. Raises as `Source.manifest` and `parse_manifest` do."""
@@ -52,6 +55,13 @@ class Manifests:
         if desc.size not in (kept.descriptor.size, UNKNOWN_SIZE):
             raise SizeMismatchError(desc, kept.descriptor.size, where=sources[0].name)
         return kept
+
+    async def platform(self, sources: Sequence[Source], image: Manifest) -> Platform | None:
+        """The platform that the config of a single image says, if any; read once. Raises as `read_config`."""
+        digest = image.config.digest
+        if digest not in self._platforms:
+            self._platforms[digest] = image_config.platform(await image_config.read_config(sources, image))
+        return self._platforms[digest]
 
     async def _fetch(self, sources: Sequence[Source], desc: Descriptor) -> Manifest | Index:
         failure: RegsyncError = ContentNotFoundError(desc.digest, where="no source")

@@ -1,23 +1,15 @@
 """Facts about tags that a listing does not show: when an image was made, and its labels."""
 
-from collections.abc import Mapping
-from datetime import datetime
-
-from regsync.content.errors import ContentTooLargeError
+from regsync.content import image_config
 from regsync.content.manifests import Manifests
 from regsync.content.protocol import Source
-from regsync.content.verified import verified
-from regsync.oci.descriptor import Descriptor
 from regsync.oci.manifest import Index, Manifest
-from regsync.oci.media_type import IMAGE_CONFIGS
 from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
-from regsync.oci.strict_json import InvalidJSONError, loads
 from regsync.reconcile.engine import Run
 from regsync.reconcile.repositories import SourceView
 from regsync.spec.facts import TagFacts, parse_timestamp
 
-MAX_CONFIG_SIZE = 4 * 1024 * 1024  # bytes
 _PREFERRED = Platform.of("linux", "amd64")
 _MAX_DEPTH = 4  # indexes in indexes on the way to an image
 
@@ -35,13 +27,12 @@ async def read_facts(run: Run, source: SourceView, tag: Tag) -> TagFacts:
     run.engine.ledger.saw(source.spot, digest, run.now)
     annotations = dict(top.annotations)
     image = await _image(run.manifests, source.store, top)
-    created: datetime | None = None
-    labels: Mapping[str, str] = {}
+    config: image_config.Config = {}
     if image is not None:
         annotations = {**image.annotations, **annotations}
-        if image.config.media_type in IMAGE_CONFIGS:
-            created, labels = _read_config(await _config(source.store, image.config))
-    return TagFacts(digest, seen, created, labels, annotations)
+        config = await image_config.read_config((source.store,), image)
+    created = parse_timestamp(image_config.text(config, "created"))
+    return TagFacts(digest, seen, created, image_config.labels(config), annotations)
 
 
 async def _image(manifests: Manifests, source: Source, top: Manifest | Index) -> Manifest | None:
@@ -56,28 +47,3 @@ async def _image(manifests: Manifests, source: Source, top: Manifest | Index) ->
         preferred = [one for one in children if one.platform is not None and one.platform.matches(_PREFERRED)]
         node = await manifests.read((source,), (preferred or children)[0])
     return None
-
-
-async def _config(source: Source, desc: Descriptor) -> bytes:
-    if desc.size > MAX_CONFIG_SIZE:
-        raise ContentTooLargeError(f"config {desc.digest}", MAX_CONFIG_SIZE, where=source.name)
-    async with source.fetch(desc) as chunks:
-        return b"".join([chunk async for chunk in verified(chunks, desc, where=source.name)])
-
-
-def _read_config(raw: bytes) -> tuple[datetime | None, Mapping[str, str]]:
-    """`created` and the labels; a config that is no JSON object has neither."""
-    try:
-        document = loads(raw)
-    except InvalidJSONError:
-        return None, {}
-    if not isinstance(document, dict):
-        return None, {}
-    settings = document.get("config")
-    labels = settings.get("Labels") if isinstance(settings, dict) else None
-    texts = labels.items() if isinstance(labels, dict) else ()
-    created = document.get("created")
-    return (
-        parse_timestamp(created if isinstance(created, str) else None),
-        {key: value for key, value in texts if isinstance(value, str)},
-    )

@@ -131,7 +131,12 @@ class MirrorKeys(Keys):
             one_of("a list such as [linux/amd64], or {include: […], index: original}"),
         ]
         | None
-    ) = Field(None, description="Platforms to copy; all without it. A list makes a trimmed, valid index.")
+    ) = Field(
+        None,
+        description="Platforms to copy; all without it. A list makes a trimmed, valid index. An index or a "
+        "single image that is for none of them is not copied and reported as failed; artifacts without "
+        "platforms are copied whole.",
+    )
     referrers: (
         Annotated[
             Annotated[ReferrerWord, fields.Text]

@@ -8,6 +8,7 @@ import pytest
 
 from regsync.content import graph as graphs
 from regsync.content.errors import (
+    ContentTooLargeError,
     ForeignLayerError,
     GraphTooDeepError,
     GraphTooLargeError,
@@ -15,10 +16,12 @@ from regsync.content.errors import (
     SizeMismatchError,
 )
 from regsync.content.graph import MAX_DEPTH, Graph, Shape, Sparse, Trimmed, read_graph, subjects_below
+from regsync.content.image_config import MAX_CONFIG_SIZE
 from regsync.content.manifests import Manifests
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.manifest import InvalidManifestError, UnsupportedManifestError
+from regsync.oci.media_type import OCI_CONFIG
 from regsync.oci.platform import Platform
 from tests.content.places import Repository
 from tests.support.images import (
@@ -204,6 +207,45 @@ async def test_no_wanted_platform_is_an_error_that_names_those_there_are(source:
 
     with pytest.raises(NoPlatformError, match="linux/amd64; it has linux/arm64, linux/s390x"):
         await read(source, app, Trimmed((AMD64,)))
+
+
+@pytest.mark.parametrize("shape", [Trimmed((AMD64,)), Sparse((AMD64,))])
+@pytest.mark.parametrize(("arch", "os"), [("arm64", "linux"), ("amd64", "windows")])
+async def test_a_single_image_for_another_platform_is_an_error_too(
+    source: Repository, shape: Shape, arch: str, os: str
+) -> None:
+    with pytest.raises(NoPlatformError, match=f"is for none of linux/amd64; it has {os}/{arch}"):
+        await read(source, image("app", arch=arch, os=os), shape)
+
+
+@pytest.mark.parametrize("docker", [False, True])
+async def test_a_single_image_for_a_wanted_platform_is_taken_and_its_config_read_once(
+    source: Repository, docker: bool
+) -> None:
+    app = image("app", arch="arm", variant="v7", docker=docker)
+    root, manifests = await source.add_image(app), Manifests()
+    for _ in range(2):
+        shape = Trimmed((AMD64, Platform.parse("linux/arm/v7")))
+        graph = await read_graph(manifests, [source], root, shape=shape)
+        assert digests(graph) == [app.digest]
+    assert source.calls["fetch"] == 1
+
+
+@pytest.mark.parametrize("config", [b"{", b"[]", b"{}", b'{"os": "linux"}', b'{"os": 1, "architecture": []}'])
+async def test_an_image_that_says_no_platform_is_taken_whole(source: Repository, config: bytes) -> None:
+    size = {"size": len(config), "digest": str(source.add(config).digest)}
+    document = {"schemaVersion": 2, "config": {"mediaType": OCI_CONFIG, **size}, "layers": []}
+    root = plant(source, document, OCI_MANIFEST)
+    graph = await read_graph(Manifests(), [source], root, shape=Trimmed((AMD64,)))
+    assert len(graph.nodes) == 1
+
+
+async def test_a_config_beyond_all_bounds_is_not_read(source: Repository) -> None:
+    huge = {"mediaType": OCI_CONFIG, "size": MAX_CONFIG_SIZE + 1, "digest": str(Digest.of(b""))}
+    root = plant(source, {"schemaVersion": 2, "config": huge, "layers": []}, OCI_MANIFEST)
+    with pytest.raises(ContentTooLargeError, match="config"):
+        await read_graph(Manifests(), [source], root, shape=Trimmed((AMD64,)))
+    assert source.calls["fetch"] == 0
 
 
 @pytest.mark.parametrize("shape", [None, Trimmed((AMD64,)), Sparse((AMD64,))])

@@ -400,6 +400,33 @@ async def test_a_platform_that_is_not_there_fails_and_says_which_are(world: Worl
     assert "linux/amd64, linux/arm64" in problems_of(report.results)[0].message
 
 
+async def test_a_single_image_for_another_platform_fails_like_an_index_without_it(world: World) -> None:
+    await world.put("hub/app", image("app"), "v1")
+    await world.put("hub/app", image("app", arch="arm64"), "v2")
+    world.mirror("app", "hub/app", ["ours/app"], platforms=(Platform.parse("linux/arm64"),))
+
+    planned = await world.plan()
+    report = await world.sync()
+
+    assert outcomes(report) == {"ours/app:v1": "failed", "ours/app:v2": "done"}
+    (problem,) = problems_of(report.results)
+    assert "is for none of linux/arm64; it has linux/amd64" in problem.message
+    assert [one.problem is None for one in planned.actions] == [False, True]
+    assert await world.tag("ours/app", "v1") is None
+
+
+async def test_a_single_image_that_is_there_costs_no_look_at_its_platform(world: World) -> None:
+    await world.put("hub/app", image("app"), "v1")
+    world.mirror("app", "hub/app", ["ours/app"], platforms=(Platform.parse("linux/amd64"),))
+    await world.sync()
+    world.forget_calls()
+
+    report = await world.sync()
+
+    assert report.summary.unchanged == 1
+    assert world.repository("hub/app").count("fetch") == world.repository("hub/app").count("manifest") == 0
+
+
 async def test_a_trimmed_index_has_its_attestations_and_is_unchanged_next_time(world: World) -> None:
     await world.put("hub/app", buildkit_index("app", ("amd64", "arm64")), "v1")
     world.mirror("app", "hub/app", ["ours/app"], platforms=(Platform.parse("linux/amd64"),))

@@ -26,7 +26,7 @@ DESC = Descriptor("application/vnd.oci.image.layer.nondistributable.v1.tar", Dig
         pytest.param(UnexpectedAnswerError("HTML"), "login page", id="HTML with 200"),
         pytest.param(DigestMismatchError(DESC.digest, DESC.digest, where="hub"), "damaged", id="wrong bytes"),
         pytest.param(SizeMismatchError(DESC, 2, where="hub"), "damaged", id="a wrong length"),
-        pytest.param(NoPlatformError(DESC.digest, "a", "b", where="hub"), "platforms", id="no platform"),
+        pytest.param(NoPlatformError(DESC.digest, [], [], where="hub"), "platforms", id="no platform"),
         pytest.param(ForeignLayerError(DESC, where="hub"), "excludeTags", id="a foreign layer"),
         pytest.param(UnsupportedManifestError("schema 1"), "excludeTags", id="schema 1"),
     ],

@@ -1,0 +1,66 @@
+"""What the config of an image says: a blob that outsiders wrote, so anything may be missing or wrong."""
+
+from collections.abc import Mapping, Sequence
+
+from regsync.content.errors import ContentNotFoundError, ContentTooLargeError
+from regsync.content.protocol import Source
+from regsync.content.verified import verified
+from regsync.errors import RegsyncError
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.manifest import Index, Manifest
+from regsync.oci.media_type import IMAGE_CONFIGS
+from regsync.oci.platform import Platform
+from regsync.oci.strict_json import InvalidJSONError, loads
+
+MAX_CONFIG_SIZE = 4 * 1024 * 1024  # bytes
+
+Config = Mapping[str, object]
+
+
+async def read_config(sources: Sequence[Source], top: Manifest | Index) -> Config:
+    """The config of an image, from the first source that has it; empty for all that has none, or no JSON.
+
+    Raises ContentTooLargeError, and what the last source raised.
+    """
+    if isinstance(top, Index) or top.config.media_type not in IMAGE_CONFIGS:
+        return {}
+    if top.config.size > MAX_CONFIG_SIZE:
+        raise ContentTooLargeError(f"config {top.config.digest}", MAX_CONFIG_SIZE, where=sources[0].name)
+    try:
+        document = loads(await _read(sources, top.config))
+    except InvalidJSONError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+async def _read(sources: Sequence[Source], desc: Descriptor) -> bytes:
+    failure: RegsyncError = ContentNotFoundError(desc.digest, where="no source")
+    for source in sources:
+        try:
+            async with source.fetch(desc) as chunks:
+                return b"".join([chunk async for chunk in verified(chunks, desc, where=source.name)])
+        except RegsyncError as error:
+            failure = error
+    raise failure
+
+
+def text(config: Config, key: str) -> str:
+    """A text in it, empty if there is none."""
+    found = config.get(key)
+    return found if isinstance(found, str) else ""
+
+
+def platform(config: Config) -> Platform | None:
+    """Where the image runs; None where it does not say."""
+    os, architecture = text(config, "os"), text(config, "architecture")
+    if not os or not architecture:
+        return None
+    return Platform.of(os, architecture, text(config, "variant"), text(config, "os.version"))
+
+
+def labels(config: Config) -> Mapping[str, str]:
+    """The image's labels."""
+    settings = config.get("config")
+    found = settings.get("Labels") if isinstance(settings, dict) else None
+    texts = found.items() if isinstance(found, dict) else ()
+    return {key: value for key, value in texts if isinstance(value, str)}
