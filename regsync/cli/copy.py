@@ -38,7 +38,7 @@ def command(source: str, target: str, output: str, log_format: str, no_color: bo
     here, there = images.reference(source), images.reference(target)
 
     async def work(_: Stop) -> CopyReport:
-        async with images.open_images(clock, read=[here], written=[there]) as opened:
+        async with images.open_images(clock, emit, read=[here], written=[there]) as opened:
             origin, destination = opened.open(here), opened.open(there)
             name = await images.only_tag(here, origin)
             await images.check_digest(origin, name, there)

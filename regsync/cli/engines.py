@@ -39,7 +39,7 @@ async def writing_engine(
             hold_lease(ledger, clock, command=command, wait=wait.total_seconds(), told=_waiting)
         )
         places = await stack.enter_async_context(
-            SpecPlaces.open(spec, clock, ledger, stores_of(spec, Missing.CREATE))
+            SpecPlaces.open(spec, clock, ledger, stores_of(spec, Missing.CREATE), emit)
         )
         yield Engine(places, ledger, clock, emit, spec.settings.concurrency, lease.check)
 
@@ -55,7 +55,7 @@ async def reading_engine(spec: Spec, run: RunOptions, clock: Clock, emit: Emit) 
             if written is not None:
                 ledger = ReadOnlyLedger(stack.enter_context(written))
         places = await stack.enter_async_context(
-            SpecPlaces.open(spec, clock, ledger, stores_of(spec, Missing.EMPTY))
+            SpecPlaces.open(spec, clock, ledger, stores_of(spec, Missing.EMPTY), emit)
         )
         yield Engine(places, ledger, clock, emit, spec.settings.concurrency)
 

@@ -12,6 +12,7 @@ from regsync.content.protocol import ListsTags, Store
 from regsync.errors import RefusedError, UsageError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
+from regsync.reconcile.events import Emit
 from regsync.reconcile.ledger_memory import MemoryLedger
 from regsync.spec.model import LayoutPlace, Location, Place, Registry, RemotePlace, Settings, Spec, StorePlace
 from regsync.store.place import is_store
@@ -52,7 +53,7 @@ class Images:
 
 @asynccontextmanager
 async def open_images(
-    clock: Clock, *, read: Sequence[ImageReference], written: Sequence[ImageReference] = ()
+    clock: Clock, emit: Emit, *, read: Sequence[ImageReference], written: Sequence[ImageReference] = ()
 ) -> AsyncIterator[Images]:
     """Open the places of `read`, which must exist, and of `written`, whose stores are made.
 
@@ -65,7 +66,7 @@ async def open_images(
                 raise NoSuchStoreError(one.place.path)
             stores.append(one.place.path)
     async with SpecPlaces.open(
-        _spec([*read, *written]), clock, MemoryLedger(), dict.fromkeys(stores)
+        _spec([*read, *written]), clock, MemoryLedger(), dict.fromkeys(stores), emit
     ) as places:
         yield Images(places)
 

@@ -14,6 +14,7 @@ from regsync.content.protocol import Store
 from regsync.content.references import Children
 from regsync.errors import RegsyncError
 from regsync.oci.reference import RepositoryName
+from regsync.reconcile.events import Emit
 from regsync.reconcile.ledger import Ledger
 from regsync.spec.model import IndexForm, LayoutPlace, Location, RemotePlace, Spec, StorePlace
 from regsync.store.place import is_store
@@ -48,9 +49,10 @@ class SpecPlaces:
     """Implements reconcile's `Places`. Stores are open from the start, registries when first asked for."""
 
     def __init__(
-        self, spec: Spec, clock: Clock, ledger: Ledger, stores: Mapping[Path, "BuiltinStore"]
+        self, spec: Spec, clock: Clock, ledger: Ledger, stores: Mapping[Path, "BuiltinStore"], emit: Emit
     ) -> None:
         self._spec, self._clock, self._ledger, self._stores = spec, clock, ledger, stores
+        self._emit = emit
         self._layouts: dict[Path, Layouts] = {}
         self._absent: dict[Path, MemoryPlace] = {}  # stores that are not there
         self._connected: dict[Location, Store] = {}
@@ -60,12 +62,12 @@ class SpecPlaces:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, spec: Spec, clock: Clock, ledger: Ledger, stores: Collection[Path]
+        cls, spec: Spec, clock: Clock, ledger: Ledger, stores: Collection[Path], emit: Emit
     ) -> AsyncIterator[Self]:
         """Open `stores`, made if need be, and close everything at the end. Raises StoreError."""
         async with AsyncExitStack() as stack:
             opened = {path: await stack.enter_async_context(_open_store(path, clock)) for path in stores}
-            places = cls(spec, clock, ledger, opened)
+            places = cls(spec, clock, ledger, opened, emit)
             stack.push_async_callback(places._close)
             yield places
 
@@ -139,7 +141,7 @@ class SpecPlaces:
         if self._remotes is None:
             from regsync.cli.remotes import Remotes
 
-            self._remotes = Remotes(self._spec, self._clock, self._ledger)
+            self._remotes = Remotes(self._spec, self._clock, self._ledger, self._emit)
         return self._remotes
 
     async def _close(self) -> None:

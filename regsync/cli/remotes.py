@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from regsync.cli.upload_sessions import LedgerUploads
 from regsync.clock import Clock
 from regsync.oci.reference import DOCKER_HUB, RepositoryName
+from regsync.reconcile.events import Emit, RegistryWaited
 from regsync.reconcile.ledger import Ledger, Spot
 from regsync.remote import catalog
 from regsync.remote.auth_files import AuthFiles
@@ -27,11 +28,11 @@ from regsync.spec.model import Location, Registry, RemotePlace, Spec
 class Remotes:
     """The remote registries of a spec."""
 
-    def __init__(self, spec: Spec, clock: Clock, ledger: Ledger) -> None:
+    def __init__(self, spec: Spec, clock: Clock, ledger: Ledger, emit: Emit) -> None:
         self._spec, self._clock, self._ledger = spec, clock, ledger
         self._sessions: dict[str, Session] = {}
         self._transports = Transports()
-        self._limiters = Limiters(clock)
+        self._limiters = Limiters(clock, tell=lambda *told: emit(RegistryWaited(*told)))
         self._tools = AuthFiles.of_user(clock)  # what `docker login` and the like have left
 
     def connect(self, location: Location) -> RemoteRepository:

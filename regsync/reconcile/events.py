@@ -66,6 +66,15 @@ class Reused:
     count: int  # bytes
 
 
+@dataclass(frozen=True, slots=True)
+class RegistryWaited:
+    """A registry is waited for or tried again: once per registry and kind of trouble, early."""
+
+    registry: str  # its host
+    message: str  # what it answered, if it did, and what is done about it
+    seconds: float  # at most
+
+
 Event = (
     RepositoryStarted
     | RepositorySelected
@@ -74,6 +83,7 @@ Event = (
     | ActionFinished
     | Transferred
     | Reused
+    | RegistryWaited
 )
 Emit = Callable[[Event], None]
 

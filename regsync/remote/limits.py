@@ -18,6 +18,7 @@ from regsync.remote.errors import WaitTooLongError
 from regsync.remote.pacing import Bandwidth, RequestPace
 from regsync.remote.quota import QuotaKeeper, read_quota
 from regsync.remote.request import Headers, Kind
+from regsync.remote.troubles import Tell, Troubles, tell_nobody
 
 FIRST_WINDOW = 32  # requests of one kind; enough to hide 20 ms of latency from the start
 LAST_WINDOW = 128
@@ -118,8 +119,10 @@ class Limiter:
         settings: LimitSettings | None = None,
         *,
         sleep: Sleep = anyio.sleep,
+        tell: Tell = tell_nobody,
     ) -> None:
         self.host, self._clock, self._sleep = host, clock, sleep
+        self.troubles = Troubles(host, clock, tell)
         self._lanes = {kind: _Lane() for kind in Kind}
         self._under_way = 0  # of all lanes but that of tokens, which are asked for elsewhere
         self._waiters = 0
@@ -200,6 +203,7 @@ class Limiter:
         if kind in self._counted:
             while (pause := self._quotas[kind].wait()) > 0:
                 self._check(f"{self.host} (its quota, less the reserve, is used up)", pause)
+                self.troubles.held_back(f"{self.host}: its quota, less the reserve, is used up", pause)
                 await self._sleep(pause)
         if self._pace is not None and kind is not Kind.TOKEN and (pause := self._pace.take()) > 0:
             await self._sleep(pause)
@@ -207,6 +211,7 @@ class Limiter:
     async def _wait_while_held(self, kind: Kind, lane: _Lane) -> None:
         while (pause := lane.held_until - self._clock.monotonic()) > 0:
             self._check(f"{self.host} ({kind.value} requests)", pause)
+            self.troubles.held_back(f"{self.host}: asked for a pause of {kind.value} requests", pause)
             await self._sleep(pause)
 
     def _check(self, where: str, pause: float) -> None:
@@ -265,15 +270,16 @@ class Limiter:
 class Limiters:
     """The limiters of a run, one per host whatever names it has."""
 
-    def __init__(self, clock: Clock, *, sleep: Sleep = anyio.sleep) -> None:
-        self._clock, self._sleep = clock, sleep
+    def __init__(self, clock: Clock, *, sleep: Sleep = anyio.sleep, tell: Tell = tell_nobody) -> None:
+        self._clock, self._sleep, self._tell = clock, sleep, tell
         self._limiters: dict[str, Limiter] = {}
 
     def for_host(self, host: str, settings: LimitSettings) -> Limiter:
         """The limiter of `host`; `settings` are applied on top of those that others gave for it."""
         limiter = self._limiters.get(host)
         if limiter is None:
-            limiter = self._limiters[host] = Limiter(host, self._clock, settings, sleep=self._sleep)
+            limiter = Limiter(host, self._clock, settings, sleep=self._sleep, tell=self._tell)
+            self._limiters[host] = limiter
         elif (tighter := limiter.settings.tightened(settings)) != limiter.settings:
             limiter.apply(tighter)
         return limiter

@@ -8,7 +8,8 @@ instead, up to `max_wait` in all.
 import re
 
 from regsync.clock import Clock
-from regsync.remote.errors import RateLimitedError, RegistryFailedError, WaitTooLongError
+from regsync.remote.errors import RateLimitedError, RegistryError, RegistryFailedError, WaitTooLongError
+from regsync.remote.troubles import LONG, Troubles
 
 TOTAL = 30.0  # seconds from the first attempt on in which another may begin
 FIRST_PAUSE = 0.5  # seconds, half of it by chance; doubles each time
@@ -19,32 +20,43 @@ _SECONDS = re.compile(r"\d{1,9}(?:\.\d{0,9})?")
 class Attempts:
     """The attempts at one request."""
 
-    __slots__ = ("_asked", "_clock", "_max_wait", "_next", "_started", "_waited", "_where")
+    __slots__ = (
+        "_asked", "_clock", "_failures", "_limit", "_max_wait", "_next", "_started", "_troubles", "_waited",
+        "_where",
+    )  # fmt: skip
 
-    def __init__(self, where: str, clock: Clock, started: float, max_wait: float) -> None:
+    def __init__(self, where: str, clock: Clock, started: float, max_wait: float, troubles: Troubles) -> None:
         self._where, self._clock, self._started, self._max_wait = where, clock, started, max_wait
+        self._troubles = troubles
+        self._limit = min(TOTAL, max_wait)  # seconds in which an attempt may begin
+        self._failures = 0
         self._asked = 0.0  # seconds waited because the registry said so
         self._waited = 0.0  # seconds waited without its saying so
         self._next = FIRST_PAUSE
 
-    def pause(self, error: Exception, *, asked: float | None = None) -> float | None:
+    def pause(self, error: RegistryError, *, asked: float | None = None) -> float | None:
         """Seconds to wait before the next attempt; None when there is to be none.
 
         `asked` is what the registry asked for. Raises WaitTooLongError where that is more than may be
-        waited, from `error`.
+        waited, from `error`. From the second failure on, and when a wait is long, people are told.
         """
+        self._failures += 1
         if asked is not None:
             if self._asked + asked > self._max_wait:
                 raise WaitTooLongError(self._where, asked, self._max_wait) from error
             self._asked += asked
+            if self._failures > 1 or asked > LONG:
+                self._troubles.asked_to_wait(error, asked)
             # A little more, so that all who were told the same do not come at the same moment.
             return asked + self._clock.jitter(min(1.0, 0.1 * asked + 0.05))
         pause = self._next / 2 + self._clock.jitter(self._next / 2)
         self._next = min(MAX_PAUSE, self._next * 2)
         spent = max(self._waited, self._clock.monotonic() - self._started - self._asked)
-        if spent + pause > min(TOTAL, self._max_wait):
+        if spent + pause > self._limit:
             return None
         self._waited += pause
+        if self._failures > 1 or spent > LONG:
+            self._troubles.retrying(error, self._limit)
         return pause
 
 

@@ -168,7 +168,8 @@ class Session:
                 if is_hopeless or not _may_repeat(request, error, asked):
                     raise
                 if attempts is None:
-                    attempts = Attempts(self.name, self._clock, started, self._limiter.settings.max_wait)
+                    limit, troubles = self._limiter.settings.max_wait, self._limiter.troubles
+                    attempts = Attempts(self.name, self._clock, started, limit, troubles)
                 pause = attempts.pause(error, asked=asked)
                 if pause is None:
                     # One request has waited long enough for all: the others need not.

@@ -1,8 +1,8 @@
 """The story of a run on stderr: one line an event, as text for people or as NDJSON for machines.
 
-Text says little, since most runs are uneventful: a line per repository of a mirror, and one for each
-tag that was not done. NDJSON (`--log-format json`) has every event but the transfer of single chunks;
-its schema is docs/schemas/event.schema.json.
+Text says little, since most runs are uneventful: a line per repository of a mirror, one for each tag
+that was not done, and one when a registry keeps the run waiting. NDJSON (`--log-format json`) has every
+event but the transfer of single chunks; its schema is docs/schemas/event.schema.json.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from regsync.reconcile.events import (
     ActionFinished,
     ActionStarted,
     Event,
+    RegistryWaited,
     RepositoryFinished,
     RepositorySelected,
     RepositoryStarted,
@@ -24,7 +25,7 @@ from regsync.reconcile.events import (
 )
 from regsync.report.entries import Entry
 from regsync.report.escape import message, visible
-from regsync.report.style import BY_MARK, PLAIN, Style
+from regsync.report.style import BOLD, BY_MARK, PLAIN, Style
 from regsync.report.units import counted
 
 Write = Callable[[str], object]
@@ -51,6 +52,8 @@ class TextLog:
                 self._write(f"{_finished(event, self._tense)}\n")
             case ActionFinished(result) if result.outcome not in _QUIET:
                 self._write(f"{self._unfinished(result)}\n")
+            case RegistryWaited(_, text):
+                self._write(f"{self._style.paint('waiting:', BOLD)} {message(text)}\n")
 
     def _unfinished(self, result: Result) -> str:
         entry = Entry(result.action, result.outcome, result.problem)
@@ -101,6 +104,10 @@ class JsonLog:
                 )
             case ActionFinished(result):
                 self._finished(result)
+            case RegistryWaited(registry, text, seconds):
+                self._line(
+                    "registry-waited", level="warning", registry=registry, message=text, seconds=seconds
+                )
             case Transferred() | Reused():
                 pass
 

@@ -18,6 +18,7 @@ _TAG = "^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$"
 
 _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
+_SECONDS: Schema = {"type": "number", "minimum": 0}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _DIGEST_TEXT: Schema = {"type": "string", "pattern": _DIGEST}
 _TAG_TEXT: Schema = {"type": "string", "pattern": _TAG}
@@ -75,6 +76,7 @@ def event_schema() -> Schema:
             _event("repository-finished", mirror | counts),
             _event("action-started", target | {"size": _COUNT}),
             _event("action-finished", target | finished),
+            _event("registry-waited", {"registry": _TEXT, "message": _TEXT, "seconds": _SECONDS}),
             _event("note", {"message": _TEXT}),
             _event("error", {"message": _TEXT, "hint": _nullable(_TEXT)}),
         ],
@@ -144,12 +146,11 @@ def _explanation() -> Schema:
 
 def _run() -> Schema:
     kinds: Schema = {"type": "object", "additionalProperties": _COUNT}
-    seconds: Schema = {"type": "number", "minimum": 0}
     return _object(
         {
             "id": _TEXT,
             "started": _TIME,
-            "seconds": seconds,
+            "seconds": _SECONDS,
             "requests": {"type": "object", "additionalProperties": kinds},
             "bytesRead": _COUNT,
             "interrupted": {"type": "boolean"},

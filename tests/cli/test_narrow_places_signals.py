@@ -19,6 +19,7 @@ from regsync.clock import SystemClock
 from regsync.content.errors import ContentNotFoundError
 from regsync.errors import RegsyncError
 from regsync.oci.reference import RepositoryName, Tag
+from regsync.reconcile.events import ignore
 from regsync.reconcile.ledger_memory import MemoryLedger
 from regsync.spec.load import load
 from regsync.spec.model import Location, Spec
@@ -131,7 +132,7 @@ def spec(quickstart: Path) -> Spec:
 @pytest.mark.anyio
 async def test_a_place_gives_the_same_repository_each_time(spec: Spec) -> None:
     stores = stores_of(spec, Missing.CREATE)
-    async with SpecPlaces.open(spec, SystemClock(), MemoryLedger(), stores) as places:
+    async with SpecPlaces.open(spec, SystemClock(), MemoryLedger(), stores, ignore) as places:
         for registry in ("bundle", "local"):
             location = Location(registry, HELLO)
             assert places.connect(location) is places.connect(location)
@@ -144,7 +145,7 @@ async def test_a_place_gives_the_same_repository_each_time(spec: Spec) -> None:
 async def test_a_store_that_is_not_there_is_planned_against_as_an_empty_one(spec: Spec) -> None:
     stores = stores_of(spec, Missing.EMPTY)
     assert stores == []
-    async with SpecPlaces.open(spec, SystemClock(), MemoryLedger(), stores) as places:
+    async with SpecPlaces.open(spec, SystemClock(), MemoryLedger(), stores, ignore) as places:
         with pytest.raises(ContentNotFoundError):
             await places.connect(Location("local", HELLO)).resolve(Tag("latest"))
         await places.may_push(Location("local", HELLO))
@@ -156,7 +157,7 @@ async def test_a_store_that_is_not_there_is_planned_against_as_an_empty_one(spec
 async def test_a_store_that_may_not_be_made_shows_before_it_is_tried(spec: Spec) -> None:
     spec.root.chmod(0o500)
     try:
-        async with SpecPlaces.open(spec, SystemClock(), MemoryLedger(), ()) as places:
+        async with SpecPlaces.open(spec, SystemClock(), MemoryLedger(), (), ignore) as places:
             with pytest.raises(UnwritableDirectoryError):
                 await places.may_push(Location("local", HELLO))
     finally:
@@ -166,7 +167,7 @@ async def test_a_store_that_may_not_be_made_shows_before_it_is_tried(spec: Spec)
 @pytest.mark.anyio
 async def test_a_file_in_the_way_of_a_store_shows_too(spec: Spec) -> None:
     (spec.root / ".regsync").write_text("")
-    async with SpecPlaces.open(spec, SystemClock(), MemoryLedger(), ()) as places:
+    async with SpecPlaces.open(spec, SystemClock(), MemoryLedger(), (), ignore) as places:
         with pytest.raises(UnwritableDirectoryError):
             await places.may_push(Location("local", HELLO))
 

@@ -41,6 +41,25 @@ def write_spec(
     return path
 
 
+def test_a_registry_that_keeps_a_run_waiting_is_named_while_it_does(
+    regsync: Regsync, fake_registry: FakeRegistry, tmp_path: Path
+) -> None:
+    push(fake_registry.url, "team/app", image("a"), "v1")
+    spec = write_spec(
+        tmp_path / "regsync.yaml", fake_registry.url, fake_registry.url, repository="team/app", copy="copy"
+    )
+    for command in (("inspect", f"{fake_registry.url}/team/app:v1"), ("plan", spec)):
+        fake_registry.on("(GET|HEAD)", "/v2/team/app/.*", error(503, "UNAVAILABLE"), times=2)
+        ran = regsync(*command)
+        (line,) = [line for line in ran.err.splitlines() if line.startswith("waiting: ")]
+        assert fake_registry.host in line
+        assert line.endswith("; trying again for up to 30 s")
+    fake_registry.on("(GET|HEAD)", "/v2/team/app/.*", error(503, "UNAVAILABLE"), times=2)
+    events = [json.loads(line) for line in regsync("plan", spec, "--log-format", "json").err.splitlines()]
+    (event,) = [event for event in events if event["event"] == "registry-waited"]
+    assert (event["registry"], event["level"], event["seconds"]) == (fake_registry.host, "warning", 30)
+
+
 def test_from_one_repository_to_another(
     regsync: Regsync, distribution: RegistryServer, repository: str, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from regsync.remote.credentials import Credentials, Given
 from regsync.remote.limits import Limiter, LimitSettings
 from regsync.remote.request import Kind, Request, Scope
 from regsync.remote.session import Session
+from regsync.remote.troubles import Tell, tell_nobody
 from tests.support.clock import FrozenClock
 
 NAME = "team/app"
@@ -46,6 +47,7 @@ async def session_at(
     *,
     naps: Naps | None = None,
     limits: LimitSettings | None = None,
+    tell: Tell = tell_nobody,
     user: tuple[str, str] | None = None,
     name: str | None = None,
     **options: Any,
@@ -56,7 +58,7 @@ async def session_at(
     if user is not None:
         options["credentials"] = Given(lambda: Credentials(*user))
     name = name or registry.host
-    limiter = Limiter(name, clock, limits, sleep=naps)
+    limiter = Limiter(name, clock, limits, sleep=naps, tell=tell)
     async with Session(name, registry.url, limiter=limiter, clock=clock, sleep=naps, **options) as session:
         yield session
 

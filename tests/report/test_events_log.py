@@ -11,6 +11,7 @@ from regsync.reconcile.events import (
     ActionFinished,
     ActionStarted,
     Event,
+    RegistryWaited,
     RepositoryFinished,
     RepositorySelected,
     RepositoryStarted,
@@ -25,6 +26,7 @@ NGINX = Location("hub", RepositoryName("library/nginx"))
 STORY: list[Event] = [
     RepositoryStarted("base", NGINX),
     RepositorySelected("base", NGINX, 12),
+    RegistryWaited("hub.example.com", "hub.example.com: 429\x1b[2J; waiting 120 s, as it asks", 120.0),
     ActionStarted(action("1"), 100),
     Transferred("local", 50),
     Reused("local", 50),
@@ -54,6 +56,7 @@ def test_people_get_a_line_per_repository_and_per_problem() -> None:
     for event in STORY:
         log(event)
     assert lines == [
+        "waiting: hub.example.com: 429\\x1b[2J; waiting 120 s, as it asks\n",
         "! base: local/library/nginx:2 blocked: the tag is immutable and moved at the source\n",
         "base: hub/library/nginx: 1 changed, 10 tags unchanged, 1 problem\n",
     ]
@@ -73,6 +76,7 @@ def test_machines_get_every_event_as_its_schema_says() -> None:
     assert [document["event"] for document in documents] == [
         "repository-started",
         "repository-selected",
+        "registry-waited",
         "action-started",
         "action-finished",
         "action-finished",
@@ -80,4 +84,4 @@ def test_machines_get_every_event_as_its_schema_says() -> None:
         "note",
         "error",
     ]
-    assert [document["level"] for document in documents].count("warning") == 1
+    assert [document["level"] for document in documents].count("warning") == 2
