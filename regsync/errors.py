@@ -21,7 +21,12 @@ class RegsyncError(Exception):
 
 
 class TemporaryError(RegsyncError):
-    """It may work later without any change: 429, 5xx, a timeout, a refused connection, a lease held."""
+    """It may work later without any change: 429, 5xx, a timeout, a refused connection, a lease held.
+
+    `is_exhausted`: it was tried again for as long as anything is, so that nobody further out has to.
+    """
+
+    is_exhausted = False
 
 
 class DeferredError(TemporaryError):

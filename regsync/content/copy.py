@@ -6,8 +6,6 @@ Source: DESIGN.md, section 6, rules 1 and 2.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from anyio import CancelScope
-
 from regsync.content.concurrently import for_each
 from regsync.content.destination import Destination
 from regsync.content.errors import IndexNotCompleteError
@@ -74,33 +72,38 @@ class _Copy:
         root, to = self.graph.root, self.to
         blobs = await _copy_blobs(self.transfers, self.sources, missing, to)
         below = [node for node in missing if node is not root]
-
-        async def put(node: Manifest | Index) -> None:
-            await _put(node, to, None)
-
-        await for_each(put, [node for node in below if isinstance(node, Manifest)])
+        sent = blobs.sent
+        sent += sum(await for_each(self._put, [node for node in below if isinstance(node, Manifest)]))
         for index in below:
             if isinstance(index, Index):
-                await put(index)
-        sent = blobs.sent + sum(len(node.raw) for node in missing)
+                sent += await self._put(index)
+        if root in missing:
+            goes_with_tag = self.before_tag is None and self.tag is not None
+            sent += len(root.raw) if goes_with_tag else await self._put(root)
         done = Copied(sent, self.graph.size - sent)
-        if self.before_tag is None:
-            await _put(root, to, self.tag)
-            return done
-        if root in missing or self.tag is None:
-            await _put(root, to, None)
-        done += await self.before_tag()
+        if self.before_tag is not None:
+            done += await self.before_tag()
         if self.tag is not None:
-            await _put(root, to, self.tag)
+            await self._put_at(self.tag)
         return done
 
+    async def _put(self, node: Manifest | Index) -> int:
+        """Put it by its digest, unless another tag's copy does; gives the bytes that this sent."""
+        async with self.to.alone(node.descriptor.digest):
+            if self.to.has(node.descriptor):
+                return 0
+            self.to.guard()
+            await self.to.store.push_manifest(node.descriptor, node.raw)
+            self.to.holds(node.descriptor)
+            return len(node.raw)
 
-async def _put(node: Manifest | Index, to: Destination, tag: Tag | None) -> None:
-    to.guard()
-    # Once begun it is finished: a tag that moved must not go unreported because the run was stopped.
-    with CancelScope(shield=tag is not None):
-        await to.store.push_manifest(node.descriptor, node.raw, tag=tag)
-    to.holds(node.descriptor)
+    async def _put_at(self, tag: Tag) -> None:
+        root, to = self.graph.root, self.to
+        to.guard()
+        # Once begun it is finished: a tag that moved must not go unreported because the run was stopped.
+        with self.transfers.in_hand.finish(f"tag {tag}", where=to.name):
+            await to.store.push_manifest(root.descriptor, root.raw, tag=tag)
+        to.holds(root.descriptor)
 
 
 async def _copy_blobs(

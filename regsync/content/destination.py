@@ -1,7 +1,10 @@
 """A target repository during a run: what is known to be in it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Protocol
+
+import anyio
 
 from regsync.content.protocol import Mounts, Store
 from regsync.oci.descriptor import Descriptor
@@ -19,12 +22,12 @@ def _unguarded() -> None:
 class BlobMemory(Protocol):
     """What outlives the run of a destination's content: true until the place says otherwise."""
 
-    def known(self) -> Iterable[Digest]:
-        """What earlier runs put there."""
+    def known(self) -> Mapping[Digest, int]:
+        """What earlier runs put there, with its size in bytes."""
         ...
 
-    def put(self, digest: Digest) -> None:
-        """It is there now."""
+    def put(self, digest: Digest, size: int) -> None:
+        """It is there now, with so many bytes."""
         ...
 
     def lost(self) -> None:
@@ -53,8 +56,9 @@ class Destination:
         self.on_sent, self.on_reused = on_sent, on_reused  # told bytes
         self.guard = guard  # called before every write; raises when this process may not write any more
         self._memory = memory
-        self._known = set(memory.known()) if memory is not None else set()
-        self._seen: dict[Digest, int] = {}  # with its size in bytes
+        self._known = dict(memory.known()) if memory is not None else {}
+        self._seen: dict[Digest, int] = {}  # with its size in bytes, as in `_known`
+        self._in_work: dict[Digest, anyio.Event] = {}
         self.may_have_content = may_have_content or bool(self._known)
 
     @property
@@ -65,14 +69,27 @@ class Destination:
     def has(self, desc: Descriptor) -> bool:
         """Whether it is known to hold exactly this without asking."""
         seen = self._seen.get(desc.digest)
-        return seen == desc.size if seen is not None else desc.digest in self._known
+        # Of two sizes for one digest one is a lie; the place is asked which.
+        return desc.size == (seen if seen is not None else self._known.get(desc.digest))
 
     def holds(self, desc: Descriptor) -> None:
         """This run put it there, or saw it there."""
         if desc.digest not in self._seen:
             self._seen[desc.digest] = desc.size
             if self._memory is not None:
-                self._memory.put(desc.digest)
+                self._memory.put(desc.digest, desc.size)
+
+    @asynccontextmanager
+    async def alone(self, digest: Digest) -> AsyncIterator[None]:
+        """Be the only one who works on `digest` here; ask again what is there once it is your turn."""
+        while (other := self._in_work.get(digest)) is not None:
+            await other.wait()
+        self._in_work[digest] = done = anyio.Event()
+        try:
+            yield
+        finally:
+            del self._in_work[digest]
+            done.set()
 
     def forget(self, digests: Iterable[Digest]) -> None:
         """The place says that it lacks them, whatever was known: ask again."""

@@ -35,8 +35,8 @@ class StorageError(RegsyncError):
         return self.advice
 
 
-class StorageFullError(StorageError, TemporaryError):
-    """No space, or the quota is used up. Nothing was changed."""
+class StorageFullError(StorageError):
+    """No space, or the quota is used up. Nothing was changed, and another try finds no more space."""
 
     advice = "free space on that file system or raise the quota, then run again: nothing was changed"
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from regsync.content.copy import Copied, copy_graph
 from regsync.content.destination import Destination
+from regsync.content.durable import StorageError
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.evidence import MAX_DEPTH, Evidence, Shelf, Takes
 from regsync.content.graph import Graph, read_graph
@@ -41,7 +42,7 @@ class EvidenceCopy:
             await self.bring(await self.source.find(subject, self.takes))
 
     async def bring(self, evidence: Evidence, *, depth: int = 1) -> None:
-        """Bring this evidence, and the evidence of it. Raises TemporaryError, to be tried again."""
+        """Bring this evidence, and the evidence of it. Raises TemporaryError and StorageError."""
         for referrer in evidence.referrers:
             await self._attempt(self._referrer(referrer), referrer.digest, depth)
         for tag in evidence.tags:
@@ -53,7 +54,7 @@ class EvidenceCopy:
             self.brought += 1
             if digest is not None and depth < MAX_DEPTH:
                 await self.bring(await self.source.find(digest, self.takes), depth=depth + 1)
-        except TemporaryError:
+        except (TemporaryError, StorageError):
             raise  # nobody refused it: without it the image would be called done
         except RegsyncError as error:
             self.refused.append(error)

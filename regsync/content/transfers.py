@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 from regsync.content.deliveries import Blob, Check, Delivery, Flight, Mount
 from regsync.content.destination import Destination
 from regsync.content.fanout import Branch, Budget, FellBehindError, fan_out
+from regsync.content.in_hand import STOP_WITHIN, StepsInHand
 from regsync.content.large import LARGE, LargeStreams
 from regsync.content.protocol import Mounts, ResumesFetch, ResumesPush, Source
 from regsync.content.resuming import RESUMABLE_FROM, Reading
@@ -54,8 +55,10 @@ class Transfers:
         *,
         pause: Callable[[int], Awaitable[None]] = _pause,
         patience: Callable[[], Awaitable[None]] = _patience,
+        stop_within: float = STOP_WITHIN,
     ) -> None:
         self._group, self._pause, self._patience = group, pause, patience
+        self.in_hand = StepsInHand(group, within=stop_within)
         self._blobs: dict[tuple[Digest, int], Blob] = {}
         self._queued: dict[Blob, int | None] = {}  # whose stream is waited for; bytes moved at the last look
         self._watching = False
@@ -228,7 +231,7 @@ class Transfers:
             blob.landed(flight, delivery)
             if reading.failure is not None:
                 self._origin_failed(blob, flight, delivery, reading.failure)
-            elif isinstance(error, TemporaryError) and delivery.attempts < MAX_RETRIES:
+            elif _may_pass(error) and delivery.attempts < MAX_RETRIES:
                 delivery.attempts += 1
                 blob.busy.add(delivery.to)  # nor does anybody else try there in the meantime
                 self._group.start_soon(self._again, blob, delivery)
@@ -254,6 +257,11 @@ class Transfers:
 
     def _read(self, count: int) -> None:
         self.bytes_read += count
+
+
+def _may_pass(error: RegsyncError) -> bool:
+    """Whether the same again soon may work, and was not tried for long already."""
+    return isinstance(error, TemporaryError) and not error.is_exhausted
 
 
 def _ignored(count: int) -> None:

@@ -1,6 +1,6 @@
 """What a run is made of: the outside it talks to, and what it keeps while it goes on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -55,25 +55,27 @@ class _LedgerBlobs:
     now: datetime
     believed: bool
     was_begun: bool = field(init=False)  # by an earlier run
-    _known: frozenset[Digest] = field(init=False)
+    _known: Mapping[Digest, int] = field(init=False)
     _is_begun: bool = False  # by this one
 
     def __post_init__(self) -> None:
         self._known = self.ledger.known_blobs(self.spot, self.now - BLOB_MEMORY)
         self.was_begun = bool(self._known)
 
-    def known(self) -> frozenset[Digest]:
-        return self._known - {BEGUN} if self.believed else frozenset()
+    def known(self) -> Mapping[Digest, int]:
+        if not self.believed:
+            return {}
+        return {digest: size for digest, size in self._known.items() if digest != BEGUN}
 
     def begin(self) -> None:
         """Something is about to be written, and may arrive even if nobody hears of it any more."""
         if not self._is_begun:
-            self.ledger.knows_blob(self.spot, BEGUN, self.now)
+            self.ledger.knows_blob(self.spot, BEGUN, 0, self.now)
             self._is_begun = True
 
-    def put(self, digest: Digest) -> None:
+    def put(self, digest: Digest, size: int) -> None:
         if self.believed:
-            self.ledger.knows_blob(self.spot, digest, self.now)
+            self.ledger.knows_blob(self.spot, digest, size, self.now)
 
     def lost(self) -> None:
         self.ledger.forget_blobs(self.spot)
@@ -142,6 +144,11 @@ class Run:
             on_reused=lambda count: emit(Reused(name, count)),
             guard=guard,
         )
+
+    def end(self) -> None:
+        """End the run here: it may not write any more. What it did so far is reported."""
+        self.transfers.in_hand.abandon()
+        self.group.cancel_scope.cancel()
 
     async def remember_as_it_goes(self) -> None:
         """Lose little of what was learned, should the process be killed; goes on until it is cancelled."""

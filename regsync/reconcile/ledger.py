@@ -98,12 +98,12 @@ class Ledger(Protocol):
         """Remember the manifests of an index, the root first."""
         ...
 
-    def known_blobs(self, spot: Spot, since: datetime) -> frozenset[Digest]:
-        """Blobs that were put or seen at `spot` after `since`, which is at most 12 h ago."""
+    def known_blobs(self, spot: Spot, since: datetime) -> Mapping[Digest, int]:
+        """Blobs put or seen at `spot` after `since`, at most 12 h ago, with their sizes in bytes."""
         ...
 
-    def knows_blob(self, spot: Spot, digest: Digest, when: datetime) -> None:
-        """Remember that a blob is at `spot`."""
+    def knows_blob(self, spot: Spot, digest: Digest, size: int, when: datetime) -> None:
+        """Remember that a blob of `size` bytes is at `spot`."""
         ...
 
     def forget_blobs(self, spot: Spot) -> None:

@@ -41,7 +41,7 @@ class Gathered:
     tags: dict[Spot, dict[Tag, tuple[bytes, int]]] = field(default_factory=dict)
     graphs: dict[tuple[bytes, str], tuple[bytes, int]] = field(default_factory=dict)
     forgotten: set[Spot] = field(default_factory=set)  # whose blobs go before `blobs` come
-    blobs: dict[Spot, dict[bytes, int]] = field(default_factory=dict)
+    blobs: dict[Spot, dict[bytes, tuple[int, int]]] = field(default_factory=dict)  # size and time
     uploads: dict[tuple[Spot, bytes], OpenUpload | None] = field(default_factory=dict)  # None: drop it
     runs: dict[str, Run] = field(default_factory=dict)
     count: int = 0  # facts since the last flush was tried
@@ -79,9 +79,9 @@ class Gathered:
         self.graphs[(pack_digest(digest), platforms)] = (pack_digests(manifests), pack_time(when))
         self.count += 1
 
-    def knows_blob(self, spot: Spot, digest: Digest, when: datetime) -> None:
+    def knows_blob(self, spot: Spot, digest: Digest, size: int, when: datetime) -> None:
         """A blob is there."""
-        self.blobs.setdefault(spot, {})[pack_digest(digest)] = pack_time(when)
+        self.blobs.setdefault(spot, {})[pack_digest(digest)] = (size, pack_time(when))
         self.count += 1
 
     def forget_blobs(self, spot: Spot) -> None:

@@ -32,7 +32,7 @@ class MemoryLedger:
         self._sightings: dict[Spot, dict[Digest, Sighting]] = defaultdict(dict)
         self._tags: dict[Spot, dict[Tag, Digest]] = defaultdict(dict)
         self._graphs: dict[tuple[Digest, frozenset[Platform]], tuple[Digest, ...]] = {}
-        self._blobs: dict[Spot, dict[Digest, datetime]] = defaultdict(dict)
+        self._blobs: dict[Spot, dict[Digest, tuple[int, datetime]]] = defaultdict(dict)
         self._uploads: dict[tuple[Spot, Digest], OpenUpload] = {}
         self._lease: LeaseRow | None = None
         self._swapping = Lock()
@@ -72,13 +72,13 @@ class MemoryLedger:
         """Remember what an index reduced to `platforms` is."""
         self._graphs[(digest, frozenset(platforms))] = manifests
 
-    def known_blobs(self, spot: Spot, since: datetime) -> frozenset[Digest]:
-        """Blobs that were put or seen at `spot` after `since`."""
-        return frozenset(digest for digest, seen in self._blobs[spot].items() if seen > since)
+    def known_blobs(self, spot: Spot, since: datetime) -> Mapping[Digest, int]:
+        """Blobs that were put or seen at `spot` after `since`, with their sizes in bytes."""
+        return {digest: size for digest, (size, seen) in self._blobs[spot].items() if seen > since}
 
-    def knows_blob(self, spot: Spot, digest: Digest, when: datetime) -> None:
-        """Remember that a blob is at `spot`."""
-        self._blobs[spot][digest] = when
+    def knows_blob(self, spot: Spot, digest: Digest, size: int, when: datetime) -> None:
+        """Remember that a blob of `size` bytes is at `spot`."""
+        self._blobs[spot][digest] = (size, when)
 
     def forget_blobs(self, spot: Spot) -> None:
         """Drop what was known of the blobs at `spot`."""

@@ -29,8 +29,8 @@ class ReadOnlyLedger(MemoryLedger):
         """The manifests of an index that this run or an earlier one read."""
         return super().known_graph(digest, platforms) or self._written.known_graph(digest, platforms)
 
-    def known_blobs(self, spot: Spot, since: datetime) -> frozenset[Digest]:
-        """Blobs that earlier runs put or saw."""
+    def known_blobs(self, spot: Spot, since: datetime) -> Mapping[Digest, int]:
+        """Blobs that earlier runs put or saw, with their sizes in bytes."""
         return self._written.known_blobs(spot, since)
 
     def open_upload(self, spot: Spot, digest: Digest) -> OpenUpload | None:

@@ -41,6 +41,7 @@ _FIRST: Final = (
     """CREATE TABLE blob (
         spot INTEGER NOT NULL,
         digest BLOB NOT NULL,
+        size INTEGER NOT NULL,
         seen INTEGER NOT NULL,
         PRIMARY KEY (spot, digest)) WITHOUT ROWID""",
     """CREATE TABLE upload (

@@ -123,25 +123,27 @@ class SqliteLedger:
         """Remember the manifests of an index, the root first."""
         self._gathered.graph(digest, pack_platforms(platforms), manifests, self._clock.now())
 
-    def known_blobs(self, spot: Spot, since: datetime) -> frozenset[Digest]:
-        """Blobs that were put or seen at `spot` after `since`."""
+    def known_blobs(self, spot: Spot, since: datetime) -> Mapping[Digest, int]:
+        """Blobs that were put or seen at `spot` after `since`, with their sizes in bytes."""
         oldest = pack_time(since)
         layers = self._layers
         forgotten = [spot in layer.forgotten for layer in layers]
-        found: set[bytes] = set()
+        found: dict[bytes, int] = {}
         if not any(forgotten):
-            sql = f"SELECT digest FROM blob WHERE {_HERE} AND seen > ?"  # noqa: S608  # constant
-            found = self._read(sql, (*place_of(spot), oldest), _digests, set)
+            sql = f"SELECT digest, size FROM blob WHERE {_HERE} AND seen > ?"  # noqa: S608  # constant
+            found = self._read(sql, (*place_of(spot), oldest), _sizes, dict)
         for layer, forgot in zip(layers, forgotten, strict=True):
             if forgot:
                 found.clear()
-            for raw, seen in layer.blobs.get(spot, {}).items():
-                (found.add if seen > oldest else found.discard)(raw)
-        return frozenset(map(unpack_digest, found))
+            for raw, (size, seen) in layer.blobs.get(spot, {}).items():
+                found.pop(raw, None)
+                if seen > oldest:
+                    found[raw] = size
+        return {unpack_digest(raw): size for raw, size in found.items()}
 
-    def knows_blob(self, spot: Spot, digest: Digest, when: datetime) -> None:
-        """Remember that a blob is at `spot`."""
-        self._gathered.knows_blob(spot, digest, when)
+    def knows_blob(self, spot: Spot, digest: Digest, size: int, when: datetime) -> None:
+        """Remember that a blob of `size` bytes is at `spot`."""
+        self._gathered.knows_blob(spot, digest, size, when)
 
     def forget_blobs(self, spot: Spot) -> None:
         """Drop what was known of the blobs at `spot`."""
@@ -253,8 +255,8 @@ def _own_tags(rows: Iterable[Row]) -> dict[str, bytes]:
     return {str(tag): checked(raw) for tag, raw in rows}
 
 
-def _digests(rows: Iterable[Row]) -> set[bytes]:
-    return {checked(raw) for (raw,) in rows}
+def _sizes(rows: Iterable[Row]) -> dict[bytes, int]:
+    return {checked(raw): int(size) for raw, size in rows}
 
 
 def _upload(rows: Iterable[Row]) -> OpenUpload | None:

@@ -42,7 +42,7 @@ def write(connection: sqlite3.Connection, batch: Gathered) -> None:
         (key + value for key, value in batch.graphs.items()),
     )
     many("DELETE FROM blob WHERE spot = ?", ((ids[spot],) for spot in batch.forgotten))
-    many("INSERT OR REPLACE INTO blob (spot, digest, seen) VALUES (?, ?, ?)", _blobs(batch, ids))
+    many("INSERT OR REPLACE INTO blob (spot, digest, size, seen) VALUES (?, ?, ?, ?)", _blobs(batch, ids))
     many("DELETE FROM upload WHERE spot = ? AND digest = ?", _dropped(batch, ids))
     many(
         "INSERT OR REPLACE INTO upload (spot, digest, location, offset, opened) VALUES (?, ?, ?, ?, ?)",
@@ -75,8 +75,8 @@ def _tags(batch: Gathered, ids: Ids) -> Rows:
 
 def _blobs(batch: Gathered, ids: Ids) -> Rows:
     for spot, rows in batch.blobs.items():
-        for raw, seen in rows.items():
-            yield ids[spot], raw, seen
+        for raw, value in rows.items():
+            yield ids[spot], raw, *value
 
 
 def _dropped(batch: Gathered, ids: Ids) -> Rows:

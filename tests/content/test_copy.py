@@ -11,6 +11,7 @@ from regsync.content.copy import Copied, copy_graph
 from regsync.content.destination import Destination
 from regsync.content.errors import IndexNotCompleteError
 from regsync.content.graph import Graph, Shape, Sparse, read_graph
+from regsync.content.in_hand import AbandonedError
 from regsync.content.manifests import Manifests
 from regsync.content.references import Children, MissingReferencesError
 from regsync.content.transfers import Transfers
@@ -53,20 +54,25 @@ async def copy(source: Repository, content: Content, to: Destination, shape: Sha
     return copied
 
 
+async def nothing() -> Copied:
+    """No evidence."""
+    return Copied()
+
+
 class Memory:
     """What a ledger knew."""
 
-    def __init__(self, *digests: str) -> None:
-        self.digests = {Digest.parse(digest) for digest in digests}
+    def __init__(self, *blobs: bytes) -> None:
+        self.sizes = {Digest.of(blob): len(blob) for blob in blobs}
 
-    def known(self) -> set[Digest]:
-        return self.digests
+    def known(self) -> dict[Digest, int]:
+        return self.sizes
 
-    def put(self, digest: Digest) -> None:
-        self.digests.add(digest)
+    def put(self, digest: Digest, size: int) -> None:
+        self.sizes[digest] = size
 
     def lost(self) -> None:
-        self.digests.clear()
+        self.sizes.clear()
 
 
 @pytest.fixture
@@ -148,12 +154,12 @@ async def test_a_target_that_lost_what_was_known_is_filled_in_the_same_copy(
     source: Repository, target: Repository
 ) -> None:
     app = image("app", layers=[b"one", b"two"])
-    memory = Memory(*app.all_blobs(), "sha256:" + "0" * 64)
+    memory = Memory(*app.blobs, b"long gone")
 
     await copy(source, app, Destination(target, memory=memory))
 
     assert target._tags == {V1: Digest.parse(app.digest)}
-    assert Digest.parse("sha256:" + "0" * 64) not in memory.digests, "nothing of it is believed any more"
+    assert Digest.of(b"long gone") not in memory.sizes, "nothing of it is believed any more"
 
 
 async def test_a_target_that_kept_a_manifest_but_lost_its_blob_is_filled_too(
@@ -232,3 +238,53 @@ async def test_a_tag_that_is_being_put_is_put_to_its_end(source: Repository, tar
 
     assert V1 in target._tags
     assert len(done) == 1, "and it is told"
+
+
+async def test_a_tag_that_is_put_for_ever_is_given_up_once_the_run_was_stopped(
+    source: Repository, target: Repository
+) -> None:
+    graph = await graph_of(source, image("app"))
+    told: list[RegsyncError] = []
+
+    async def copying() -> None:
+        moving = Transfers(group, stop_within=0.0)
+        try:
+            await copy_graph(moving, [source], graph, Destination(target), tag=V1)
+        except AbandonedError as error:
+            told.append(error)
+
+    async def stop() -> None:
+        group.cancel_scope.cancel()
+        await anyio.sleep_forever()
+
+    target.hooks["push_manifest"] = stop
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(copying)
+
+    assert [str(one) for one in told] == [
+        "target: tag v1 was given up: the run was stopped, and no answer came in time"
+    ]
+    assert not target._tags
+
+
+async def test_two_tags_of_one_image_put_what_is_below_them_once(
+    source: Repository, target: Repository
+) -> None:
+    graph = await graph_of(source, index(image("a"), index(image("b", arch="arm64"))))
+    to = Destination(target, may_have_content=False)
+    copied: list[Copied] = []
+
+    async with transfers() as moving, anyio.create_task_group() as group:
+
+        async def one(tag: str) -> None:
+            copied.append(await copy_graph(moving, [source], graph, to, tag=Tag(tag), before_tag=nothing))
+
+        for tag in ("v1", "v1.2", "latest"):
+            group.start_soon(one, tag)
+
+    puts = [name for call, name in target.log if call == "push_manifest"]
+    assert sorted(puts) == sorted(
+        [*(str(node.descriptor.digest) for node in graph.nodes), "v1", "v1.2", "latest"]
+    )
+    assert sum(one.sent for one in copied) == graph.size

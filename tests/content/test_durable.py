@@ -119,8 +119,8 @@ def test_a_part_that_was_swept_before_it_was_locked_is_made_anew(
 @pytest.mark.parametrize(
     ("number", "is_temporary"),
     [
-        (errno.ENOSPC, True),
-        (errno.EDQUOT, True),
+        (errno.ENOSPC, False),
+        (errno.EDQUOT, False),
         (errno.EMFILE, True),
         (errno.EROFS, False),
         (errno.EIO, False),

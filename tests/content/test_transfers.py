@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regsync.content.destination import Destination
+from regsync.content.durable import StorageFullError
 from regsync.content.errors import ContentNotFoundError, DigestMismatchError, SizeMismatchError
 from regsync.content.memory import MemoryPlace
 from regsync.content.transfers import MAX_RETRIES, Delivery, Transfers
-from regsync.errors import RegsyncError
+from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import Digest
 from tests.content.places import BusyError, NoError, Repository, blob, forever
 
 pytestmark = pytest.mark.anyio
@@ -67,6 +69,11 @@ async def arrived(*deliveries: Delivery) -> list[RegsyncError | None]:
             else:
                 errors.append(None)
     return errors
+
+
+def exhausted(error: TemporaryError) -> TemporaryError:
+    error.is_exhausted = True
+    return error
 
 
 def new(store: Repository) -> Destination:
@@ -246,6 +253,8 @@ async def test_a_failure_that_passes_is_retried() -> None:
     [
         pytest.param(BusyError("busy"), 1 + MAX_RETRIES, id="one that may pass is reported in the end"),
         pytest.param(NoError("no"), 1, id="one that will not is not tried again"),
+        pytest.param(StorageFullError("/store", "full"), 1, id="a full disk stays full"),
+        pytest.param(exhausted(BusyError("busy")), 1, id="what was tried for long is not tried again"),
     ],
 )
 async def test_who_wants_the_same_of_the_same_target_shares_its_failure(
@@ -262,6 +271,7 @@ async def test_who_wants_the_same_of_the_same_target_shares_its_failure(
 
     assert errors == [error] * 10
     assert bad.calls["push"] == pushes
+    assert source.calls["fetch"] == pushes + 1
 
 
 async def test_a_failing_source_is_followed_by_the_next() -> None:
@@ -334,6 +344,29 @@ async def test_a_lie_about_the_size_fails_alone(liar_first: bool) -> None:
         outcome = dict(zip(order, found, strict=True))
         assert outcome[desc] is None
         assert isinstance(outcome[lie], SizeMismatchError)
+
+
+async def test_a_lie_about_the_size_of_what_an_earlier_run_put_there_is_found_out() -> None:
+    source, target = Repository("source"), Repository("target")
+    desc = source.add(b"layer")
+    target.add(b"layer")
+    lie = Descriptor(desc.media_type, desc.digest, desc.size + 1)
+
+    class Memory:
+        def known(self) -> dict[Digest, int]:
+            return {desc.digest: desc.size}
+
+        def put(self, digest: Digest, size: int) -> None: ...
+
+        def lost(self) -> None: ...
+
+    async with running() as transfers:
+        to = Destination(target, memory=Memory())
+        errors = await arrived(*(transfers.want(one, [source], to) for one in (desc, lie)))
+
+    assert errors[0] is None
+    assert isinstance(errors[1], SizeMismatchError)
+    assert target.calls["push"] == 0
 
 
 async def test_a_guard_that_says_no_keeps_every_byte_back() -> None:

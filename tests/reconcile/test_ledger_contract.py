@@ -73,7 +73,7 @@ def step(ledger: AnyLedger, settles: bool) -> Steps:
 async def test_a_new_ledger_knows_nothing(ledger: AnyLedger) -> None:
     assert dict(ledger.sightings(SPOT)) == {}
     assert dict(ledger.ours(SPOT)) == {}
-    assert ledger.known_blobs(SPOT, START) == frozenset()
+    assert ledger.known_blobs(SPOT, START) == {}
     assert ledger.known_graph(ONE, (AMD,)) is None
     assert ledger.open_upload(SPOT, ONE) is None
     assert ledger.read_lease() is None
@@ -121,12 +121,12 @@ async def test_times_are_kept_to_the_microsecond_and_in_utc(ledger: AnyLedger, s
 async def test_spots_do_not_mix(ledger: AnyLedger, step: Steps) -> None:
     ledger.saw(SPOT, ONE, START)
     ledger.wrote(SPOT, LATEST, ONE, START)
-    ledger.knows_blob(SPOT, ONE, START)
+    ledger.knows_blob(SPOT, ONE, 1, START)
     await ledger.keep_upload(SPOT, ONE, UPLOAD)
     await step.done()
     assert ONE not in ledger.sightings(OTHER)
     assert LATEST not in ledger.ours(OTHER)
-    assert ledger.known_blobs(OTHER, START - MINUTE) == frozenset()
+    assert ledger.known_blobs(OTHER, START - MINUTE) == {}
     assert ledger.open_upload(OTHER, ONE) is None
 
 
@@ -168,26 +168,26 @@ async def test_what_an_index_became_does_not_depend_on_the_order_of_platforms(
 
 @pytest.mark.anyio
 async def test_blobs_are_known_since_a_moment(ledger: AnyLedger, step: Steps) -> None:
-    ledger.knows_blob(SPOT, ONE, START - MINUTE)
-    ledger.knows_blob(SPOT, TWO, START)
+    ledger.knows_blob(SPOT, ONE, 1, START - MINUTE)
+    ledger.knows_blob(SPOT, TWO, 2, START)
     await step.done()
-    assert ledger.known_blobs(SPOT, START - MINUTE) == {TWO}
-    assert ledger.known_blobs(SPOT, START - 2 * MINUTE) == {ONE, TWO}
+    assert ledger.known_blobs(SPOT, START - MINUTE) == {TWO: 2}
+    assert ledger.known_blobs(SPOT, START - 2 * MINUTE) == {ONE: 1, TWO: 2}
 
 
 @pytest.mark.anyio
 async def test_forgotten_blobs_stay_forgotten_until_seen_again(ledger: AnyLedger, step: Steps) -> None:
-    ledger.knows_blob(SPOT, ONE, START)
-    ledger.knows_blob(OTHER, ONE, START)
+    ledger.knows_blob(SPOT, ONE, 1, START)
+    ledger.knows_blob(OTHER, ONE, 1, START)
     await step.done()
     ledger.forget_blobs(SPOT)
-    assert ledger.known_blobs(SPOT, START - MINUTE) == frozenset()
+    assert ledger.known_blobs(SPOT, START - MINUTE) == {}
     await step.done()
-    assert ledger.known_blobs(SPOT, START - MINUTE) == frozenset()
-    assert ledger.known_blobs(OTHER, START - MINUTE) == {ONE}
-    ledger.knows_blob(SPOT, TWO, START)
+    assert ledger.known_blobs(SPOT, START - MINUTE) == {}
+    assert ledger.known_blobs(OTHER, START - MINUTE) == {ONE: 1}
+    ledger.knows_blob(SPOT, TWO, 2, START)
     await step.done()
-    assert ledger.known_blobs(SPOT, START - MINUTE) == {TWO}
+    assert ledger.known_blobs(SPOT, START - MINUTE) == {TWO: 2}
 
 
 @pytest.mark.anyio

@@ -83,7 +83,7 @@ operations = st.one_of(
     calls("compared", spots, digests, whens),
     calls("wrote", spots, tags, digests, whens),
     calls("remember_graph", digests, platforms, st.tuples(digests)),
-    calls("knows_blob", spots, digests, whens),
+    calls("knows_blob", spots, digests, st.integers(0, 2**40), whens),
     calls("forget_blobs", spots),
     calls("keep_upload", spots, digests, uploads),
     calls("drop_upload", spots, digests),

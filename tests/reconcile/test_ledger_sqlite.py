@@ -406,14 +406,14 @@ async def test_blobs_that_the_disk_held_back_can_be_forgotten(path: Path, clock:
     other = sqlite3.connect(path, isolation_level=None)
     with SqliteLedger(file, clock) as ledger:
         other.execute("BEGIN IMMEDIATE")
-        ledger.knows_blob(SPOT, ONE, START)
+        ledger.knows_blob(SPOT, ONE, 1, START)
         with pytest.raises(LedgerError):
             await ledger.flush()
         ledger.forget_blobs(SPOT)
-        ledger.knows_blob(SPOT, TWO, START)
+        ledger.knows_blob(SPOT, TWO, 2, START)
         other.execute("COMMIT")
         await ledger.flush()
-        assert ledger.known_blobs(SPOT, START - HOUR) == {TWO}
+        assert ledger.known_blobs(SPOT, START - HOUR) == {TWO: 2}
     other.close()
 
 
@@ -510,8 +510,8 @@ async def test_what_can_be_learned_again_goes_with_age(path: Path, clock: Frozen
         ledger.saw(SPOT, TWO, START)
         ledger.wrote(SPOT, LATEST, ONE, START)
         ledger.remember_graph(ONE, (AMD,), (TWO,))
-        ledger.knows_blob(SPOT, ONE, START)
-        ledger.knows_blob(SPOT, TWO, START + 800 * DAY)  # by a clock that was wrong
+        ledger.knows_blob(SPOT, ONE, 1, START)
+        ledger.knows_blob(SPOT, TWO, 2, START + 800 * DAY)  # by a clock that was wrong
         ledger.record_run("run-1", "sync", START, START, "{}")
         await ledger.keep_upload(SPOT, ONE, UPLOAD)
     clock.advance(399 * DAY)
@@ -538,10 +538,10 @@ async def test_the_number_of_runs_is_bounded(ledger: SqliteLedger, clock: Frozen
 
 @pytest.mark.anyio
 async def test_pruning_happens_once_an_hour(ledger: SqliteLedger, clock: FrozenClock, path: Path) -> None:
-    ledger.knows_blob(SPOT, ONE, START - 13 * HOUR)
+    ledger.knows_blob(SPOT, ONE, 1, START - 13 * HOUR)
     await ledger.flush()
     assert rows(path, "blob") == 0
-    ledger.knows_blob(SPOT, ONE, START - 13 * HOUR)
+    ledger.knows_blob(SPOT, ONE, 1, START - 13 * HOUR)
     clock.advance(HOUR / 2)
     await ledger.flush()
     assert rows(path, "blob") == 1
