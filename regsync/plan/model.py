@@ -169,6 +169,7 @@ class Result:
     problem: Problem | None = None
     copied: int = 0  # bytes that were sent to the target
     reused: int = 0  # bytes that were there, or mounted
+    was_there: bool = False  # DONE without a change: the target had it when it was asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,7 @@ class RunInfo:
     seconds: float
     requests: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by registry and kind
     bytes_read: int = 0  # from all sources
-    interrupted: bool = False  # stopped before its end; what it did is reported, the rest is not
+    interrupted: bool = False  # by a signal or a lost lease; what it did is reported, the rest is not
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +207,13 @@ class Report:
     @property
     def summary(self) -> Summary:
         """How many tags did what."""
-        return summarise(
-            ((result.action, result.outcome) for result in self.results), unchanged=self.unchanged
-        )
+        changed = ((result.action, result.outcome) for result in self.results if not result.was_there)
+        return summarise(changed, unchanged=self.unchanged + sum(one.was_there for one in self.results))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it came to its end and found nothing to do."""
+        return not self.run.interrupted and all(result.was_there for result in self.results)
 
 
 def summarise(outcomes: Iterable[tuple[Action, Outcome]], *, unchanged: int) -> Summary:

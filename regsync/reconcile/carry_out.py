@@ -1,6 +1,6 @@
 """Carrying out one action: ask the target again, copy, bring the evidence, then the tag."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from regsync.content.copy import Copied, copy_graph
@@ -12,9 +12,12 @@ from regsync.oci.reference import Tag
 from regsync.plan.model import Action, Cause, Outcome, Problem, Result, Verb
 from regsync.reconcile.engine import Run
 from regsync.reconcile.events import ActionFinished, ActionStarted
+from regsync.reconcile.lease import LeaseLostError
 from regsync.reconcile.observe import Found, Observer
 from regsync.reconcile.repositories import TargetView
-from regsync.spec.model import ReferrersMode
+
+ALREADY_THERE = "already there"
+EVIDENCE_ONLY = "already there, its evidence was not"
 
 
 class Recheck(Enum):
@@ -52,13 +55,19 @@ class CarryOut:
             result = await self._attempt(action, found, target)
         except RegsyncError as error:
             result = Result(action, *_outcome(error))
+            if isinstance(error, LeaseLostError):
+                self.run.end()
         self.run.engine.emit(ActionFinished(result))
         return result
 
     async def _attempt(self, action: Action, found: Found, target: TargetView) -> Result:
-        if await self._is_done(action, target):
-            return Result(action, Outcome.DONE, reused=action.size or 0)
+        is_there = await self._is_there(action, target)
         evidence = await self.observer.evidence(found, target)
+        if is_there and not evidence:
+            self.run.engine.ledger.compared(target.spot, found.digest, self.run.now)
+            return Result(replace(action, reason=ALREADY_THERE), Outcome.DONE, was_there=True)
+        if is_there and action.verb is Verb.CREATE:
+            action = replace(action, verb=Verb.UPDATE, replaces=action.digest, reason=EVIDENCE_ONLY)
         if not evidence:
             await self.observer.require_evidence(found)
         bringing = EvidenceCopy(
@@ -75,7 +84,7 @@ class CarryOut:
                 raise bringing.refused[0]
             return bringing.copied
 
-        if action.replaces == action.digest:
+        if is_there:
             copied = await bring()
         else:
             copied = await copy_graph(
@@ -92,8 +101,8 @@ class CarryOut:
             return Result(action, Outcome.DEGRADED, problem, copied.sent, copied.reused)
         return Result(action, Outcome.DONE, None, copied.sent, copied.reused)
 
-    async def _is_done(self, action: Action, target: TargetView) -> bool:
-        """Ask the target again; raises TargetMovedError if it moved to anything but what is wanted."""
+    async def _is_there(self, action: Action, target: TargetView) -> bool:
+        """Ask the target again, evidence aside; raises TargetMovedError if it moved to anything else."""
         if self.recheck is Recheck.UPDATES and action.verb is Verb.CREATE:
             return False
         name: Tag | Digest | None = action.tag or action.digest
@@ -102,13 +111,9 @@ class CarryOut:
             actual = (await target.destination.store.resolve(name)).digest
         except ContentNotFoundError:
             actual = None
-        if actual == action.replaces:
-            return False
-        if actual == action.digest and self.observer.unit.referrers.mode is ReferrersMode.NONE:
-            return True
-        if actual != action.digest:
+        if actual not in (action.replaces, action.digest):
             raise TargetMovedError(f"{action.target}:{name}", action.replaces, actual)
-        return False
+        return actual == action.digest
 
     def _remember(self, action: Action, found: Found, target: TargetView, *, complete: bool) -> None:
         ledger, now = self.run.engine.ledger, self.run.now

@@ -109,8 +109,9 @@ async def sync_unit(run: Run, work: UnitWork, repositories: Repositories) -> Non
     for tag in seen.tags:
         work.results.extend(not_done(plan_tag(unit, tag)))
     problems = sum(result.problem is not None for result in work.results)
-    changed = len(work.results) - problems
-    run.engine.emit(RepositoryFinished(unit.mirror, unit.source, work.unchanged, changed, problems))
+    there = sum(result.was_there for result in work.results)
+    changed = len(work.results) - problems - there
+    run.engine.emit(RepositoryFinished(unit.mirror, unit.source, work.unchanged + there, changed, problems))
 
 
 def not_done(actions: Sequence[Action]) -> list[Result]:

@@ -26,10 +26,13 @@ class Entry:
     problem: Problem | None
     copied: int = 0  # bytes
     reused: int = 0  # bytes
+    was_there: bool = False  # nothing had to be done
 
     @property
     def mark(self) -> str:
         """One character that says what becomes of the tag."""
+        if self.was_there:
+            return "="
         return _MARKS.get(self.outcome) or _VERB_MARKS[self.action.verb]
 
     @property
@@ -71,6 +74,7 @@ _WORDS = (
     ("+", "create"),
     ("~", "update"),
     ("-", "delete"),
+    ("=", "unchanged"),
     ("*", "degraded"),
     ("!", "blocked"),
     ("?", "deferred"),
@@ -129,4 +133,5 @@ def _planned(action: Action) -> Entry:
 
 
 def _resulted(result: Result) -> Entry:
-    return Entry(result.action, result.outcome, result.problem, result.copied, result.reused)
+    done = (result.copied, result.reused, result.was_there)
+    return Entry(result.action, result.outcome, result.problem, *done)

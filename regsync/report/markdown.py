@@ -57,7 +57,7 @@ def _heading(document: Plan | Report) -> str:
         title = "nothing to do" if not document.actions else ""
         title = title or summary_sentence(document.summary, future="to ")
         return f"### regsync plan: {title}\n"
-    title = summary_sentence(document.summary) if document.results else "nothing to do"
+    title = "nothing to do" if document.is_idle else summary_sentence(document.summary)
     if document.run.interrupted:
         title = f"interrupted: {summary_sentence(document.summary)}"
     return f"### regsync: {title}\n"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 RED, GREEN, YELLOW, CYAN, BOLD, DIM = "31", "32", "33", "36", "1", "2"
-BY_MARK = {"+": GREEN, "~": YELLOW, "-": RED, "*": YELLOW, "!": RED, "?": CYAN, "x": RED}
+BY_MARK = {"+": GREEN, "~": YELLOW, "-": RED, "=": DIM, "*": YELLOW, "!": RED, "?": CYAN, "x": RED}
 
 
 @dataclass(frozen=True, slots=True)

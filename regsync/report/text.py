@@ -44,7 +44,7 @@ def _plan_sentence(plan: Plan) -> str:
 
 def _report_sentence(report: Report) -> str:
     took = f"in {human_seconds(report.run.seconds)}"
-    if not report.results and not report.run.interrupted:
+    if report.is_idle:
         return f"Nothing to do: {summary_sentence(report.summary)} ({took})."
     parts = [f"{human_bytes(report.copied)} copied"]
     if report.reused:

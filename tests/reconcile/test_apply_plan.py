@@ -15,7 +15,8 @@ from regsync.plan.codec import plan_document, plan_from_json
 from regsync.plan.document import encode
 from regsync.plan.model import Outcome, Plan, Verb, exit_code, problems_of
 from regsync.reconcile.apply_plan import StalePlanError
-from regsync.spec.model import Location, Pin, RepositoryGlobs
+from regsync.reconcile.ledger import Spot
+from regsync.spec.model import Location, Pin, RepositoryGlobs, TagRule
 from tests.reconcile.world import World
 from tests.support.images import cosign_signature, cosign_tag, image, index, referrer
 
@@ -116,6 +117,7 @@ async def test_a_stale_plan_is_refused_whole(
     assert await world.tag("ours/app", "v1") is None
 
 
+ALL = (TagRule(glob="*"),)
 EVIL = Location("hub", RepositoryName("evil"))
 
 
@@ -219,13 +221,48 @@ async def test_a_tag_that_somebody_made_meanwhile_is_left_alone_and_the_rest_goe
     assert await world.tag("ours/app", "v1") == theirs.digest
 
 
-async def test_a_tag_that_somebody_made_as_planned_is_done(world: World) -> None:
+async def test_a_tag_that_somebody_made_as_planned_is_done_and_not_claimed(world: World) -> None:
     app = await world.put("hub/app", image("a"), "v1")
     world.mirror("app", "hub/app", ["ours/app"])
     planned = await world.plan()
     await world.put("ours/app", app, "v1")
 
-    assert (await world.apply(planned)).summary.create == 1
+    report = await world.apply(planned)
+
+    assert (report.summary.create, report.summary.unchanged) == (0, 1)
+    assert "v1" not in world.ledger.ours(Spot("https://ours.test", "app")), "nor is it ours to prune"
+
+
+async def test_a_plan_applied_twice_finds_everything_there_and_writes_nothing(world: World) -> None:
+    app = await world.put("hub/app", index(image("a"), image("a", arch="arm64")), "v1", "v2")
+    await world.put("hub/app", referrer(app))
+    alone = await world.put("hub/app", image("alone"))
+    world.mirror("app", "hub/app", ["ours/app"], digests=(Digest.parse(alone.digest),), own_rules=ALL)
+    planned = await world.plan()
+    first = await world.apply(planned)
+    world.forget_calls()
+
+    second = await world.apply(planned)
+
+    assert (first.summary.create, first.summary.unchanged) == (3, 0)
+    assert (second.summary.create, second.summary.unchanged) == (0, 3)
+    assert {(one.outcome, one.action.reason) for one in second.results} == {(Outcome.DONE, "already there")}
+    assert (second.copied, second.reused) == (0, 0)
+    calls = {call for call, _ in world.repository("ours/app").calls}
+    assert calls.isdisjoint({"push", "push_manifest", "mount"})
+
+
+async def test_an_image_that_is_there_without_its_evidence_gets_that_and_is_not_created(world: World) -> None:
+    app = await world.put("hub/app", image("a"), "v1")
+    await world.put("hub/app", referrer(app))
+    world.mirror("app", "hub/app", ["ours/app"])
+    planned = await world.plan()
+    await world.put("ours/app", app, "v1")
+
+    report = await world.apply(planned)
+
+    assert (report.summary.create, report.summary.update) == (0, 1)
+    assert await world.repository("ours/app").referrers(Digest.parse(app.digest))
 
 
 async def test_what_is_applied_is_what_was_planned_although_the_source_moved(world: World) -> None:

@@ -176,3 +176,44 @@ async def test_a_run_that_lost_its_lease_writes_nothing_more(world: World) -> No
     assert exit_code(problems_of(report.results)) == 75
     after = [call for call, _ in target.calls[written[0] :]]
     assert not {"push", "push_manifest", "mount"} & set(after)
+
+
+async def test_a_run_that_lost_its_lease_ends_there_and_says_why(world: World) -> None:
+    for number in range(50):
+        await world.put("hub/app", image(f"{number}"), f"v{number}")
+    world.mirror("app", "hub/app", ["ours/app"])
+
+    def lost() -> None:
+        raise LeaseLostError("another run took it", where="ledger.db")
+
+    world.check_lease = lost
+    report = await sync(world.spec(), world.engine(concurrency=1))
+
+    assert report.run.interrupted
+    (problem,) = problems_of(report.results)
+    assert "another run took it" in problem.message
+    assert exit_code(problems_of(report.results)) == 75
+    assert world.repository("hub/app").count("manifest") < 5, "no further tag is looked at"
+
+
+async def test_a_tag_that_another_step_is_putting_is_given_up_with_the_lease(world: World) -> None:
+    for tag in ("v1", "v2"):
+        await world.put("hub/app", image(tag), tag)
+    world.mirror("app", "hub/app", ["ours/app"])
+    putting = anyio.Event()
+
+    async def push_manifest(desc: Descriptor, raw: bytes, *, tag: Tag | None = None) -> None:
+        putting.set()
+        await anyio.sleep_forever()
+
+    def check() -> None:
+        if putting.is_set():
+            raise LeaseLostError("another run took it", where="ledger.db")
+
+    world.check_lease = check
+    world.repository("ours/app").push_manifest = push_manifest  # type: ignore[method-assign]
+    with anyio.fail_after(5):
+        report = await sync(world.spec(), world.engine())
+
+    assert exit_code(problems_of(report.results)) == 75
+    assert sorted("given up" in one.message for one in problems_of(report.results)) == [False, True]

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from regsync.plan.model import Plan, Report
+from regsync.plan.model import Outcome, Plan, Report, Result
 from regsync.report import json_report, markdown, text
 from regsync.report.style import COLOUR
 
@@ -51,6 +52,15 @@ def test_a_report_as_markdown(report: Report) -> None:
 
 def test_a_report_as_json(report: Report) -> None:
     check("report.json", json_report.render(report))
+
+
+@pytest.mark.parametrize("render", [text.render, markdown.render])
+def test_what_was_there_already_is_not_called_a_change(report: Report, render: object) -> None:
+    there = Result(replace(report.results[0].action, reason="already there"), Outcome.DONE, was_there=True)
+    shown = "".join(render(replace(report, results=(there,), unchanged=0)))  # type: ignore[operator]
+    assert "othing to do" in shown
+    assert "already there" in shown
+    assert "create" not in shown.replace("| create |", "")
 
 
 @pytest.mark.parametrize("render", [text.render, markdown.render])
