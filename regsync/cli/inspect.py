@@ -10,7 +10,9 @@ from regsync.cli.options import color_option, output_option, set_manner
 @output_option(("text", "json"))
 @color_option
 def command(reference: str, output: str, no_color: bool) -> int:  # noqa: FBT001
-    """Show what an image is: manifests, platforms, sizes, annotations, referrers.
+    """Show what an image is: manifests, platforms, sizes, annotations, and all that refers to it.
+
+    Referrers stand at what they refer to: the image, one of its platforms, or another referrer.
 
     REFERENCE is host/repository:tag, with @sha256:… if you like, http://host:port/repository:tag,
     oci:PATH[:tag] or store:PATH/repository:tag.

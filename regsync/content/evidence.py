@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.merge import adds_to
-from regsync.content.protocol import ListsReferrers, Store
+from regsync.content.protocol import ListsReferrers, ListsTags, Store
+from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import HEX_LENGTH, SHA256, Digest
 from regsync.oci.reference import Tag
@@ -71,6 +72,17 @@ class Shelf:
         for tag in listed or ():
             if (found := DigestTag.parse(tag)) is not None:
                 self._digest_tags.setdefault(found.subject, []).append(found)
+
+    @classmethod
+    async def listing(cls, store: Store) -> "Shelf":
+        """With the repository's tags, so that no digest tag is asked for by itself, if they can be listed."""
+        if not isinstance(store, ListsTags):
+            return cls(store, None)
+        try:
+            async with store.tags() as tags:
+                return cls(store, {tag: desc async for tag, desc in tags})
+        except RegsyncError:
+            return cls(store, None)
 
     @property
     def has_digest_tags(self) -> bool:

@@ -10,14 +10,34 @@ from regsync.oci.reference import Tag
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """What belongs to one manifest without being below it."""
+
+    referrers: tuple["Referrer", ...] = ()
+    digest_tags: tuple[Tag, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """A manifest that refers to another, and what refers to it in turn."""
+
+    descriptor: Descriptor
+    attached: Attached = Attached()
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
-    """One manifest of an image. `size` counts its distinct bytes: manifest, config and layers."""
+    """One manifest of an image, or an index in its index.
+
+    `size` counts its own distinct bytes: manifest, config and layers.
+    """
 
     descriptor: Descriptor
     platform: Platform | None
     layers: int
     size: int  # bytes
     artifact_type: str | None = None
+    attached: Attached = Attached()  # of an image's only manifest this stands at the image
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +55,5 @@ class Inspection:
     labels: Mapping[str, str] = field(default_factory=dict)  # of a single image
     created: str | None = None  # of a single image, as its config says it
     subject: Digest | None = None
-    referrers: tuple[Descriptor, ...] = ()
-    digest_tags: tuple[Tag, ...] = ()
+    attached: Attached = Attached()
+    unasked: int = 0  # manifests whose referrers were not asked for, beyond the bounds

@@ -10,7 +10,7 @@ from regsync.content.evidence import Shelf
 from regsync.content.evidence_copy import EvidenceCopy
 from regsync.content.graph import Shape, read_graph
 from regsync.content.manifests import Manifests
-from regsync.content.protocol import ListsTags, Store
+from regsync.content.protocol import Store
 from regsync.content.transfers import Transfers
 from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
@@ -44,7 +44,7 @@ async def copy_image(
     Raises what reading and writing raise; then `tag` has not moved.
     """
     manifests = Manifests()
-    shelf = Shelf(source, await _list(source))
+    shelf = await Shelf.listing(source)
     to = Destination(
         target,
         on_sent=lambda count: emit(Transferred(target.name, count)),
@@ -78,14 +78,3 @@ async def _describe(manifests: Manifests, source: Store, name: Tag | Digest) -> 
     if isinstance(name, Digest):
         return await source.resolve(name)
     return (await manifests.at_tag(source, name)).descriptor
-
-
-async def _list(source: Store) -> dict[Tag, Descriptor | None] | None:
-    """The source's tags, for its digest tags; None where they cannot be listed."""
-    if not isinstance(source, ListsTags):
-        return None
-    try:
-        async with source.tags() as tags:
-            return {tag: desc async for tag, desc in tags}
-    except RegsyncError:
-        return None

@@ -1,19 +1,25 @@
-"""What one image is made of, read with few requests: for `regsync inspect`."""
+"""What one image is made of and what refers to it, read with few requests: for `regsync inspect`."""
+
+from collections.abc import Iterable, Mapping
 
 from regsync.content import image_config
+from regsync.content.concurrently import for_each
 from regsync.content.errors import ContentNotFoundError
-from regsync.content.evidence import Shelf
+from regsync.content.evidence import MAX_DEPTH as MAX_EVIDENCE_DEPTH
+from regsync.content.evidence import Evidence, Shelf
 from regsync.content.manifests import Manifests
 from regsync.content.protocol import Store
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
-from regsync.oci.inspection import Inspection, Part
+from regsync.oci.inspection import Attached, Inspection, Part, Referrer
 from regsync.oci.manifest import Index, Manifest
 from regsync.oci.media_type import IMAGE_CONFIGS
 from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
 
 MAX_DEPTH = 8  # levels of indexes in indexes
+MAX_SUBJECTS = 500  # manifests whose referrers are asked for, a request each
+ASKED_AT_ONCE = 8
 
 
 async def inspect_image(store: Store, name: Tag | Digest, reference: str) -> Inspection:
@@ -35,10 +41,13 @@ async def inspect_image(store: Store, name: Tag | Digest, reference: str) -> Ins
         nodes[desc.digest] = (desc, node)
         waiting += [(child, depth + 1) for child in node.manifests]
     config = await image_config.read_config((store,), top)
-    evidence = await Shelf(store, None).find(top.descriptor.digest, lambda _: True)
-    parts = [_part(desc, node) for desc, node in nodes.values() if isinstance(node, Manifest)]
+    evidence = await _evidence(store, top, nodes)
+    tree = _Tree(evidence)
+    attached = tree.below(top.descriptor.digest)
     if isinstance(top, Manifest):
         parts = [_part(top.descriptor, top, image_config.platform(config))]
+    else:
+        parts = [_part(desc, node, attached=tree.below(digest)) for digest, (desc, node) in nodes.items()]
     return Inspection(
         reference=reference,
         descriptor=top.descriptor,
@@ -51,8 +60,8 @@ async def inspect_image(store: Store, name: Tag | Digest, reference: str) -> Ins
         labels=image_config.labels(config),
         created=image_config.text(config, "created") or None,
         subject=top.subject.digest if top.subject is not None else None,
-        referrers=evidence.referrers,
-        digest_tags=evidence.tags,
+        attached=attached,
+        unasked=tree.unasked,
     )
 
 
@@ -62,13 +71,58 @@ async def _top(manifests: Manifests, store: Store, name: Tag | Digest) -> Manife
     return await manifests.at_tag(store, name)
 
 
-def _part(desc: Descriptor, node: Manifest, platform: Platform | None = None) -> Part:
+async def _evidence(
+    store: Store, top: Manifest | Index, below: Iterable[Digest]
+) -> Mapping[Digest, Evidence]:
+    """What stands beside each manifest of an image, and beside that in turn, within bounds."""
+    shelf = await Shelf.listing(store) if isinstance(top, Index) else Shelf(store, None)
+    found: dict[Digest, Evidence] = {}
+    waiting = dict.fromkeys([top.descriptor.digest, *below])
+    for _ in range(MAX_EVIDENCE_DEPTH):
+        asked = list(waiting)[: MAX_SUBJECTS - len(found)]
+        answers = await for_each(lambda one: shelf.find(one, lambda _: True), asked, at_once=ASKED_AT_ONCE)
+        found.update(zip(asked, answers, strict=True))
+        waiting = dict.fromkeys(
+            one.digest for answer in answers for one in answer.referrers if one.digest not in found
+        )
+    return found
+
+
+class _Tree:
+    """Evidence as a tree. What a lying registry lists at two places has its own evidence at the first."""
+
+    def __init__(self, evidence: Mapping[Digest, Evidence]) -> None:
+        self._left = dict(evidence)
+        self._asked = frozenset(evidence)
+        self._unasked: set[Digest] = set()
+
+    @property
+    def unasked(self) -> int:
+        """How many manifests nobody was asked about."""
+        return len(self._unasked)
+
+    def below(self, subject: Digest) -> Attached:
+        """What refers to `subject`."""
+        if subject not in self._asked:
+            self._unasked.add(subject)
+        found = self._left.pop(subject, Evidence())
+        referrers = tuple(Referrer(one, self.below(one.digest)) for one in found.referrers)
+        return Attached(referrers, found.tags)
+
+
+def _part(
+    desc: Descriptor,
+    node: Manifest | Index,
+    platform: Platform | None = None,
+    attached: Attached = Attached(),  # noqa: B008 - frozen and empty
+) -> Part:
     return Part(
         descriptor=node.descriptor,
         platform=desc.platform or platform,
-        layers=len(node.layers),
+        layers=len(node.layers) if isinstance(node, Manifest) else 0,
         size=_distinct_size([node]),
         artifact_type=_artifact_type(node),
+        attached=attached,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from regsync.oci.descriptor import Descriptor
-from regsync.oci.inspection import Inspection, Part
+from regsync.oci.inspection import Attached, Inspection, Part, Referrer
 from regsync.plan.document import API_VERSION, encode
 from regsync.report.escape import message, visible
 from regsync.report.style import BOLD, PLAIN, RED, Style
@@ -22,13 +22,14 @@ def as_text(found: Inspection, style: Style = PLAIN) -> Iterator[str]:
         ("subject", str(found.subject or "")),
     )
     title = "platforms" if found.kind == "index" else "manifest"
-    yield from _section(title, [_part(part) for part in found.parts])
+    yield from _section(title, [line for part in found.parts for line in _part(part)])
     absent = [f"{_platform(one)}  {one.digest}" for one in found.missing]
     yield from _section(style.paint("not there", RED), absent)
     yield from _section("annotations", _pairs(found.annotations))
     yield from _section("labels", _pairs(found.labels))
-    yield from _section("referrers", [_referrer(one) for one in found.referrers])
-    yield from _section("digest tags", [visible(tag) for tag in found.digest_tags])
+    yield from _section("referrers", list(_tree(found.attached)))
+    if found.unasked:
+        yield f"  not asked for referrers: {counted(found.unasked, 'manifest')}, too many or too deep\n"
 
 
 def as_json(found: Inspection) -> Iterator[str]:
@@ -49,8 +50,8 @@ def as_json(found: Inspection) -> Iterator[str]:
             "missing": [{"digest": str(one.digest), "platform": _platform(one)} for one in found.missing],
             "annotations": dict(found.annotations),
             "labels": dict(found.labels),
-            "referrers": [_referrer_document(one) for one in found.referrers],
-            "digestTags": list(found.digest_tags),
+            **_attached_document(found.attached),
+            "unasked": found.unasked,
         }
     )
 
@@ -67,10 +68,21 @@ def _section(title: str, lines: list[str]) -> Iterator[str]:
         yield from (f"    {line}\n" for line in lines)
 
 
-def _part(part: Part) -> str:
-    platform = visible(str(part.platform)) if part.platform is not None else part.artifact_type or "-"
-    size = f"{human_bytes(part.size):>10}"
-    return f"{message(platform):<16}  {part.descriptor.digest}  {size}  {counted(part.layers, 'layer')}"
+def _part(part: Part) -> Iterator[str]:
+    kind = "index" if part.descriptor.is_index else part.artifact_type or "-"
+    platform = str(part.platform) if part.platform is not None else kind
+    layers = "" if part.descriptor.is_index else f"  {counted(part.layers, 'layer')}"
+    yield f"{message(platform):<16}  {part.descriptor.digest}  {human_bytes(part.size):>10}{layers}"
+    yield from _tree(part.attached)
+
+
+def _tree(attached: Attached, indent: str = "") -> Iterator[str]:
+    entries = [(_referrer(one.descriptor), one.attached) for one in attached.referrers]
+    entries += [(f"tag {visible(tag)}", Attached()) for tag in attached.digest_tags]
+    for number, (line, below) in enumerate(entries, start=1):
+        branch, rail = ("├─ ", "│  ") if number < len(entries) else ("└─ ", "   ")
+        yield f"{indent}{branch}{line}"
+        yield from _tree(below, indent + rail)
 
 
 def _platform(desc: Descriptor) -> str:
@@ -93,14 +105,24 @@ def _part_document(part: Part) -> dict[str, object]:
         "artifactType": part.artifact_type,
         "layers": part.layers,
         "size": part.size,
+        **_attached_document(part.attached),
     }
 
 
-def _referrer_document(desc: Descriptor) -> dict[str, object]:
+def _attached_document(attached: Attached) -> dict[str, object]:
+    return {
+        "referrers": [_referrer_document(one) for one in attached.referrers],
+        "digestTags": list(attached.digest_tags),
+    }
+
+
+def _referrer_document(referrer: Referrer) -> dict[str, object]:
+    desc = referrer.descriptor
     return {
         "digest": str(desc.digest),
         "mediaType": desc.media_type,
         "artifactType": desc.artifact_type,
         "size": desc.size,
         "annotations": dict(desc.annotations),
+        **_attached_document(referrer.attached),
     }

@@ -1,4 +1,4 @@
-"""The published JSON Schemas of plans, reports and events; docs/schemas holds what this writes.
+"""The published JSON Schemas of plans, reports, events and inspections; docs/schemas holds what this writes.
 
 `python -m regsync.report.schemas DIRECTORY` writes them; a test says that they are current.
 """
@@ -83,7 +83,52 @@ def event_schema() -> Schema:
     }
 
 
-SCHEMAS = {"plan": plan_schema, "report": report_schema, "event": event_schema}
+def inspection_schema() -> Schema:
+    """What `inspect -o json` prints."""
+    texts: Schema = {"type": "object", "additionalProperties": _TEXT}
+    absent = _object({"digest": _DIGEST_TEXT, "platform": _TEXT})
+    attached: dict[str, Schema] = {
+        "referrers": _list({"$ref": "#/$defs/referrer"}),
+        "digestTags": _described(_list(_TAG_TEXT), "cosign's, such as sha256-….sig"),
+    }
+    manifest: dict[str, Schema] = {
+        "digest": _DIGEST_TEXT,
+        "mediaType": _TEXT,
+        "artifactType": _nullable(_TEXT),
+        "size": _COUNT,
+        **attached,
+    }
+    part = {"platform": _nullable(_TEXT), "layers": _COUNT}
+    return {
+        "$schema": _DRAFT,
+        "title": "regsync Inspection",
+        **_object(
+            {
+                "apiVersion": {"const": API_VERSION},
+                "kind": {"const": "Inspection"},
+                "reference": _TEXT,
+                "type": _enum("image", "index", "artifact"),
+                "created": _nullable(_TEXT),
+                "subject": _nullable(_DIGEST_TEXT),
+                "manifests": _list(_object({**manifest, **part})),
+                "missing": _described(_list(absent), "Manifests that the index lists and the place lacks."),
+                "annotations": texts,
+                "labels": texts,
+                "unasked": _described(_COUNT, "Manifests not asked for referrers: too many, or too deep."),
+                **manifest,
+                "size": _described(_COUNT, "Distinct bytes of everything below."),
+            }
+        ),
+        "$defs": {"referrer": _object({**manifest, "annotations": texts})},
+    }
+
+
+SCHEMAS = {
+    "plan": plan_schema,
+    "report": report_schema,
+    "event": event_schema,
+    "inspection": inspection_schema,
+}
 
 
 def text_of(schema: Schema) -> str:

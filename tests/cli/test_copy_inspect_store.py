@@ -2,7 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from regsync.report.schemas import inspection_schema
 from tests.cli.command_line import QUICKSTART, Regsync
 
 WEB = f"oci:{QUICKSTART}/images/acme/web"
@@ -13,6 +15,7 @@ def inspect(regsync: Regsync, reference: str) -> dict[str, object]:
     ran = regsync("inspect", reference, "-o", "json")
     assert ran.code == 0, ran.err
     document: dict[str, object] = json.loads(ran.out)
+    Draft202012Validator(inspection_schema()).validate(document)
     return document
 
 
