@@ -23,40 +23,33 @@ _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: fsync alo
 class StorageError(RegsyncError):
     """The file system refused: names the path, the cause and what to do."""
 
-    advice: str | None = None
-
     def __init__(self, path: "str | os.PathLike[str]", cause: object) -> None:
         super().__init__(f"{os.fspath(path)}: {cause}")
         self.path = os.fspath(path)
-
-    @property
-    def hint(self) -> str | None:
-        """What to do next."""
-        return self.advice
 
 
 class StorageFullError(StorageError):
     """No space, or the quota is used up. Nothing was changed, and another try finds no more space."""
 
-    advice = "free space on that file system or raise the quota, then run again: nothing was changed"
+    usual_hint = "free space on that file system or raise the quota, then run again: nothing was changed"
 
 
 class FilesExhaustedError(StorageError, TemporaryError):
     """The process or the system has no more open files to give."""
 
-    advice = "raise the limit of open files (ulimit -n) or lower the concurrency"
+    usual_hint = "raise the limit of open files (ulimit -n) or lower the concurrency"
 
 
 class StorageDeniedError(StorageError):
     """The user may not write there, or the file system is read-only."""
 
-    advice = "check the owner and mode of the directory, and that its file system is mounted read-write"
+    usual_hint = "check the owner and mode of the directory, and that its file system is mounted read-write"
 
 
 class StorageDeviceError(StorageError):
     """The device failed to read or write."""
 
-    advice = "check the disk and the system log; what was acknowledged before is not touched by this failure"
+    usual_hint = "check the disk and the system log; what was acknowledged before is not touched by this failure"
 
 
 _KINDS: dict[int, type[StorageError]] = {
