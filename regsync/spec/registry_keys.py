@@ -73,7 +73,12 @@ class TlsKeys(Keys):
 
 
 class LimitKeys(Keys):
-    """What a registry is asked for at most. Registries of one host share these limits."""
+    """What a registry is asked for at most. Registries of one host share these limits.
+
+    Each process keeps to them by itself. Over one ledger only one run writes at a time, so mirroring stays
+    within them; a plan made meanwhile, or a run over another ledger, comes on top. How much of a quota is
+    left the registry says in its answers, whoever used it, so `reserve` holds for all processes together.
+    """
 
     concurrency: Annotated[fields.Integer, *fields.between("integer", 1, 1024)] | None = Field(
         None, description="Requests under way at a time, in one process."
@@ -82,7 +87,7 @@ class LimitKeys(Keys):
         None, description="Requests per second, in one process."
     )
     bytes_per_second: Annotated[fields.Size, Field(ge=1024)] | None = Field(
-        None, description="Bandwidth, such as 50MiB, in one process."
+        None, description="Bandwidth, such as 50MiB, of both directions together, in one process."
     )
     reserve: Annotated[fields.Integer, *fields.between("integer", 0, 100)] | None = Field(
         None, description="Percent of a quota, such as Docker Hub's, that is left to people."
