@@ -17,7 +17,8 @@ TERMINATED = 143  # 128 + SIGTERM
 
 _MEANINGS = {
     DONE: "done, or nothing to do",
-    FAILED: "something failed: fewer tags than `atLeast`, a source that lies, a target that refuses",
+    FAILED: "something failed: fewer tags than `atLeast`, a source that lies, a target that refuses, a host "
+    "that does not exist",
     PENDING: "changes are pending (`plan`, `sync --dry-run`); `--exit-zero` turns it into 0",
     REFUSED: "a rule said no: a plan would move an immutable tag, a target moved, a plan is stale",
     USAGE: "misuse of the command line",

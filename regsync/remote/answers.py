@@ -18,6 +18,10 @@ from regsync.remote.errors import (
 
 MAX_ERROR_BODY = 64 * 1024  # bytes; error bodies of whole HTML pages exist (REGISTRIES.md, 49)
 TEMPORARY_STATUSES = frozenset({408, 499, 500, 502, 503, 504, 522})  # 499: nginx, 522: Cloudflare
+_REASONS = {
+    407: "the proxy wants credentials: http://user:password@… in HTTP_PROXY",
+    413: "the registry, or a proxy before it, limits the size of a request",
+}
 _MAX_ERRORS = 20  # of one answer's `errors`
 
 
@@ -60,8 +64,7 @@ def error_for(
     if status == 404:
         return NotFoundError(message, status=status, codes=codes)
     if 400 <= status < 500:
-        reason = "the registry, or a proxy before it, limits the size of a request" if status == 413 else None
-        return RejectedError(message, status=status, codes=codes, hint=reason)
+        return RejectedError(message, status=status, codes=codes, hint=_REASONS.get(status))
     return UnexpectedAnswerError(message, status=status, codes=codes)
 
 

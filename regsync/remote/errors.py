@@ -35,8 +35,10 @@ class RegistryUnreachableError(RegistryError, TemporaryError):
     usual_hint = "is it up, and are name, port and proxy right? without TLS its url is written http://…"
 
 
-class UnknownHostError(RegistryUnreachableError):
-    """The name of the host does not exist."""
+class UnknownHostError(RegistryError):
+    """The name of the host, or of the proxy on the way to it, does not exist. A name server's silence is
+    a RegistryUnreachableError: that may pass.
+    """
 
     usual_hint = "a typing error in the name, or a name server that this machine does not ask"
 

@@ -27,7 +27,6 @@ from regsync.remote.errors import (
     RegistryFailedError,
     RegistryTimeoutError,
     RegistryUnreachableError,
-    UnknownHostError,
 )
 from regsync.remote.limits import Limiter, Sleep
 from regsync.remote.request import Kind, Request, Response, Scope, StreamedResponse
@@ -322,7 +321,7 @@ def _nobody() -> None:
 
 
 def _may_repeat(request: Request, error: RegistryError, asked: float | None) -> bool:
-    if not request.is_repeatable or error.is_exhausted or isinstance(error, UnknownHostError):
+    if not request.is_repeatable or error.is_exhausted:
         return False
     if request.kind is Kind.UPLOAD and request.method in ("PUT", "PATCH"):
         # It may have been carried out; whoever uploads asks for the offset. What was put off was not.

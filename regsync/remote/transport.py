@@ -9,6 +9,7 @@ that waited for an answer's head ends at once, but its connection only when that
 body cut short is a decoding error, or a request error.
 """
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Protocol
@@ -25,13 +26,13 @@ from regsync.remote.errors import (
     CutShortError,
     RegistryError,
     RegistryTimeoutError,
-    RegistryUnreachableError,
     TlsError,
-    UnknownHostError,
     shown,
     shown_url,
 )
+from regsync.remote.failures import THROUGH, unconnected
 from regsync.remote.outgoing import ANSWER_TIMEOUT, Feed, send_while
+from regsync.remote.proxies import Proxies
 from regsync.remote.request import Content, Headers
 from regsync.remote.tls import TlsFiles
 
@@ -43,7 +44,6 @@ CHUNK = 256 * 1024  # bytes; smaller pieces from the socket are joined up to thi
 WHOLE = 64 * 1024  # bytes; an answer up to this comes with its head
 STREAMED = 0  # bytes; the head of an answer comes as soon as it is there
 _SENDING = "it ended the connection while a body was being sent; it, or a proxy, may limit a body's size"
-_TLS_WORDS = ("certificate", "tls", "handshake", "corrupt message", "fatal alert")
 
 
 class Answer(Protocol):
@@ -101,6 +101,7 @@ class NativeTransport:
 
     def __init__(self, tls: TlsFiles | None = None) -> None:
         self._tls = tls or TlsFiles()
+        self._proxies = Proxies.of(os.environ)
         self._client: Client | None = None
         self._sender: Client | None = None
 
@@ -114,7 +115,8 @@ class NativeTransport:
         ahead: int = WHOLE,
     ) -> Answer:
         """Send one request."""
-        where = f"{method} {shown_url(url)}"
+        proxy = self._proxies.on_the_way_to(url)
+        where = f"{method} {shown_url(url)}{THROUGH + proxy if proxy else ''}"
         if content is None or isinstance(content, bytes):
             if self._client is None:
                 self._client = _build(self._tls, READ_TIMEOUT)
@@ -213,7 +215,7 @@ async def _answer(request: StreamRequest, where: str, time_limit: float | None =
     try:
         native = await request.__aenter__()
     except PyreqwestError as cause:
-        raise translated(cause, where, hint=_SENDING if time_limit is not None else None) from cause
+        raise _translated(cause, where, hint=_SENDING if time_limit is not None else None) from cause
     except anyio.get_cancelled_exc_class():
         await _own_cancellation()
         raise
@@ -262,57 +264,28 @@ def _build(tls: TlsFiles, read_timeout: float | None) -> Client:
     except (PyreqwestError, ValueError) as cause:
         files = ", ".join(str(path) for path in (tls.ca, tls.cert, tls.key) if path is not None)
         raise TlsError(
-            f"TLS cannot be set up{' with ' + files if files else ''}: {_reason(cause)}"
+            f"TLS cannot be set up{' with ' + files if files else ''}: {shown(_causes(cause)[-1])}"
         ) from cause
 
 
-def translated(cause: PyreqwestError, where: str, *, hint: str | None = None) -> RegistryError:
-    """The library's error as ours, with the innermost of its causes as the reason."""
+def _translated(cause: PyreqwestError, where: str, *, hint: str | None) -> RegistryError:
+    """The library's error as ours."""
     if isinstance(cause, DecodeError | RequestTimeoutError):
         return _broken_body(cause, where)
-    reason = _reason(cause)
-    if any(word in reason.lower() for word in _TLS_WORDS) and not reason.endswith("eof"):
-        return TlsError(f"{where}: {reason}", hint=_tls_hint(reason.lower()))
-    chain = _chain(cause)
-    if "dns error" in chain and "not known" in chain:
-        return UnknownHostError(f"{where}: {reason}")
-    return RegistryUnreachableError(f"{where}: {reason}", hint=hint)
+    return unconnected(_causes(cause), where, hint=hint)
 
 
 def _broken_body(cause: PyreqwestError, where: str) -> RegistryError:
     if isinstance(cause, RequestTimeoutError):
         return RegistryTimeoutError(f"{where}: timed out")
-    return CutShortError(f"{where}: the answer was cut short: {_reason(cause)}")
-
-
-def _tls_hint(reason: str) -> str | None:
-    if "unknownissuer" in reason or "self-signed" in reason or "issuer" in reason:
-        return "the certificate is signed by an unknown authority: add tls.ca to the Registry"
-    if "certificaterequired" in reason or "certificate required" in reason or "handshake failure" in reason:
-        return "the registry wants a client certificate: add tls.cert and tls.key to the Registry"
-    if "fatal alert" in reason and "unknownca" in reason:
-        return "the registry does not accept the client certificate in tls.cert"
-    if "notvalidforname" in reason or "not valid for name" in reason:
-        return "the certificate is for another host name; name the registry as its certificate does"
-    if "expired" in reason:
-        return "the registry's certificate, or this machine's clock, is out of date"
-    if "corrupt message" in reason or "invalidcontenttype" in reason:
-        return "it does not speak TLS there; plain HTTP has to be written http:// in the Registry's url"
-    return None
-
-
-def _reason(cause: Exception) -> str:
-    causes = _causes(cause)
-    return shown(causes[-1] if causes else str(cause.args[0] if cause.args else cause))
-
-
-def _chain(cause: Exception) -> str:
-    return " ".join(_causes(cause))
+    return CutShortError(f"{where}: the answer was cut short: {shown(_causes(cause)[-1])}")
 
 
 def _causes(cause: Exception) -> list[str]:
+    """What went wrong, the innermost last; never empty."""
     details = getattr(cause, "details", None) or {}
-    return [found["message"] for found in details.get("causes") or ()]
+    causes = [found["message"] for found in details.get("causes") or ()]
+    return causes or [str(cause.args[0] if cause.args else cause)]
 
 
 class Transports:

@@ -5,11 +5,13 @@ from email.utils import format_datetime
 
 import pytest
 
+from regsync.errors import TemporaryError
 from regsync.remote.errors import (
     CutShortError,
     RateLimitedError,
     RegistryFailedError,
     RegistryUnreachableError,
+    UnknownHostError,
     WaitTooLongError,
 )
 from regsync.remote.limits import LimitSettings
@@ -103,8 +105,9 @@ async def test_an_unknown_host_is_not_tried_again(clock: FrozenClock, naps: Naps
         host, url = "registry.invalid", "http://registry.invalid"
 
     async with session_at(Nowhere(), clock, naps=naps) as session:
-        with pytest.raises(RegistryUnreachableError, match=r"registry\.invalid"):
+        with pytest.raises(UnknownHostError, match=r"registry\.invalid") as raised:
             await session.send(ping())
+    assert not isinstance(raised.value, TemporaryError)
     assert naps.taken == []
 
 

@@ -9,14 +9,17 @@ from pathlib import Path
 import anyio
 import pytest
 
+from regsync.errors import TemporaryError
 from regsync.remote import outgoing, transport
 from regsync.remote.errors import (
     CutShortError,
+    RegistryError,
     RegistryTimeoutError,
     RegistryUnreachableError,
     RejectedError,
     UnknownHostError,
 )
+from regsync.remote.failures import unconnected
 from regsync.remote.request import Kind, Request
 from regsync.remote.transport import NativeTransport
 from tests.remote.sessions import (
@@ -276,6 +279,26 @@ async def test_a_refused_connection_and_an_unknown_host_are_told_apart(native: N
         await native.start("GET", "http://127.0.0.1:1/", {})
     with pytest.raises(UnknownHostError, match="not known"):
         await native.start("GET", "http://registry.invalid/", {})
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("failed to lookup address information: Name or service not known", UnknownHostError),
+        ("failed to lookup address information: No address associated with hostname", UnknownHostError),
+        (
+            "failed to lookup address information: Temporary failure in name resolution",
+            RegistryUnreachableError,
+        ),
+    ],
+)
+def test_a_name_that_does_not_exist_is_not_a_name_server_that_does_not_answer(
+    words: str, kind: type[RegistryError]
+) -> None:
+    causes = ["error sending request", "client error (Connect)", "dns error", "error resolving DNS", words]
+    error = unconnected(causes, "GET https://registry.example.com/v2/")
+    assert type(error) is kind
+    assert isinstance(error, TemporaryError) is (kind is RegistryUnreachableError)
 
 
 async def test_connections_are_used_again_also_after_errors_and_redirects(registry: FakeRegistry) -> None:
