@@ -176,7 +176,7 @@ class Transfers:
         """To one destination: in pieces that a later process can go on with, if it is worth it."""
         desc, store, origin = delivery.desc, delivery.to.store, flight.origin
         if desc.size > RESUMABLE_FROM and isinstance(store, ResumesPush) and isinstance(origin, ResumesFetch):
-            reading = Reading(Timed(origin, blob.turns), desc, watch)
+            reading = Reading(Timed(origin, blob.turns), desc, watch, where=origin.name)
             await self._push(blob, flight, delivery, reading, store.push_resumable(desc, reading.open_at))
         else:
             async with timed(origin.fetch(desc), blob.turns) as chunks:

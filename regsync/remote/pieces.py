@@ -102,11 +102,20 @@ class Pieces:
             while self._offset < self.desc.size:
                 length = min(max(PIECE, self.upload.min_chunk), self.desc.size - self._offset)
                 end = self._offset + length
-                reported = await self.upload.patch(slices.stream(length), length, start=self._offset)
+                reported = await self._patch(slices, length)
                 if reported is not None and reported < end:
                     raise CutShortError(f"{self._where}: took a piece to byte {reported}, not {end}")
                 await self._confirmed(end if reported is None else reported)
             await slices.end()
+
+    async def _patch(self, slices: Slices, length: int) -> int | None:
+        """Send one piece; wrong bytes come out as that, also when it was the request that broke."""
+        try:
+            return await self.upload.patch(slices.stream(length), length, start=self._offset)
+        except RegsyncError as error:
+            if self.check.failure is not None and self.check.failure is not error:
+                raise self.check.failure from error
+            raise
 
     async def _after(self, error: RegsyncError, failures: int) -> None:
         """Find out where to go on; raises when there is no going on.
@@ -114,9 +123,9 @@ class Pieces:
         Not at once: a registry that has not yet seen the old connection end may still be writing what
         came on it.
         """
-        if self.check.failure is not None:
+        if error is self.check.failure:
             await self._give_up()
-            raise self.check.failure
+            raise error
         if not isinstance(error, TemporaryError | AnswerError):
             raise error  # the source's; another one may go on with this session
         if isinstance(error, AnswerError) and not _may_pass(error):

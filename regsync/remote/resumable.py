@@ -35,7 +35,8 @@ class Resumable:
 
         The whole is hashed here before it is completed, unless it began in another process: a hash's
         state cannot be kept, and the first bytes are not read again. Then the registry's own check of
-        the digest at the last PUT, and its word for the length afterwards, are what there is.
+        the digest at the last PUT, and its word for the length afterwards, are what there is; where it
+        says no, the blob is sent once more from the beginning.
         A registry that turns out to take no chunks gets the blob in one body.
         Raises DigestMismatchError, SizeMismatchError, UploadLostError, or what the registry refuses with.
         """
@@ -50,6 +51,9 @@ class Resumable:
         except RejectedError as error:
             self._sessions.drop(desc)
             await upload.abandon()
+            if not pieces.check.is_whole and "DIGEST_INVALID" in error.codes:
+                await self.push(desc, open_at)  # what the other process sent was wrong: this one sends all
+                return
             if not pieces.show_no_chunks(error):
                 raise
         else:

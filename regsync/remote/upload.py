@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import anyio
 
-from regsync.content.errors import ContentNotFoundError, DigestMismatchError
+from regsync.content.errors import ContentNotFoundError
 from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest, InvalidDigestError
@@ -143,13 +143,16 @@ def committed_offset(headers: Headers) -> int | None:
 
 
 def check_stored(desc: Descriptor, headers: Headers, *, where: str) -> None:
-    """Compare the digest in the answer, if there is one; raises DigestMismatchError."""
+    """Compare the digest in the answer, if there is one; raises UnexpectedAnswerError.
+
+    Not DigestMismatchError: the bytes were checked on the way, so that no other source would help.
+    """
     try:
         stored = Digest.parse(headers.get("docker-content-digest", ""))
     except InvalidDigestError:
         return
     if stored.algorithm == desc.digest.algorithm and stored != desc.digest:
-        raise DigestMismatchError(desc.digest, stored, where=where)
+        raise UnexpectedAnswerError(f"{where}: was sent {desc.digest} and says that it stored {stored}")
 
 
 def _min_chunk(headers: Headers) -> int:

@@ -7,6 +7,8 @@ from dataclasses import replace
 import anyio
 import pytest
 
+from regsync.content import transfers
+from regsync.content.destination import Destination
 from regsync.content.errors import (
     ContentNotFoundError,
     DigestMismatchError,
@@ -16,12 +18,13 @@ from regsync.content.errors import (
 from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
 from regsync.remote import pieces, resumable
-from regsync.remote.errors import RejectedError, UnexpectedAnswerError
+from regsync.remote.errors import UnexpectedAnswerError
 from regsync.remote.providers.detection import load
 from regsync.remote.providers.provider import Known, Provider
 from regsync.remote.resumable import SavedUpload
 from regsync.remote.running_check import RunningCheck
 from regsync.remote.upload import UploadLostError
+from tests.content.places import Repository
 from tests.remote.repositories import blob, methods, opened, read, stream
 from tests.support import fake_registry as fake
 from tests.support.fake_registry import FakeRegistry
@@ -83,6 +86,18 @@ class Reading:
             yield chunk
         if end < len(self.data):
             raise self.error
+
+
+class Lying(Repository):
+    """Gives other bytes under the blob's name than its own."""
+
+    def __init__(self, name: str, given: bytes) -> None:
+        super().__init__(name)
+        self._given = given
+
+    @asynccontextmanager
+    async def fetch_from(self, desc: Descriptor, offset: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        yield stream(self._given[offset:])
 
 
 def held(registry: FakeRegistry) -> bool:
@@ -244,7 +259,7 @@ async def test_a_wrong_blob_is_never_complete_and_leaves_no_session(fake_registr
     assert not fake_registry.repositories["team/app"].uploads
 
 
-async def test_a_resumed_blob_that_the_registry_finds_wrong_is_dropped(fake_registry: FakeRegistry) -> None:
+async def test_a_resumed_blob_that_the_registry_finds_wrong_is_sent_anew(fake_registry: FakeRegistry) -> None:
     """The bytes before the offset were not those: only the registry can see that."""
     memory = Memory()
     async with opened(fake_registry, upload_sessions=memory) as repository:
@@ -253,9 +268,48 @@ async def test_a_resumed_blob_that_the_registry_finds_wrong_is_dropped(fake_regi
         with pytest.raises(Killed):
             await repository.push_resumable(DESC, wrong.at)
     async with opened(fake_registry, upload_sessions=memory) as repository:
-        with pytest.raises(RejectedError, match="DIGEST_INVALID"):
-            await repository.push_resumable(DESC, Reading().at)
+        reading = Reading()
+        await repository.push_resumable(DESC, reading.at)
+    began_at, anew = reading.offsets
+    assert (began_at > 0, anew) == (True, 0)
+    assert held(fake_registry)
     assert memory.saved == {}
+
+
+@pytest.mark.parametrize("chunks", ["taken", "refused"])
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        pytest.param(DATA[:-1] + b"!", DigestMismatchError, id="another last byte"),
+        pytest.param(b"!" + DATA[1:], DigestMismatchError, id="another first byte"),
+        pytest.param(DATA + b"!", SizeMismatchError, id="more bytes"),
+        pytest.param(DATA[:-1], InterruptedStreamError, id="fewer bytes"),
+    ],
+)
+async def test_a_source_that_lies_is_followed_by_the_next(
+    fake_registry: FakeRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+    given: bytes,
+    kind: type[RegsyncError],
+    chunks: str,
+) -> None:
+    monkeypatch.setattr(transfers, "RESUMABLE_FROM", 1_000_000)
+    if chunks == "refused":
+        fake_registry.on("PATCH", UPLOADS, fake.error(405, "UNSUPPORTED"))
+    lying, honest = Lying("liar", given), Repository("honest")
+    honest.add(DATA)
+    async with (
+        opened(fake_registry, provider=PLAIN, upload_sessions=Memory()) as repository,
+        anyio.create_task_group() as group,
+    ):
+        copies = transfers.Transfers(group)
+        target = Destination(repository, may_have_content=False)
+        with pytest.raises(kind, match=r"^liar: "):
+            await copies.want(DESC, (lying,), target).arrived()
+        await copies.want(DESC, (lying, honest), target).arrived()
+        group.cancel_scope.cancel()
+    assert held(fake_registry)
+    assert lying.calls["fetch"] == 0  # it was read from offsets
 
 
 async def test_a_resumed_blob_is_asked_for_at_the_end(fake_registry: FakeRegistry) -> None:
