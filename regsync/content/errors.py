@@ -20,6 +20,16 @@ class ContentNotFoundError(ContentError):
         self.thing, self.where = thing, where
 
 
+class RepositoryNotFoundError(ContentNotFoundError):
+    """The place answered, and all of the repository is not there, or is hidden from who asks."""
+
+    usual_hint = "check the repository's name, and whether these credentials may read it"
+
+    def __init__(self, *, where: str) -> None:
+        super().__init__("repository", where=where)
+        self.args = (f"{where}: there is no such repository, or these credentials may not see it",)
+
+
 class DigestMismatchError(ContentError):
     """The bytes are not those that the digest names: a lying source, or bit rot."""
 

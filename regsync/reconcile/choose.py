@@ -6,10 +6,10 @@ from regsync.content.concurrently import for_each
 from regsync.errors import RegsyncError
 from regsync.oci.reference import Tag
 from regsync.plan.model import Explanation, Problem
+from regsync.reconcile.absent import TagNotFoundError
 from regsync.reconcile.engine import Run
 from regsync.reconcile.facts import read_facts
 from regsync.reconcile.look import UnitView, Wanted
-from regsync.reconcile.observe import TagNotFoundError
 from regsync.reconcile.repositories import SourceView
 from regsync.spec.facts import TagFacts
 from regsync.spec.model import Unit

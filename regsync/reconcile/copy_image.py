@@ -6,6 +6,7 @@ import anyio
 
 from regsync.content.copy import Copied, copy_graph
 from regsync.content.destination import Destination
+from regsync.content.errors import ContentNotFoundError
 from regsync.content.evidence import Shelf
 from regsync.content.evidence_copy import EvidenceCopy
 from regsync.content.graph import Shape, read_graph
@@ -16,6 +17,7 @@ from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
+from regsync.reconcile.absent import check_repository
 from regsync.reconcile.events import Emit, Reused, Transferred, ignore
 
 
@@ -75,6 +77,10 @@ async def copy_image(
 
 
 async def _describe(manifests: Manifests, source: Store, name: Tag | Digest) -> Descriptor:
-    if isinstance(name, Digest):
-        return await source.resolve(name)
-    return (await manifests.at_tag(source, name)).descriptor
+    try:
+        if isinstance(name, Digest):
+            return await source.resolve(name)
+        return (await manifests.at_tag(source, name)).descriptor
+    except ContentNotFoundError:
+        await check_repository(source)
+        raise

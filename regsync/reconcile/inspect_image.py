@@ -16,6 +16,7 @@ from regsync.oci.manifest import Index, Manifest
 from regsync.oci.media_type import IMAGE_CONFIGS
 from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
+from regsync.reconcile.absent import check_repository
 
 MAX_DEPTH = 8  # levels of indexes in indexes
 MAX_SUBJECTS = 500  # manifests whose referrers are asked for, a request each
@@ -66,9 +67,13 @@ async def inspect_image(store: Store, name: Tag | Digest, reference: str) -> Ins
 
 
 async def _top(manifests: Manifests, store: Store, name: Tag | Digest) -> Manifest | Index:
-    if isinstance(name, Digest):
-        return await manifests.read((store,), await store.resolve(name))
-    return await manifests.at_tag(store, name)
+    try:
+        if isinstance(name, Digest):
+            return await manifests.read((store,), await store.resolve(name))
+        return await manifests.at_tag(store, name)
+    except ContentNotFoundError:
+        await check_repository(store)
+        raise
 
 
 async def _evidence(

@@ -14,21 +14,13 @@ from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
 from regsync.plan.model import Problem
 from regsync.plan.observation import TagSeen, TargetSeen
+from regsync.reconcile.absent import why_absent
 from regsync.reconcile.due import evidence_is_due
 from regsync.reconcile.engine import Run
 from regsync.reconcile.look import UnitView, Unseen, Wanted
 from regsync.reconcile.repositories import SourceView, TargetView
 from regsync.spec.globs import matches_any
 from regsync.spec.model import IndexForm, ReferrersMode, Unit
-
-
-class TagNotFoundError(RegsyncError):
-    """A tag that the spec names, or that was listed a moment ago, is at none of its sources."""
-
-    usual_hint = "correct the name in the spec, or see what is there with `regsync plan --explain`"
-
-    def __init__(self, tag: Tag | Digest, sources: str) -> None:
-        super().__init__(f"{tag} is not at {sources}")
 
 
 class EvidenceMissingError(RegsyncError):
@@ -199,7 +191,7 @@ class Observer:
         if failure is not None:
             raise failure
         assert name is not None  # noqa: S101 - a Wanted has a tag or a digest
-        raise TagNotFoundError(name, ", ".join(str(one) for one in self.unit.sources))
+        raise await why_absent(self.view, name)
 
     async def _describe(self, source: SourceView, name: Tag | Digest, *, read: bool) -> Descriptor:
         listed = source.listed.get(name) if source.listed and isinstance(name, Tag) else None

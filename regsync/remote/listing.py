@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from regsync.content.errors import ContentNotFoundError
+from regsync.content.errors import RepositoryNotFoundError
 from regsync.errors import UnsupportedError
 from regsync.oci.descriptor import UNKNOWN_SIZE, Descriptor
 from regsync.oci.digest import Digest, InvalidDigestError
@@ -63,7 +63,7 @@ class _Page:
 async def tags(endpoint: Endpoint) -> AsyncIterator[AsyncIterator[Listed]]:
     """Every tag, in the registry's order. A descriptor has UNKNOWN_SIZE where only its digest is shown.
 
-    Raises on entering ContentNotFoundError where there is no such repository, ListingUnsupportedError
+    Raises on entering RepositoryNotFoundError where there is no such repository, ListingUnsupportedError
     where the registry lists no tags at all; InvalidListingError, EndlessListingError and
     ForeignLinkError also later, since a short listing must not pass for whole.
     """
@@ -74,7 +74,7 @@ async def tags(endpoint: Endpoint) -> AsyncIterator[AsyncIterator[Listed]]:
             if "UNSUPPORTED" in cause.codes or cause.status in _NO_LISTING:
                 raise ListingUnsupportedError(endpoint.name, cause) from cause
             if isinstance(cause, NotFoundError):
-                raise ContentNotFoundError("repository", where=endpoint.name) from cause
+                raise RepositoryNotFoundError(where=endpoint.name) from cause
             raise
         async with aclosing(_entries(first, pages)) as entries:
             yield entries

@@ -21,7 +21,7 @@ from tests.support.token_server import TokenServer
 
 
 def write_spec(
-    path: Path, source: str, target: str, *, repository: str, copy: str, auth: object = None
+    path: Path, source: str, target: str, *, repository: str, copy: str, auth: object = None, tag: str = "v*"
 ) -> Path:
     documents = [
         {"kind": "Registry", "metadata": {"name": "source"}, "spec": {"url": source}},
@@ -33,12 +33,39 @@ def write_spec(
         {
             "kind": "Mirror",
             "metadata": {"name": "app"},
-            "spec": {"source": f"source/{repository}", "targets": [f"target/{copy}"], "tags": ["v*"]},
+            "spec": {"source": f"source/{repository}", "targets": [f"target/{copy}"], "tags": [tag]},
         },
     ]
     text = "\n---\n".join(json.dumps({"apiVersion": "regsync.dev/v1", **one}) for one in documents)
     path.write_text(text)
     return path
+
+
+@pytest.mark.parametrize("tag", ["v1", "v*"])
+def test_a_source_repository_that_is_not_there_is_told_from_a_tag_that_is_not(
+    regsync: Regsync, distribution: RegistryServer, repository: str, tmp_path: Path, tag: str
+) -> None:
+    absent = f"{repository}/absent"
+
+    def problem(name: str) -> str:
+        spec = write_spec(
+            tmp_path / "regsync.yaml",
+            distribution.url,
+            distribution.url,
+            repository=name,
+            copy="copy",
+            tag=tag,
+        )
+        (action,) = json.loads(regsync("plan", spec, "-o", "json").out)["actions"]
+        return str(action["problem"]["message"])
+
+    assert problem(absent).startswith(f"{distribution.host}/{absent}: there is no such repository")
+    push(distribution.url, repository, image("a"), "other")
+    assert "no such repository" not in problem(repository)
+    for command in (["inspect"], ["copy"]):
+        target = [f"oci:{tmp_path}/out"] if command == ["copy"] else []
+        assert "no such repository" in regsync(*command, f"{distribution.url}/{absent}:v1", *target).err
+        assert "tag v1 not found" in regsync(*command, f"{distribution.url}/{repository}:v1", *target).err
 
 
 def test_a_registry_that_keeps_a_run_waiting_is_named_while_it_does(

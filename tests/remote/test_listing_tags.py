@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from regsync.content.errors import ContentNotFoundError
+from regsync.content.errors import RepositoryNotFoundError
 from regsync.errors import DeniedError, UnsupportedError
 from regsync.oci.descriptor import UNKNOWN_SIZE, Descriptor
 from regsync.oci.reference import Tag
@@ -225,7 +225,7 @@ async def test_a_failure_on_a_later_page_fails_the_listing(fake_registry: FakeRe
 
 async def test_no_such_repository_raises_on_entering(fake_registry: FakeRegistry) -> None:
     async with opened(fake_registry, "absent") as repository:
-        with pytest.raises(ContentNotFoundError, match=r"/absent: repository not found"):
+        with pytest.raises(RepositoryNotFoundError, match=r"/absent: there is no such repository"):
             async with repository.tags():
                 pass
 
