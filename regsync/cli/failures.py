@@ -6,7 +6,6 @@ the traceback itself is printed only with REGSYNC_DEBUG=1.
 
 import os
 import sys
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -84,6 +83,8 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 def _defect(error: BaseException) -> int:
     streams.tell(f"internal error: {type(error).__name__}\n")
     if os.environ.get("REGSYNC_DEBUG") == "1":
+        import traceback
+
         streams.tell("".join(traceback.format_exception(error)))
     else:
         streams.tell("hint: this is a defect in regsync; run again with REGSYNC_DEBUG=1 and report it\n")

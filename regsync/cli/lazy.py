@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -41,8 +40,10 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the verb that `args` begin with; an unknown one gets the nearest known name."""
         if args and not args[0].startswith("-") and args[0] not in self._verbs:
-            near = get_close_matches(args[0], self._verbs, n=1)
-            suggestion = f" Did you mean {near[0]!r}?" if near else ""
+            from regsync.spec.problems import nearest
+
+            near = nearest(args[0], self._verbs)
+            suggestion = f" Did you mean {near!r}?" if near else ""
             raise click.UsageError(f"No such command {args[0][:80]!r}.{suggestion}", ctx)
         return super().resolve_command(ctx, args)
 

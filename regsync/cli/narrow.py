@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 
 from regsync.errors import UsageError
 from regsync.plan.model import Plan
 from regsync.spec.model import Mirror, Spec
+from regsync.spec.problems import nearest
 
 
 class NoSuchMirrorError(UsageError):
@@ -48,8 +48,8 @@ def _check_names(spec: Spec, names: Sequence[str]) -> None:
     known = [mirror.name for mirror in spec.mirrors]
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else None
+            near = nearest(name, known)
+            hint = f"did you mean {near}?" if near else None
             raise NoSuchMirrorError(f"no mirror is named {name[:80]!r}", hint)
 
 

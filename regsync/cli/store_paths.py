@@ -1,12 +1,12 @@
 """STORE on the command line: a directory, or the name of a Registry (DESIGN.md, section 4)."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from regsync.errors import UsageError
 from regsync.spec.load import load
 from regsync.spec.model import StorePlace
+from regsync.spec.problems import nearest
 from regsync.store.place import is_store
 
 
@@ -27,8 +27,8 @@ def find_store(text: str, paths: Sequence[Path]) -> Path:
     spec = load(tuple(paths))
     registry = spec.registries.get(text)
     if registry is None:
-        near = get_close_matches(text, spec.registries, n=1)
-        guess = f"; did you mean {near[0]}?" if near else ""
+        near = nearest(text, spec.registries)
+        guess = f"; did you mean {near}?" if near else ""
         raise NoStoreError(text, f"neither a directory nor a Registry of the spec{guess}")
     if not isinstance(registry.place, StorePlace):
         raise NoStoreError(text, "this Registry is no built-in store")

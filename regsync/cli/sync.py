@@ -40,7 +40,6 @@ def command(run: RunOptions, wait: timedelta, dry_run: bool, exit_zero: bool) ->
 
 def _sync(run: RunOptions, wait: timedelta) -> int:
     from regsync.cli.engines import ledger_path, writing_engine
-    from regsync.cli.next_steps import suggest
     from regsync.cli.running import load_spec, run_to_report
     from regsync.reconcile.run import sync
 
@@ -53,5 +52,7 @@ def _sync(run: RunOptions, wait: timedelta) -> int:
         lambda engine, stop: sync(spec, engine, stop=stop),
     )
     if first and code == 0 and run.output == "text":
+        from regsync.cli.next_steps import suggest
+
         suggest(spec, run, report)
     return code

@@ -49,7 +49,7 @@ class StorageDeniedError(StorageError):
 class StorageDeviceError(StorageError):
     """The device failed to read or write."""
 
-    usual_hint = "check the disk and the system log; what was acknowledged before is not touched by this failure"
+    usual_hint = "check the disk and the system log; what was acknowledged before is not touched by it"
 
 
 _KINDS: dict[int, type[StorageError]] = {

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from regsync.errors import SpecError
 from regsync.spec.model import Position
@@ -66,6 +65,8 @@ class Problems:
 
 def nearest(name: str, known: Collection[str]) -> str | None:
     """The known name that was probably meant."""
+    from difflib import get_close_matches  # only a spec with mistakes needs it
+
     by_lower = {one.lower(): one for one in sorted(known, reverse=True)}
     close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[close[0]] if close else None

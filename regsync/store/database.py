@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.sql.dml import Insert
@@ -115,6 +115,8 @@ def _begin_immediate(connection: Connection) -> None:
 def insert_missing(dialect: str, table: Table) -> Insert:
     """INSERT that leaves a row alone whose key is there. Made once: making one costs more than running it."""
     if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql  # 15 ms that a catalogue in SQLite does without
+
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
 
@@ -124,6 +126,8 @@ def upsert(dialect: str, table: Table, *columns: str) -> Insert:
     """INSERT that overwrites `columns` of a row whose key is there."""
     keys = [column.name for column in table.primary_key]
     if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
         theirs = postgresql.insert(table)
         return theirs.on_conflict_do_update(
             index_elements=keys, set_={name: theirs.excluded[name] for name in columns}
