@@ -5,7 +5,7 @@ import pytest
 
 from regsync.spec.imports import import_file
 from regsync.spec.load import load
-from regsync.spec.model import IndexForm, Mirror, ReferrersMode, RemotePlace, RepositoryGlobs, Spec
+from regsync.spec.model import IndexForm, Login, Mirror, ReferrersMode, RemotePlace, RepositoryGlobs, Spec
 from regsync.spec.secret import SecretRef
 
 HEAD = "version: 1\n"
@@ -76,10 +76,7 @@ def test_credentials_become_registries(tmp_path: Path) -> None:
     ) == (10, 4)
     auth = by_name["docker-io"].auth
     assert auth is not None
-    assert (auth.username, auth.password) == (
-        SecretRef(env="HUB_USER"),
-        SecretRef(file=Path("/run/secrets/hub")),
-    )
+    assert auth.login == Login(SecretRef(env="HUB_USER"), SecretRef(file=Path("/run/secrets/hub")))
     assert "hunter2" not in found.text + found.notes
     for expected in ("set QUAY_IO_USERNAME and QUAY_IO_PASSWORD", "tls: insecure", "credHelper", "blobChunk"):
         assert expected in found.notes
