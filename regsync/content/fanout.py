@@ -1,7 +1,8 @@
 """One stream to several consumers, none of which holds back another.
 
-The reader goes at the pace of the fastest consumer. One that falls too far behind leaves the stream,
-and takes the blob later from where it has been committed (DESIGN.md, section 6, rule 3).
+The reader goes at the pace of the fastest consumer, but for a share of its time in which it lets the
+others catch up. One that falls too far behind all the same leaves the stream, and takes the blob later
+from where it has been committed (DESIGN.md, section 6, rule 3).
 """
 
 from collections import deque
@@ -13,7 +14,9 @@ from regsync.content.errors import ContentError
 
 MIB = 1024 * 1024
 MAX_LAG = 64 * MIB  # bytes that one consumer may be behind
-WINDOW = 4 * MIB  # bytes that the fastest may be behind before the reader waits
+WINDOW = MIB  # bytes that the fastest may be behind before the reader waits
+NEAR = 4 * MIB  # bytes that one may be behind the fastest before the reader waits for it
+SHARE = 0.25  # of a stream's time that the reader waits so
 MAX_BUFFERED = 48 * MIB  # bytes that all streams of a run may hold
 LEAST_LAG = MIB  # bytes that a consumer may be behind however much is held
 
@@ -110,6 +113,7 @@ class Fork:
         self.branches, self.where = branches, where
         self.taken = Signal()  # a consumer took something, or stopped
         self._budget, self._held = budget, 0
+        self._began, self._waited = anyio.current_time(), 0.0
         for branch in branches:
             branch.fork = self
 
@@ -143,9 +147,21 @@ class Fork:
         while self.is_wanted:
             # When too much is held already, a stream holds one chunk.
             if self.lead < (1 if self._budget.is_spent else WINDOW):
+                await self._wait_for_slowest()
                 return True
             await self.taken.wait()
         return False
+
+    async def _wait_for_slowest(self) -> None:
+        """Keep the branches together while that costs little: it spares memory, and reading again."""
+        while self.slowest()[0] > NEAR:
+            now = anyio.current_time()
+            left = SHARE * (now - self._began) - self._waited
+            if left <= 0:
+                return
+            with anyio.move_on_after(left):
+                await self.taken.wait()
+            self._waited += anyio.current_time() - now
 
 
 class Budget:

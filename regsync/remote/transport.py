@@ -40,7 +40,7 @@ USER_AGENT = f"regsync/{__version__}"
 CONNECT_TIMEOUT = 15.0  # seconds
 READ_TIMEOUT = 90.0  # seconds without a byte; there is no limit for a whole request, since blobs are large
 IDLE_TIMEOUT = 30.0  # seconds that a connection is kept; less than servers keep theirs
-CHUNK = 256 * 1024  # bytes; smaller pieces from the socket are joined up to this
+CHUNK = 256 * 1024  # bytes; what comes from the socket is cut and joined to this
 WHOLE = 64 * 1024  # bytes; an answer up to this comes with its head
 STREAMED = 0  # bytes; the head of an answer comes as soon as it is there
 _SENDING = "it ended the connection while a body was being sent; it, or a proxy, may limit a body's size"
@@ -155,7 +155,7 @@ class NativeAnswer:
         self.headers = Headers(native.headers.items())
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The body, in pieces of CHUNK bytes or more except the last."""
+        """The body, in pieces of CHUNK bytes except the last."""
         return _Chunks(self._native, self._where, self._time_limit)
 
     async def close(self) -> None:
@@ -167,10 +167,11 @@ class NativeAnswer:
 class _Chunks:
     """Iterates a body. A class, since a generator that is left half-way lingers until it is collected."""
 
-    __slots__ = ("_ended", "_error", "_read", "_time_limit", "_where")
+    __slots__ = ("_ended", "_error", "_left", "_read", "_time_limit", "_where")
 
     def __init__(self, native: NativeResponse, where: str, time_limit: float | None) -> None:
         self._read, self._where, self._time_limit = native.body_reader.read_chunk, where, time_limit
+        self._left = memoryview(b"")
         self._ended = False
         self._error: RegistryError | None = None
 
@@ -178,16 +179,20 @@ class _Chunks:
         return self
 
     async def __anext__(self) -> bytes:
-        held = []
-        size = 0
+        # All of one length: the library's allocator keeps memory apart for each length that it sees.
+        held = [self._left[:CHUNK]]
+        self._left = self._left[CHUNK:]
+        size = len(held[0])
         while size < CHUNK and not self._ended:
             piece = await self._piece()
             if piece is None:
                 self._ended = True
             else:
-                held.append(piece)
-                size += len(piece)
-        if held:
+                view = memoryview(piece)
+                held.append(view[: CHUNK - size])
+                self._left = view[CHUNK - size :]
+                size += len(held[-1])
+        if size:
             return b"".join(held)  # copies what has to be copied anyway, and joins
         if self._error is not None:
             raise self._error

@@ -8,7 +8,17 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regsync.content.fanout import LEAST_LAG, MAX_LAG, MIB, WINDOW, Branch, Budget, FellBehindError, fan_out
+from regsync.content.fanout import (
+    LEAST_LAG,
+    MAX_LAG,
+    MIB,
+    NEAR,
+    WINDOW,
+    Branch,
+    Budget,
+    FellBehindError,
+    fan_out,
+)
 from tests.content.places import NoError, Steps
 
 pytestmark = pytest.mark.anyio
@@ -87,6 +97,32 @@ def fan_out_of(
         await fan_out(chunks, branches, budget=budget, where="source")
 
     return run
+
+
+async def test_who_is_a_little_behind_is_waited_for_in_a_share_of_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("regsync.content.fanout.SHARE", 1e9)  # all of the time
+    slow, fast, given = Branch(), Branch(), []
+    pace = Steps()
+
+    async def take_slowly() -> None:
+        async for _ in slow:
+            await pace.step()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(take_slowly)
+        group.start_soon(take_all, fast)
+        group.start_soon(fan_out_of(many(80, MIB, given=given), [slow, fast], Budget()))
+        await settle()
+        assert sum(given) <= NEAR + 3 * MIB
+        pace.allow(80)
+        with anyio.fail_after(5):
+            while slow.is_open:
+                await checkpoint()
+
+    assert sum(given) == 80 * MIB
+    assert not slow.gone
 
 
 async def test_the_reader_waits_when_nobody_takes_anything() -> None:

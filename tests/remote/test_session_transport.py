@@ -110,6 +110,15 @@ async def test_a_body_that_ends_early_is_cut_short_and_what_came_is_given(
     assert received == DATA[:size]
 
 
+async def test_a_body_comes_in_chunks_of_one_length_whatever_the_socket_gave(registry: FakeRegistry) -> None:
+    odd = DATA + b"end"
+    registry.on("GET", ".*/blobs/.*", respond(200, odd, "application/octet-stream"))
+    async with session_at(registry) as session, session.stream(get_blob(sha256(odd))) as answer:
+        chunks = [chunk async for chunk in answer.chunks]
+    assert b"".join(chunks) == odd
+    assert [len(chunk) for chunk in chunks] == [transport.CHUNK] * (len(DATA) // transport.CHUNK) + [3]
+
+
 async def test_a_connection_reset_in_a_body_is_our_error(registry: FakeRegistry) -> None:
     registry.on("GET", ".*/blobs/.*", cut_after(300_000, reset=True))
     async with session_at(registry) as session, session.stream(get_blob(sha256(DATA))) as answer:
