@@ -20,6 +20,7 @@ from regsync.plan.decide import plan, plan_repository, plan_tag
 from regsync.plan.model import Plan, Problem, Report, RunInfo
 from regsync.plan.observation import Observation, UnitSeen
 from regsync.reconcile.apply_plan import NotDeclaredError, apply_actions, refuse_stale, refused
+from regsync.reconcile.chain import Feeding
 from regsync.reconcile.engine import Engine, Run
 from regsync.reconcile.lanes import by_targets
 from regsync.reconcile.observe import Found, shape_of
@@ -66,12 +67,15 @@ async def sync(spec: Spec, engine: Engine, *, stop: anyio.Event | None = None) -
     """Plan and apply in one pass. `stop` ends it early: what was done is reported."""
 
     async def body(run: Run, progress: Progress) -> None:
-        for level in mirror_order(spec):
-            todo, unseen = await _expand(run, level)
-            progress.left.extend(one for seen in unseen for one in not_done(plan_repository(seen)))
-            async with anyio.create_task_group() as late:
-                level_work = _Level(run, progress, Repositories(run), late)
-                await for_each(level_work.sync_alike, by_targets(todo, lambda unit: unit))
+        levels = mirror_order(spec)
+        async with anyio.create_task_group() as unawaited:
+            for number, level in enumerate(levels, 1):
+                todo, unseen = await _expand(run, level)
+                progress.left.extend(one for seen in unseen for one in not_done(plan_repository(seen)))
+                read, unread = Feeding(spec, levels[number:]).part(todo)
+                repositories = Repositories(run)
+                unawaited.start_soon(_sync_units, run, progress, repositories, unread)
+                await _sync_units(run, progress, repositories, read)
 
     return await _run("sync", spec, engine, body, stop)
 
@@ -89,22 +93,33 @@ async def apply(
 
     async def body(run: Run, progress: Progress) -> None:
         progress.left.extend(not_done(planned.actions))
-        left = planned.pending
-        for level in mirror_order(spec):  # what one mirror writes the next may read
-            names = {mirror.name for mirror in level}
-            actions = [action for action in left if action.mirror in names]
-            left = tuple(action for action in left if action.mirror not in names)
-            used = {action.mirror for action in actions}
-            todo, unseen = await _expand(run, [mirror for mirror in level if mirror.name in used])
-            await apply_actions(run, actions, todo, unseen, progress)
+        left, levels = planned.pending, mirror_order(spec)
+        async with anyio.create_task_group() as unawaited:
+            for number, level in enumerate(levels, 1):  # what one mirror writes the next may read
+                names = {mirror.name for mirror in level}
+                actions = [action for action in left if action.mirror in names]
+                left = tuple(action for action in left if action.mirror not in names)
+                used = {action.mirror for action in actions}
+                expanded = await _expand(run, [mirror for mirror in level if mirror.name in used])
+                feeding = Feeding(spec, levels[number:])
+                unread = [action for action in actions if action.target not in feeding]
+                unawaited.start_soon(apply_actions, run, unread, *expanded, progress)
+                read = [action for action in actions if action.target in feeding]
+                await apply_actions(run, read, *expanded, progress)
         progress.left.extend(refused(action, NotDeclaredError(action)) for action in left)
 
     report = await _run("apply", spec, engine, body, stop)
     return replace(report, unchanged=report.unchanged + planned.unchanged)
 
 
+async def _sync_units(run: Run, progress: Progress, repositories: Repositories, todo: Sequence[Unit]) -> None:
+    async with anyio.create_task_group() as late:
+        level = _Level(run, progress, repositories, late)
+        await for_each(level.sync_alike, by_targets(todo, lambda unit: unit))
+
+
 class _Level:
-    """The units of one level of mirrors. What their slow targets get is brought there in `late`."""
+    """Units that read nothing of each other. What their slow targets get is brought there in `late`."""
 
     def __init__(self, run: Run, progress: Progress, repositories: Repositories, late: TaskGroup) -> None:
         self._run, self._progress, self._repositories, self._late = run, progress, repositories, late

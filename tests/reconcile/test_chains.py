@@ -2,12 +2,15 @@
 
 from datetime import timedelta
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from regsync.errors import TemporaryError
 from regsync.oci.digest import Digest
 from regsync.oci.platform import Platform
 from regsync.plan.model import Outcome
+from regsync.reconcile.run import apply, sync
 from tests.reconcile.world import World
 from tests.support.images import image, index, referrer
 
@@ -90,6 +93,35 @@ async def test_what_one_link_trims_the_next_plans(world: World) -> None:
     assert len({one.digest for one in planned.actions}) == 1
     assert report.summary.create == 2
     assert (await world.plan()).actions == ()
+
+
+@pytest.mark.parametrize("command", ["sync", "apply"])
+async def test_a_stalled_target_does_not_hold_back_what_does_not_read_from_it(
+    monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("regsync.content.transfers.PATIENCE", 0.0)  # with a stream that hardly moves
+    world = World()
+    world.mirror("dev", "hub/app", ["dev/app", "slow/app"])
+    world.mirror("alone", "hub/app", ["slow/other"])
+    world.mirror("prod", "dev/app", ["prod/app"])
+    app = await world.put("hub/app", image("app"), "v1")
+    planned, stop = await world.plan(), anyio.Event()
+
+    async def stalled(*_: object) -> None:
+        await anyio.sleep_forever()
+
+    for name in ("app", "other"):
+        world.repository(f"slow/{name}").push = stalled  # type: ignore[method-assign]
+    runs = {
+        "sync": lambda: sync(world.spec(), world.engine(), stop=stop),
+        "apply": lambda: apply(planned, world.spec(), world.engine(), stop=stop),
+    }
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            group.start_soon(runs[command])
+            while await world.tag("prod/app", "v1") != app.digest:
+                await anyio.lowlevel.checkpoint()
+            stop.set()
 
 
 async def test_a_link_that_fails_leaves_the_next_with_what_there_is(world: World) -> None:
