@@ -85,7 +85,7 @@ Two mirrors that could write the same tag of one target, a target equal to its s
 (a → b → a) are errors. Whether two mirrors could write the same tag is decided from the spec alone: names
 exactly, globs by whether they have a tag in common, version ranges by whether they meet, a regex by
 its fixed text. To part two patterns, let one side exclude the glob by which the other selects. Chained
-mirrors (dev → staging → prod) run in order.
+mirrors (dev → staging → prod) run in order; each waits for the targets that it reads from, and for no others.
 """
 
 
