@@ -22,6 +22,8 @@ class Feeding:
         )
 
     def __contains__(self, target: Location) -> bool:
+        if target.registry not in self._spec.registries:  # a plan is data from outside
+            return False
         return self._reads.meets(Reach(frozenset({(self._spec.place(target).key, str(target.repository))})))
 
     def part(self, units: Iterable[Unit]) -> tuple[list[Unit], list[Unit]]:
