@@ -39,9 +39,9 @@ async def writing_engine(
             hold_lease(ledger, clock, command=command, wait=wait.total_seconds(), told=_waiting)
         )
         places = await stack.enter_async_context(
-            SpecPlaces.open(spec, clock, ledger, stores_of(spec, Missing.CREATE), emit)
+            SpecPlaces.open(spec, clock, ledger, stores_of(spec, Missing.CREATE), emit, guard=lease.check)
         )
-        yield Engine(places, ledger, clock, emit, spec.settings.concurrency, lease.check)
+        yield Engine(places, ledger, clock, emit, spec.settings.concurrency, lease.check, lease.lost)
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """The places of a spec, built: what `reconcile` gets to connect with and knows nothing more about."""
 
 import os
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from enum import Enum
 from pathlib import Path
@@ -49,10 +49,16 @@ class SpecPlaces:
     """Implements reconcile's `Places`. Stores are open from the start, registries when first asked for."""
 
     def __init__(
-        self, spec: Spec, clock: Clock, ledger: Ledger, stores: Mapping[Path, "BuiltinStore"], emit: Emit
+        self,
+        spec: Spec,
+        clock: Clock,
+        ledger: Ledger,
+        stores: Mapping[Path, "BuiltinStore"],
+        emit: Emit,
+        guard: Callable[[], None] | None = None,
     ) -> None:
         self._spec, self._clock, self._ledger, self._stores = spec, clock, ledger, stores
-        self._emit = emit
+        self._emit, self._guard = emit, guard
         self._layouts: dict[Path, Layouts] = {}
         self._absent: dict[Path, MemoryPlace] = {}  # stores that are not there
         self._connected: dict[Location, Store] = {}
@@ -62,12 +68,22 @@ class SpecPlaces:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, spec: Spec, clock: Clock, ledger: Ledger, stores: Collection[Path], emit: Emit
+        cls,
+        spec: Spec,
+        clock: Clock,
+        ledger: Ledger,
+        stores: Collection[Path],
+        emit: Emit,
+        *,
+        guard: Callable[[], None] | None = None,
     ) -> AsyncIterator[Self]:
-        """Open `stores`, made if need be, and close everything at the end. Raises StoreError."""
+        """Open `stores`, made if need be, and close everything at the end. Raises StoreError.
+
+        `guard` is what registries ask before each attempt to make something visible.
+        """
         async with AsyncExitStack() as stack:
             opened = {path: await stack.enter_async_context(_open_store(path, clock)) for path in stores}
-            places = cls(spec, clock, ledger, opened, emit)
+            places = cls(spec, clock, ledger, opened, emit, guard)
             stack.push_async_callback(places._close)
             yield places
 
@@ -141,7 +157,7 @@ class SpecPlaces:
         if self._remotes is None:
             from regsync.cli.remotes import Remotes
 
-            self._remotes = Remotes(self._spec, self._clock, self._ledger, self._emit)
+            self._remotes = Remotes(self._spec, self._clock, self._ledger, self._emit, self._guard)
         return self._remotes
 
     async def _close(self) -> None:

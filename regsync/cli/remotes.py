@@ -1,6 +1,6 @@
 """Registries over HTTP, built from a spec: credentials, TLS, limits; one session each, when first used."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from regsync.cli.upload_sessions import LedgerUploads
 from regsync.clock import Clock
@@ -26,9 +26,12 @@ from regsync.spec.model import Location, Registry, RemotePlace, Spec
 
 
 class Remotes:
-    """The remote registries of a spec."""
+    """The remote registries of a spec. `guard` raises when this process may not write any more."""
 
-    def __init__(self, spec: Spec, clock: Clock, ledger: Ledger, emit: Emit) -> None:
+    def __init__(
+        self, spec: Spec, clock: Clock, ledger: Ledger, emit: Emit, guard: Callable[[], None] | None = None
+    ) -> None:
+        self._guard = guard
         self._spec, self._clock, self._ledger = spec, clock, ledger
         self._sessions: dict[str, Session] = {}
         self._transports = Transports()
@@ -45,6 +48,7 @@ class Remotes:
             _provider(registry),
             clock=self._clock,
             upload_sessions=LedgerUploads(self._ledger, spot, self._clock),
+            guard=self._guard,
         )
 
     async def repositories(self, name: str) -> Sequence[RepositoryName]:

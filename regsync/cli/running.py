@@ -42,7 +42,7 @@ def run_to_report(
 
     with told(manner(), clock) as emit:
         report, interrupted = run_until_signal(body)
-    code = 128 + interrupted if interrupted is not None else exit_code(problems_of(report.results))
+    code = 128 + interrupted if interrupted is not None else exit_code(report.problems)
     return report, answer(report, run, code)
 
 

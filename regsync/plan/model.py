@@ -193,6 +193,12 @@ class Report:
     unchanged: int
     run: RunInfo
     warnings: tuple[str, ...] = ()
+    ended: Problem | None = None  # why the run ended before its time, other than by a signal
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that the exit code has to tell."""
+        return problems_of(self.results) + ((self.ended,) if self.ended is not None else ())
 
     @property
     def copied(self) -> int:

@@ -56,7 +56,7 @@ class CarryOut:
         except RegsyncError as error:
             result = Result(action, *_outcome(error))
             if isinstance(error, LeaseLostError):
-                self.run.end()
+                self.run.end(error)
         self.run.engine.emit(ActionFinished(result))
         return result
 

@@ -1,6 +1,6 @@
 """What a run is made of: the outside it talks to, and what it keeps while it goes on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -13,6 +13,7 @@ from regsync.content.destination import Destination
 from regsync.content.manifests import Manifests
 from regsync.content.protocol import KnowsItself
 from regsync.content.transfers import Transfers
+from regsync.errors import RegsyncError
 from regsync.oci.digest import Digest
 from regsync.reconcile.connect import Places
 from regsync.reconcile.events import Emit, Reused, Transferred, ignore
@@ -29,6 +30,12 @@ def _unheld() -> None:
     """No lease is needed by who writes nothing, or for a single copy."""
 
 
+async def _never_lost() -> RegsyncError:
+    """What is not held is not lost."""
+    await anyio.sleep_forever()
+    raise AssertionError  # pragma: no cover - it sleeps for ever
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """The outside of a run, built by whoever starts it."""
@@ -39,6 +46,7 @@ class Engine:
     emit: Emit = ignore
     concurrency: int = 128  # tags that are worked on at once
     check_lease: Callable[[], None] = _unheld  # called before every write; raises when the lease is lost
+    lease_lost: Callable[[], Awaitable[RegsyncError]] = _never_lost  # returns when it is, with the reason
     grace: float = 2.0  # seconds that targets which answered wait for the others of the same repository
 
 
@@ -93,6 +101,7 @@ class Run:
     manifests: Manifests = field(default_factory=Manifests)
     warnings: list[str] = field(default_factory=list)
     transfers: Transfers = field(init=False)
+    ended: RegsyncError | None = None  # why the run ended before its time
     slots: CapacityLimiter = field(init=False)  # tags that are looked at, over all repositories
     _limiters: dict[str | frozenset[str], CapacityLimiter] = field(default_factory=dict)
     _destinations: dict[Location, Destination] = field(default_factory=dict)
@@ -145,8 +154,13 @@ class Run:
             guard=guard,
         )
 
-    def end(self) -> None:
+    async def end_when_lost(self) -> None:
+        """End with the lease, also while every step waits for an answer or sits out a pause."""
+        self.end(await self.engine.lease_lost())
+
+    def end(self, cause: RegsyncError) -> None:
         """End the run here: it may not write any more. What it did so far is reported."""
+        self.ended = self.ended or cause
         self.transfers.in_hand.abandon()
         self.group.cancel_scope.cancel()
 

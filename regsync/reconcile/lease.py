@@ -14,7 +14,15 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from anyio import CancelScope, CapacityLimiter, create_task_group, get_cancelled_exc_class, sleep, to_thread
+from anyio import (
+    CancelScope,
+    CapacityLimiter,
+    Event,
+    create_task_group,
+    get_cancelled_exc_class,
+    sleep,
+    to_thread,
+)
 
 from regsync.clock import Clock
 from regsync.errors import TemporaryError
@@ -97,6 +105,7 @@ class Lease:
         self._table, self._clock, self._terms, self._row = table, clock, terms, row
         self._thread = CapacityLimiter(1)  # its own, so that no crowd of other work delays a renewal
         self._taken: str | None = None  # who has it now
+        self._is_lost = Event()
         self._expires = row.expires
         self._valid_until = clock.monotonic() + (row.expires - clock.now()).total_seconds()
 
@@ -111,21 +120,36 @@ class Lease:
         Both clocks are asked: the monotonic one stands still while a machine sleeps, the other may
         be set.
         """
-        if self._taken is not None:
-            raise LeaseLostError(self._taken, where=self._table.name)
-        monotonic, now = self._moment()
-        if monotonic >= self._valid_until or now >= self._expires:
-            raise LeaseLostError(
-                f"not renewed for {self._terms.expiry:g} s; the process or its disk stood still",
-                where=self._table.name,
-            )
+        if (loss := self._loss()) is not None:
+            raise loss
+
+    async def lost(self) -> LeaseLostError:
+        """Wait until this run may write no more, and say why; `keep` finds out."""
+        await self._is_lost.wait()
+        return self._loss() or self._stood_still()
 
     async def keep(self) -> None:
-        """Renew until cancelled, or until somebody else holds the lease."""
+        """Renew until cancelled, or until the lease is lost: taken over, or not renewed for too long."""
         pause = self._terms.renewal
-        while self._taken is None:
+        while True:
             await sleep(pause)
-            pause = self._terms.renewal if await self.renew() else self._terms.poll
+            if await self.renew():
+                pause = self._terms.renewal
+            elif self._loss() is None:
+                pause = self._terms.poll
+            else:
+                self._is_lost.set()
+                return
+
+    def _loss(self) -> LeaseLostError | None:
+        if self._taken is not None:
+            return LeaseLostError(self._taken, where=self._table.name)
+        monotonic, now = self._moment()
+        return self._stood_still() if monotonic >= self._valid_until or now >= self._expires else None
+
+    def _stood_still(self) -> LeaseLostError:
+        cause = f"not renewed for {self._terms.expiry:g} s; the process or its disk stood still"
+        return LeaseLostError(cause, where=self._table.name)
 
     async def renew(self) -> bool:
         """Put the expiry off; False when that failed, for now or for good."""

@@ -17,7 +17,7 @@ from regsync.content.graph import read_graph
 from regsync.errors import RegsyncError
 from regsync.oci.reference import RepositoryName
 from regsync.plan.decide import plan, plan_repository, plan_tag
-from regsync.plan.model import Plan, Problem, Report, RunInfo
+from regsync.plan.model import Plan, Problem, Report, RunInfo, problems_of
 from regsync.plan.observation import Observation, UnitSeen
 from regsync.reconcile.apply_plan import NotDeclaredError, apply_actions, refuse_stale, refused
 from regsync.reconcile.chain import Feeding
@@ -194,6 +194,7 @@ async def _run(
         run = Run(engine, spec, started, group)
         if stop is not None:
             group.start_soon(_cancel_on, stop, group.cancel_scope)
+        group.start_soon(run.end_when_lost)
         group.start_soon(run.remember_as_it_goes)
         await body(run, progress)
         finished = True
@@ -212,7 +213,10 @@ async def _run(
         tuple(sorted(results, key=lambda result: result.action.order)),
         sum(work.unchanged for work in progress.works),
         info,
+        ended=Problem.of(run.ended) if run.ended is not None else None,
     )
+    if run.ended is not None and report.ended not in problems_of(report.results):
+        run.warn(str(run.ended))
     with CancelScope(shield=True):
         summary = json.dumps(asdict(report.summary))
         engine.ledger.record_run(run_id, command, started, engine.clock.now(), summary)

@@ -83,7 +83,8 @@ class Deletion:
 
     async def _delete(self, name: str) -> int:
         endpoint = self._endpoint
-        request = Request(Kind.DELETE, "DELETE", f"{endpoint.manifests}{name}", endpoint.delete)
+        path = f"{endpoint.manifests}{name}"
+        request = Request(Kind.DELETE, "DELETE", path, endpoint.delete, guard=endpoint.guard)
         return (await endpoint.session.send(request, expect=_DELETE_ANSWERS)).status
 
     async def _is_there(self, tag: Tag) -> bool:

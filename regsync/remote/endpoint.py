@@ -31,6 +31,7 @@ class Endpoint:
     pull: Scope
     push: Scope
     delete: Scope
+    guard: Callable[[], None] | None  # asked before each attempt of what makes something visible
 
     @classmethod
     def of(
@@ -40,6 +41,7 @@ class Endpoint:
         provider: Provider,
         clock: Clock | None = None,
         pause: Callable[[float], Awaitable[None]] = anyio.sleep,
+        guard: Callable[[], None] | None = None,
     ) -> "Endpoint":
         """The endpoint of `repository` at the registry that `session` talks to."""
         base = f"/v2/{repository}"
@@ -58,4 +60,5 @@ class Endpoint:
             pull=Scope(repository, PULL),
             push=Scope(repository, PUSH),
             delete=Scope(repository, provider.delete_actions),
+            guard=guard,
         )

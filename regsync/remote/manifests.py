@@ -120,6 +120,7 @@ class Manifests:
             endpoint.push,
             {"content-type": desc.media_type},
             content=raw,
+            guard=endpoint.guard,
         )
         response = await endpoint.session.send(request, expect=_PUT_ANSWERS)
         if response.status not in _PUT_DONE:

@@ -38,7 +38,8 @@ _MOUNT_ANSWERS = frozenset({201, 202})
 class RemoteRepository:
     """Store at one repository, with every optional power: see `content/protocol.py`.
 
-    `upload_sessions` remembers the uploads of long blobs between processes (`push_resumable`).
+    `upload_sessions` remembers the uploads of long blobs between processes (`push_resumable`). `guard` is
+    called right before each attempt to put or delete a manifest or tag, and raises when nobody may.
     """
 
     def __init__(
@@ -50,8 +51,9 @@ class RemoteRepository:
         clock: Clock | None = None,
         upload_sessions: UploadSessions | None = None,
         pause: Callable[[float], Awaitable[None]] = anyio.sleep,
+        guard: Callable[[], None] | None = None,
     ) -> None:
-        endpoint = self._endpoint = Endpoint.of(session, repository, provider, clock, pause)
+        endpoint = self._endpoint = Endpoint.of(session, repository, provider, clock, pause, guard)
         self._manifests = Manifests(endpoint)
         self._blobs = Blobs(endpoint)
         self._referrers = Referrers(endpoint, self._manifests)

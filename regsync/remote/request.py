@@ -1,6 +1,6 @@
 """What is asked of a registry and what it answered, as values that know nothing of sockets."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Self
@@ -120,6 +120,7 @@ class Request:
     length: int | None = None  # bytes of a streamed content
     extra_scopes: tuple[Scope, ...] = ()  # a mount also reads the repository it mounts from
     limit: int = MAX_ANSWER  # most bytes of the answer's body that `send` reads
+    guard: Callable[[], None] | None = None  # called before each attempt, after all waiting; raises to forbid
 
     @property
     def is_repeatable(self) -> bool:

@@ -107,13 +107,16 @@ class Wire:
     ) -> Exchange:
         """Send, and follow where the answer redirects. The caller closes what it gets.
 
-        `authorization` is asked when it is this request's turn: it may have waited longer than a token lives.
-        Raises WaitTooLongError, UnsafeRedirectError, and what the transport raises.
+        `authorization` and the request's guard are asked when it is its turn: it may have waited longer than
+        a token lives, or a lease.
+        Raises WaitTooLongError, UnsafeRedirectError, what the guard and what the transport raise.
         """
         url, origin = self._target(request.url)
         permit = await self.limiter.enter(request.kind)
         try:
             own = authorization()
+            if request.guard is not None:
+                request.guard()
             answer = await self._start(request, url, own if origin == self.origin else None, ahead)
             self._learn(request.kind, answer, permit)
             if answer.status in _REDIRECTS and request.method in ("GET", "HEAD") and elsewhere is not None:

@@ -196,6 +196,29 @@ async def test_a_run_that_lost_its_lease_ends_there_and_says_why(world: World) -
     assert world.repository("hub/app").count("manifest") < 5, "no further tag is looked at"
 
 
+async def test_a_run_whose_every_step_waits_ends_when_its_lease_is_taken(world: World) -> None:
+    for tag in ("v1", "v2"):
+        await world.put("hub/app", image(tag), tag)
+    world.mirror("app", "hub/app", ["ours/app"])
+    pushing = anyio.Event()
+
+    async def push(desc: Descriptor, chunks: object) -> None:
+        pushing.set()
+        await anyio.sleep_forever()
+
+    async def lost() -> LeaseLostError:
+        await pushing.wait()
+        return LeaseLostError("another run took it", where="ledger.db")
+
+    world.repository("ours/app").push = push  # type: ignore[method-assign]
+    with anyio.fail_after(5):
+        report = await sync(world.spec(), world.engine(lease_lost=lost))
+
+    assert report.run.interrupted
+    assert exit_code(report.problems) == 75
+    assert any("another run took it" in one for one in report.warnings)
+
+
 async def test_a_tag_that_another_step_is_putting_is_given_up_with_the_lease(world: World) -> None:
     for tag in ("v1", "v2"):
         await world.put("hub/app", image(tag), tag)

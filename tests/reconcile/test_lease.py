@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from anyio import CancelScope, Event, create_task_group, from_thread, sleep_forever
+from anyio import CancelScope, Event, create_task_group, fail_after, from_thread, sleep_forever
 from anyio.lowlevel import checkpoint
 
 from regsync.errors import RegsyncError, TemporaryError
@@ -255,6 +255,24 @@ async def test_the_background_renewal_notices_a_takeover(table: AnyTable, clock:
         steal(table)
         with pytest.raises(LeaseLostError):
             await watch(lease)
+
+
+@pytest.mark.anyio
+async def test_a_takeover_is_told_to_who_waits_for_the_loss(table: AnyTable, clock: FrozenClock) -> None:
+    async with hold_lease(table, clock, command="sync", terms=QUICK) as lease:
+        steal(table)
+        with fail_after(5):
+            assert "took it over" in str(await lease.lost())
+
+
+@pytest.mark.anyio
+async def test_a_lease_that_ran_out_unrenewed_is_told_to_who_waits_for_the_loss(clock: FrozenClock) -> None:
+    table = RefusingTable()
+    async with hold_lease(table, clock, command="sync", terms=QUICK) as lease:
+        table.writable = table.readable = False
+        clock.advance(30)
+        with fail_after(5):
+            assert "stood still" in str(await lease.lost())
 
 
 @pytest.mark.anyio

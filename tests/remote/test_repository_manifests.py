@@ -2,6 +2,7 @@
 
 import hashlib
 
+import anyio
 import pytest
 
 from regsync.content.errors import ContentNotFoundError, ContentTooLargeError, DigestMismatchError
@@ -11,10 +12,13 @@ from regsync.oci.digest import Digest
 from regsync.oci.manifest import MAX_MANIFEST_SIZE, InvalidManifestError, UnsupportedManifestError
 from regsync.oci.reference import Tag
 from regsync.remote.errors import ForbiddenError, RegistryFailedError, RejectedError, UnexpectedAnswerError
+from regsync.remote.limits import Limiter, LimitSettings
 from regsync.remote.refusals import ManifestTypeMissingError, RepositoryMissingError, TagImmutableError
+from regsync.remote.session import Session
+from tests.remote.repositories import at, described, opened, session_of, stream
 from tests.remote.repositories import blob as blob_of
-from tests.remote.repositories import described, opened, stream
 from tests.support import fake_registry as fake
+from tests.support.clock import FrozenClock
 from tests.support.fake_registry import FakeRegistry
 from tests.support.images import DOCKER_SCHEMA1, OCI_MANIFEST, Content, as_json, image, index
 
@@ -180,6 +184,58 @@ async def test_a_manifest_is_put_once_at_its_tag(fake_registry: FakeRegistry) ->
         await repository.push_manifest(described(app), app.data, tag=V1)
     assert [one.method for one in fake_registry.requests] == ["PUT"]
     assert fake_registry.tags("team/app") == {"v1": app.digest}
+
+
+async def test_who_may_not_write_any_more_after_a_pause_sends_nothing_more(
+    fake_registry: FakeRegistry,
+) -> None:
+    app = fake_registry.add("team/app", image("app"))
+    fake_registry.on("PUT", MANIFESTS, fake.respond(429, retry_after="25"), times=1)
+    async with session_of(fake_registry) as session:
+        until = session._clock.monotonic() + 20
+
+        def guard() -> None:
+            if session._clock.monotonic() >= until:
+                raise RefusedError("the lease is over")
+
+        repository = at(session, guard=guard)
+        with pytest.raises(RefusedError, match="the lease is over"):
+            await repository.push_manifest(described(app), app.data, tag=V1)
+    assert fake_registry.count("PUT", MANIFESTS) == 1
+    assert fake_registry.tags("team/app") == {}
+
+
+async def test_who_may_not_write_any_more_once_it_is_its_turn_sends_nothing(
+    fake_registry: FakeRegistry,
+) -> None:
+    app = fake_registry.add("team/app", image("app"), "v1")
+    written: list[str] = []
+
+    def guard() -> None:
+        if written:
+            raise RefusedError("the lease is over")
+
+    fake_registry.on("PUT", MANIFESTS, fake.call(lambda request: written.append(request.path)))
+    clock = FrozenClock()
+    limiter = Limiter(fake_registry.host, clock, LimitSettings(concurrency=1))
+    async with Session(fake_registry.host, fake_registry.url, limiter=limiter, clock=clock) as session:
+        repository = at(session, guard=guard)
+        failures: list[RefusedError] = []
+
+        async def put(tag: Tag) -> None:
+            try:
+                await repository.push_manifest(described(app), app.data, tag=tag)
+            except RefusedError as error:
+                failures.append(error)
+
+        async with anyio.create_task_group() as group:
+            for number in range(4):
+                group.start_soon(put, Tag(f"new{number}"))
+        with pytest.raises(RefusedError):
+            await repository.untag(V1)
+    assert len(written) == 1
+    assert len(failures) == 3
+    assert fake_registry.count("DELETE") == 0
 
 
 async def test_a_server_that_says_200_to_everything_is_found_out(fake_registry: FakeRegistry) -> None:
