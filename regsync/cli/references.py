@@ -18,7 +18,14 @@ from pathlib import Path
 
 from regsync.errors import UsageError
 from regsync.oci.digest import Digest, InvalidDigestError
-from regsync.oci.reference import DEFAULT_TAG, InvalidReferenceError, Reference, RepositoryName, Tag
+from regsync.oci.reference import (
+    DEFAULT_TAG,
+    InvalidReferenceError,
+    Reference,
+    RepositoryName,
+    Tag,
+    may_hold_a_password,
+)
 from regsync.spec.model import LayoutPlace, Place, RemotePlace, StorePlace
 
 FORMS = (
@@ -26,7 +33,7 @@ FORMS = (
     "store:PATH/repository:tag; each may end with @sha256:…"
 )
 MAX_LENGTH = 8 * 1024  # characters, paths included
-_USER = re.compile(r"[^/@\s]*:[^/@]*@(?=[^@]*/)")  # name:password@host/
+_USER = re.compile(r"[^/@\s]*:[^@]*@(?=[^@]*/)")  # name:password@host/
 _SCHEMES = ("http://", "https://")
 _LAYOUTS = ("ocidir://", "oci:")
 _STORE = "store:"
@@ -99,7 +106,7 @@ def _with_scheme(text: str, prefix: str) -> ImageReference:
     host, slash, _ = rest.partition("/")
     if not slash or not host:
         raise BadReferenceError(text, "expected a repository after the host")
-    if "@" in host:
+    if may_hold_a_password(text):
         cause = "a password on the command line is seen by everyone; use `docker login` or a spec"
         raise BadReferenceError(f"{prefix}…", cause)
     if not _is_qualified(host):

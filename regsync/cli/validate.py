@@ -66,9 +66,9 @@ def _valid(
         case "json":
             return views.valid_json(spec, expanded)
         case "markdown":
-            return views.valid_markdown(spec, expanded or ())
+            return views.valid_markdown(spec, expanded)
     style = COLOUR if streams.wants_colour(sys.stdout, forbidden=no_color) else PLAIN
-    return views.valid_text(spec, expanded or (), style)
+    return views.valid_text(spec, expanded, style)
 
 
 def _invalid(problems: Sequence["Flaw"], output: str) -> Iterator[str]:

@@ -21,6 +21,7 @@ _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 _PATH_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_PATH_PART}(?:/{_PATH_PART})*")
 _HOST_PART = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+_NO_DIGEST = re.compile(r"@(?!sha\d+:[0-9a-f]+$)")  # an `@` before anything but a digest
 _HOST = re.compile(rf"(?:{_HOST_PART}(?:\.{_HOST_PART})*|\[[a-fA-F0-9:]+\])(?::[0-9]{{1,5}})?")
 _HUB_ALIASES = frozenset({"index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
 _TRANSPORTS = ("docker://",)
@@ -68,14 +69,32 @@ def is_host(part: str) -> bool:
     return "." in part or ":" in part or part == "localhost"
 
 
-def parse_host(text: str) -> str:
-    """Normalise `host[:port]`: lower case, Docker Hub under one name; raises InvalidReferenceError."""
+def may_hold_a_password(text: str) -> bool:
+    """Whether a location or reference has a user in it, so that no message may repeat it.
+
+    A password with an unescaped `/` ends the host early: with a scheme, each `@` but a digest's counts.
+    """
+    scheme, separator, rest = text.partition("://")
+    if "@" in (rest if separator else scheme).partition("/")[0]:
+        return True
+    return bool(separator) and _NO_DIGEST.search(rest) is not None
+
+
+def plain_host(text: str) -> str:
+    """Normalise `host[:port]`: lower case, the port as a number; raises InvalidReferenceError."""
     if _HOST.fullmatch(text) is None:
         raise InvalidReferenceError("registry host", text, "expected host, host:port or [ipv6]:port")
-    host = text.lower()
-    port = host.rpartition(":")[2]
-    if port.isdigit() and not host.endswith("]") and int(port) > MAX_PORT:
+    host, colon, port = text.lower().rpartition(":")
+    if not colon or port.endswith("]"):
+        return text.lower()
+    if int(port) > MAX_PORT:
         raise InvalidReferenceError("registry host", text, f"a port is at most {MAX_PORT}")
+    return f"{host}:{int(port)}"
+
+
+def parse_host(text: str) -> str:
+    """The same, with Docker Hub under one name; raises InvalidReferenceError."""
+    host = plain_host(text)
     return DOCKER_HUB if host in _HUB_ALIASES else host
 
 

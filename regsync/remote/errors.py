@@ -13,15 +13,11 @@ MAX_SHOWN = 300  # characters of a registry's own words in a message
 
 
 class RegistryError(RegsyncError):
-    """Root of errors about talking to a registry.
-
-    `is_exhausted`: it was tried again for as long as anything is, so that nobody further out has to.
-    """
+    """Root of errors about talking to a registry."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self._hint = hint
-        self.is_exhausted = False
 
     @property
     def hint(self) -> str | None:
@@ -39,6 +35,10 @@ class UnknownHostError(RegistryError):
     """The name of the host, or of the proxy on the way to it, does not exist. A name server's silence is
     a RegistryUnreachableError: that may pass.
     """
+
+    def __init__(self, where: str, reason: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{where}: {reason}", hint=hint)
+        self.reason = reason
 
     usual_hint = "a typing error in the name, or a name server that this machine does not ask"
 
@@ -148,13 +148,18 @@ class RegistryFailedError(AnswerError, TemporaryError):
 
 
 def shown_url(url: str) -> str:
-    """A URL fit for a message: no user, no query (both may hold secrets), bounded."""
+    """A URL fit for a message: no user, no query (both may hold secrets), bounded.
+
+    Nothing of one in which a password may have ended the host early: at an unescaped `/`, `?` or `#`.
+    """
     try:
         parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
+        _ = parts.port  # raises where what stands in its place is none
     except ValueError:
         return "(a malformed URL)"
-    return shown(urlunsplit((parts.scheme, host, parts.path, "", "")))
+    if "@" in parts.path or "@" in parts.fragment or ("@" in parts.query and not parts.path):
+        return "(a malformed URL)"
+    return shown(urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")))
 
 
 def shown(text: str, limit: int = MAX_SHOWN) -> str:

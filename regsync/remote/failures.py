@@ -10,21 +10,25 @@ from regsync.remote.errors import (
     shown,
 )
 
-THROUGH = ", through the proxy "  # in a `where`: what follows it is the proxy
 _PROXY_HINT = "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say what is asked through which proxy"
 _NO_SUCH_NAME = ("not known", "no address associated", "does not resolve")  # not a name server's silence
 _TLS_WORDS = ("certificate", "tls", "handshake", "corrupt message", "fatal alert")
 
 
-def unconnected(causes: Sequence[str], where: str, *, hint: str | None = None) -> RegistryError:
-    """The error that causes, the innermost last, amount to; that one is the reason."""
+def unconnected(
+    causes: Sequence[str], where: str, *, proxy: str | None = None, hint: str | None = None
+) -> RegistryError:
+    """The error that causes, the innermost last, amount to; that one is the reason.
+
+    `proxy` is the one through which it was asked, if any.
+    """
     reason = shown(causes[-1])
     words = reason.lower()
     if any(word in words for word in _TLS_WORDS) and not reason.endswith("eof"):
         return TlsError(f"{where}: {reason}", hint=_tls_hint(words))
-    hint = hint or (_PROXY_HINT if THROUGH in where else None)
+    hint = hint or (_PROXY_HINT if proxy else None)
     if any("resolving DNS" in cause for cause in causes) and any(one in words for one in _NO_SUCH_NAME):
-        return UnknownHostError(f"{where}: {reason}", hint=hint)
+        return UnknownHostError(where, reason, hint=hint)
     return RegistryUnreachableError(f"{where}: {reason}", hint=hint)
 
 

@@ -8,7 +8,7 @@ registry would make us send requests wherever an answer likes (6), so it is refu
 from collections.abc import Iterable, Iterator
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from regsync.remote.errors import RegistryError, shown
+from regsync.remote.errors import RegistryError, shown, shown_url
 
 MAX_HEADER = 64 * 1024  # characters of one Link header that are looked at
 _PORTS = {"http": 80, "https": 443}
@@ -105,7 +105,7 @@ def _resolve(url: str, target: str, where: str) -> str:
         parts = urlsplit(absolute)
         here, there = _origin(urlsplit(url)), _origin(parts)
     except ValueError as cause:  # a broken port or IPv6 address
-        raise ForeignLinkError(target, where=where) from cause
+        raise ForeignLinkError(shown_url(target), where=where) from cause
     if here != there or parts.username is not None:
         raise ForeignLinkError(f"{there[0]}://{there[1]}:{there[2]}", where=where)
     return absolute

@@ -67,9 +67,12 @@ def _proxy(environ: Mapping[str, str], name: str) -> str | None:
     text = _first(environ, name)
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
+        host, port = parts.hostname, parts.port
     except ValueError:
         return None
-    host = parts.netloc.rpartition("@")[2]
     if parts.scheme not in _SCHEMES or not host or not text.isprintable() or " " in text:
         return None
-    return f"{parts.scheme}://{host}"
+    if "@" in text and "@" not in parts.netloc:
+        return None  # a password with an unescaped `/`, `?` or `#`: what stands before is a part of it
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}" if port is None else f"{parts.scheme}://{host}:{port}"

@@ -14,6 +14,7 @@ from typing import Self, TypeVar
 import anyio
 
 from regsync.clock import Clock, SystemClock
+from regsync.errors import TemporaryError
 from regsync.remote import metering
 from regsync.remote.authenticator import Authenticator, Grant, Scheme, Sent
 from regsync.remote.credentials import Anonymous, CredentialSource
@@ -23,7 +24,6 @@ from regsync.remote.errors import (
     CutShortError,
     ExpiredTokenError,
     RateLimitedError,
-    RegistryError,
     RegistryFailedError,
     RegistryTimeoutError,
     RegistryUnreachableError,
@@ -107,8 +107,9 @@ class Session:
         """Send, and read the answer whole.
 
         Raises the error of `errors` that fits a status not in `expect`, TooLargeError beyond
-        `request.limit`, RegistryUnreachableError, RegistryTimeoutError, CutShortError, WaitTooLongError,
-        UnsafeRedirectError, TlsError, CredentialsError, and what iterating a streamed content raises.
+        `request.limit`, RegistryUnreachableError, UnknownHostError, RegistryTimeoutError, CutShortError,
+        WaitTooLongError, UnsafeRedirectError, TlsError, CredentialsError, and what iterating a streamed
+        content raises.
         """
 
         async def once() -> Response:
@@ -320,7 +321,7 @@ def _nobody() -> None:
     """No credentials: it is asked who we have to be, or they are in the request's body."""
 
 
-def _may_repeat(request: Request, error: RegistryError, asked: float | None) -> bool:
+def _may_repeat(request: Request, error: TemporaryError, asked: float | None) -> bool:
     if not request.is_repeatable or error.is_exhausted:
         return False
     if request.kind is Kind.UPLOAD and request.method in ("PUT", "PATCH"):

@@ -13,6 +13,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import anyio.lowlevel
 from pyreqwest.bytes import Bytes
@@ -27,10 +28,11 @@ from regsync.remote.errors import (
     RegistryError,
     RegistryTimeoutError,
     TlsError,
+    UnknownHostError,
     shown,
     shown_url,
 )
-from regsync.remote.failures import THROUGH, unconnected
+from regsync.remote.failures import unconnected
 from regsync.remote.outgoing import ANSWER_TIMEOUT, Feed, send_while
 from regsync.remote.proxies import Proxies
 from regsync.remote.request import Content, Headers
@@ -102,6 +104,7 @@ class NativeTransport:
     def __init__(self, tls: TlsFiles | None = None) -> None:
         self._tls = tls or TlsFiles()
         self._proxies = Proxies.of(os.environ)
+        self._unknown: dict[str, UnknownHostError] = {}  # by host of a URL: each is looked up once a run
         self._client: Client | None = None
         self._sender: Client | None = None
 
@@ -116,20 +119,37 @@ class NativeTransport:
     ) -> Answer:
         """Send one request."""
         proxy = self._proxies.on_the_way_to(url)
-        where = f"{method} {shown_url(url)}{THROUGH + proxy if proxy else ''}"
+        where = f"{method} {shown_url(url)}{f', through the proxy {proxy}' if proxy else ''}"
+        if self._unknown and (known := self._unknown.get(urlsplit(url).netloc)) is not None:
+            raise UnknownHostError(where, known.reason, hint=known.hint)
+        try:
+            return await self._send(method, url, headers, content, (where, proxy, ahead))
+        except UnknownHostError as error:
+            self._unknown[urlsplit(url).netloc] = error.with_traceback(None)
+            raise
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: Content,
+        told: tuple[str, str | None, int],
+    ) -> Answer:
+        where, proxy, ahead = told
         if content is None or isinstance(content, bytes):
             if self._client is None:
                 self._client = _build(self._tls, READ_TIMEOUT)
             builder = self._client.request(method, url).headers(headers).streamed_read_buffer_limit(ahead)
             if content is not None:
                 builder = builder.body_bytes(content)
-            return await _answer(builder.build_streamed(), where)
+            return await _answer(builder.build_streamed(), where, proxy)
         if self._sender is None:
             self._sender = _build(self._tls, None)
         builder = self._sender.request(method, url).headers(headers).streamed_read_buffer_limit(ahead)
 
         async def start(feed: Feed) -> NativeAnswer:
-            return await _answer(builder.body_stream(feed).build_streamed(), where, ANSWER_TIMEOUT)
+            return await _answer(builder.body_stream(feed).build_streamed(), where, proxy, ANSWER_TIMEOUT)
 
         return await send_while(content, start, is_final=_ends_sending, where=where)
 
@@ -139,6 +159,7 @@ class NativeTransport:
             if client is not None:
                 await client.close()
         self._client = self._sender = None
+        self._unknown.clear()
 
 
 class NativeAnswer:
@@ -216,11 +237,14 @@ class _Chunks:
         return None
 
 
-async def _answer(request: StreamRequest, where: str, time_limit: float | None = None) -> NativeAnswer:
+async def _answer(
+    request: StreamRequest, where: str, proxy: str | None, time_limit: float | None = None
+) -> NativeAnswer:
     try:
         native = await request.__aenter__()
     except PyreqwestError as cause:
-        raise _translated(cause, where, hint=_SENDING if time_limit is not None else None) from cause
+        hint = _SENDING if time_limit is not None else None
+        raise _translated(cause, where, proxy, hint=hint) from cause
     except anyio.get_cancelled_exc_class():
         await _own_cancellation()
         raise
@@ -273,11 +297,11 @@ def _build(tls: TlsFiles, read_timeout: float | None) -> Client:
         ) from cause
 
 
-def _translated(cause: PyreqwestError, where: str, *, hint: str | None) -> RegistryError:
+def _translated(cause: PyreqwestError, where: str, proxy: str | None, *, hint: str | None) -> RegistryError:
     """The library's error as ours."""
     if isinstance(cause, DecodeError | RequestTimeoutError):
         return _broken_body(cause, where)
-    return unconnected(_causes(cause), where, hint=hint)
+    return unconnected(_causes(cause), where, proxy=proxy, hint=hint)
 
 
 def _broken_body(cause: PyreqwestError, where: str) -> RegistryError:

@@ -47,4 +47,6 @@ class Troubles:
         told = self._told.get(kind)
         if told is None or now - told >= AGAIN_AFTER:
             self._told[kind] = now
-            self._tell(self._host, message, seconds)
+            # Errors of the transport know a URL alone, which may be that of a mirror or a token server.
+            named = message if message.startswith(self._host) else f"{self._host}: {message}"
+            self._tell(self._host, named, seconds)

@@ -54,15 +54,16 @@ class Expanded:
     units: Sequence[Unit] | None
 
 
-def valid_text(spec: Spec, expanded: Iterable[Expanded] = (), style: Style = PLAIN) -> Iterator[str]:
+def valid_text(spec: Spec, expanded: Sequence[Expanded] | None = None, style: Style = PLAIN) -> Iterator[str]:
     """Lines for people."""
-    for one in expanded:
+    for one in expanded or ():
         yield f"{style.paint(visible(one.mirror.name), BOLD)}\n"
         if one.units is None:
             yield f"  {_templates(one.mirror)}\n"
             yield from _key_lines(one.mirror)
         for unit in one.units or ():
             yield from _unit_lines(unit)
+    yield from (f"{visible(line)}\n" for line in _realm_lines(spec, expanded))
     yield f"Valid: {_sizes(spec)}.\n"
 
 
@@ -79,18 +80,20 @@ def valid_json(spec: Spec, expanded: Iterable[Expanded] | None = None) -> Iterat
         document["mirrors"] = [mirror.name for mirror in spec.mirrors]
     else:
         document["mirrors"] = [_mirror_document(one) for one in expanded]
+        document["realms"] = _realms(spec)
     return encode(document)
 
 
-def valid_markdown(spec: Spec, expanded: Iterable[Expanded] = ()) -> Iterator[str]:
+def valid_markdown(spec: Spec, expanded: Sequence[Expanded] | None = None) -> Iterator[str]:
     """One line for a comment, and what was expanded below it."""
     yield f"### regsync validate: the spec is valid\n\n{_sizes(spec)}\n"
-    for one in expanded:
+    for one in expanded or ():
         lines = [_templates(one.mirror), *_key_lines(one.mirror)] if one.units is None else []
         lines = [line.rstrip("\n") for line in lines]
         lines += [line.rstrip("\n") for unit in one.units or () for line in _unit_lines(unit)]
         yield f"\n- {code_span(one.mirror.name)}\n"
         yield from (f"  - {code_span(line.strip())}\n" for line in lines)
+    yield from (f"\n- {code_span(line)}\n" for line in _realm_lines(spec, expanded))
 
 
 def invalid_json(problems: Iterable[Flaw]) -> Iterator[str]:
@@ -110,6 +113,18 @@ def invalid_markdown(problems: Sequence[Flaw]) -> Iterator[str]:
 
 
 MAX_PROBLEMS = 100  # in Markdown
+
+
+def _realms(spec: Spec) -> dict[str, list[str]]:
+    """Hosts that get a registry's credentials besides its own, by its name."""
+    named = {name: list(registry.auth.realms) for name, registry in spec.registries.items()}
+    return {name: realms for name, realms in named.items() if realms}
+
+
+def _realm_lines(spec: Spec, expanded: Sequence[Expanded] | None) -> Iterator[str]:
+    if expanded is not None:
+        for name, realms in sorted(_realms(spec).items()):
+            yield f"{name}: its credentials also go to {', '.join(realms)}"
 
 
 def _head(*, valid: bool) -> dict[str, object]:

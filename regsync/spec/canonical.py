@@ -12,9 +12,10 @@ from regsync.oci.digest import Digest
 from regsync.spec.files import git_top
 from regsync.spec.model import Mirror, Registry, Settings
 
-# Credentials are left out because rotating them is no change of the spec, positions because moving
-# a document within its file is none, and the ledger's path because it says where, not what.
-_LEFT_OUT = frozenset({"auth", "position", "state"})
+# Logins are left out because rotating them is no change of the spec, positions because moving a
+# document within its file is none, and the ledger's path because it says where, not what. Whose token
+# servers may have the login (`auth.realms`) counts: a plan is reviewed with them in it.
+_LEFT_OUT = frozenset({"login", "position", "state"})
 
 
 def spec_digest(

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from regsync.oci.digest import HEX_LENGTH, Digest
 from regsync.oci.platform import Platform
-from regsync.oci.reference import RepositoryName, parse_host
+from regsync.oci.reference import RepositoryName, plain_host
 from regsync.oci.reference import Tag as ImageTag
 from regsync.spec import scalars
 from regsync.spec.globs import compile_glob
@@ -105,7 +105,7 @@ def _host(value: object) -> str:
     text = _short(value)
     if "/" in text or "@" in text:  # not repeated: it may hold a password
         raise ValueError("expected a host, such as sso.example.com, without a scheme or a path")
-    return parse_host(text)
+    return plain_host(text)
 
 
 def _tag(value: object) -> ImageTag:

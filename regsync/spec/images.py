@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regsync.oci.digest import Digest, InvalidDigestError
-from regsync.oci.reference import InvalidReferenceError, Reference, Tag, is_host
+from regsync.oci.reference import InvalidReferenceError, Reference, Tag, is_host, may_hold_a_password
 from regsync.regular_file import read_regular
 from regsync.spec.locations import hub_objection
 from regsync.spec.mirror_keys import ImageKeys
@@ -110,7 +110,7 @@ def _image(text: str, registries: Registries) -> tuple[Location, Pin]:
     bare = text.removeprefix("docker://")
     scheme, separator, rest = bare.rpartition("://")
     first, slash, _ = rest.partition("/")
-    if "@" in first:
+    if may_hold_a_password(bare):
         raise _NoImageError(NO_CREDENTIALS)
     if not slash:
         expected = "expected a full reference with a host"

@@ -1,6 +1,6 @@
 """`REGISTRY/REPOSITORY` as it stands in a source or target, with placeholders."""
 
-from regsync.oci.reference import DOCKER_HUB, InvalidReferenceError, RepositoryName
+from regsync.oci.reference import DOCKER_HUB, InvalidReferenceError, RepositoryName, may_hold_a_password
 from regsync.spec.expand import PLACEHOLDERS
 from regsync.spec.model import LocationTemplate
 from regsync.spec.nodes import Spot
@@ -14,7 +14,7 @@ def read_templates(
     """What `registry/path` stands for; empty with a problem when it stands for nothing."""
     scheme, separator, rest = text.rpartition("://")
     first, slash, path = rest.partition("/")
-    if "@" in first:
+    if may_hold_a_password(text):
         problems.add(spot.position, spot.path, NO_CREDENTIALS)
         return []
     if not slash or not path:

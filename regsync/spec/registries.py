@@ -208,15 +208,15 @@ def _place(document: Document, keys: RegistryKeys, problems: Problems) -> Place 
         return LayoutPlace(absolute(document, keys.layout))
     scheme, separator, rest = (keys.url or "").rpartition("://")
     spot = document.at("spec", "url")
+    if "@" in (keys.url or ""):  # first, since any other message would repeat it
+        problems.add(spot.position, spot.path, NO_CREDENTIALS)
+        return None
     if separator and scheme not in ("http", "https"):
         problems.add(
             spot.position, spot.path, f"expected a host, https:// or http://, found {scheme[:20]}://"
         )
         return None
     host, _, path = rest.partition("/")
-    if "@" in rest:  # first, since any other message would repeat it
-        problems.add(spot.position, spot.path, NO_CREDENTIALS)
-        return None
     if path.strip("/"):
         message = f"expected a host without a path; {path[:80]!r} belongs to the repositories of mirrors"
         problems.add(spot.position, spot.path, message)

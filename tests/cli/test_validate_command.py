@@ -103,3 +103,17 @@ def test_expand_shows_the_keys_of_a_mirror_whose_repositories_are_listed_later(
     assert (document["rename"], document["platforms"]) == ("x-{tag}", ["linux/amd64"])
     assert (document["immutable"], document["excludeTags"]) == (["x-v1*"], ["*-rc"])
     assert len(document["tags"]) == 1
+
+
+def test_expand_says_who_else_gets_credentials(regsync: Regsync, tmp_path: Path) -> None:
+    path = tmp_path / "regsync.yaml"
+    path.write_text(
+        "apiVersion: regsync.dev/v1\nkind: Registry\nmetadata: {name: hub}\n"
+        "spec: {url: docker.io, auth: {realms: [sso.example.org, 'b.example.org:8443']}}\n"
+    )
+    told = "hub: its credentials also go to sso.example.org, b.example.org:8443"
+    for output in ("text", "markdown"):
+        assert told in regsync("validate", "--expand", path, "-o", output).out
+        assert told not in regsync("validate", path, "-o", output).out
+    document = json.loads(regsync("validate", "--expand", path, "-o", "json").out)
+    assert document["realms"] == {"hub": ["sso.example.org", "b.example.org:8443"]}

@@ -97,6 +97,23 @@ async def test_an_error_names_the_proxy_in_the_way_without_its_credentials(
     assert "NO_PROXY" in str(raised.value.hint)
 
 
+@pytest.mark.parametrize(
+    ("text", "proxy"),
+    [
+        ("http://bob:S3cr#et@127.0.0.1:3128", None),
+        ("http://bob:12#et@127.0.0.1:3128", None),
+        ("http://bob:12/et@127.0.0.1:3128", None),
+        ("http://bob:12?et@127.0.0.1:3128", None),
+        ("bob:12/et@127.0.0.1:3128", None),
+        ("http://bob:p@ss@proxy.example.com:3128", "http://proxy.example.com:3128"),
+        ("http://bob:pass@[::1]:3128/x", "http://[::1]:3128"),
+        ("socks5://bob:pass@proxy.example.com", "socks5://proxy.example.com"),
+    ],
+)
+def test_no_part_of_a_password_is_taken_for_the_proxy(text: str, proxy: str | None) -> None:
+    assert Proxies.of({"HTTPS_PROXY": text}).on_the_way_to("https://registry.example.com/v2/") == proxy
+
+
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 async def test_a_proxy_whose_name_does_not_exist(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://proxy.invalid:3128")

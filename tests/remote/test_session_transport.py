@@ -17,7 +17,9 @@ from regsync.remote.errors import (
     RegistryTimeoutError,
     RegistryUnreachableError,
     RejectedError,
+    TlsError,
     UnknownHostError,
+    shown_url,
 )
 from regsync.remote.failures import unconnected
 from regsync.remote.request import Kind, Request
@@ -308,6 +310,54 @@ def test_a_name_that_does_not_exist_is_not_a_name_server_that_does_not_answer(
     error = unconnected(causes, "GET https://registry.example.com/v2/")
     assert type(error) is kind
     assert isinstance(error, TemporaryError) is (kind is RegistryUnreachableError)
+
+
+def test_a_connection_that_ends_in_the_handshake_may_come_about_later() -> None:
+    causes = ["error sending request", "client error (Connect)", "tls handshake eof"]
+    assert type(unconnected(causes, "GET https://registry.example.com/v2/")) is RegistryUnreachableError
+    causes[-1] = "received fatal alert: HandshakeFailure"
+    assert type(unconnected(causes, "GET https://registry.example.com/v2/")) is TlsError
+
+
+def test_only_behind_a_proxy_the_hint_speaks_of_proxies() -> None:
+    causes = ["Connection refused"]
+    where = "GET http://registry.example.com/v2/, through the proxy of some path/manifests/v1"
+    assert "NO_PROXY" not in str(unconnected(causes, where).hint)
+    assert "NO_PROXY" in str(unconnected(causes, where, proxy="http://proxy.example.com").hint)
+
+
+async def test_a_host_that_does_not_exist_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    async def answer(*told: object) -> None:
+        asked.append(told)
+        raise unconnected(["error resolving DNS", "Name or service not known"], "GET somewhere")
+
+    monkeypatch.setattr("regsync.remote.transport._answer", answer)
+    native = NativeTransport()
+    for name in ("a", "b", "c"):
+        with pytest.raises(UnknownHostError, match=f"/v2/{name}/.*: Name or service not known|somewhere"):
+            await native.start("GET", f"http://registry.invalid/v2/{name}/tags/list", {})
+    assert len(asked) == 1
+    with pytest.raises(UnknownHostError):
+        await native.start("GET", "http://another.invalid/v2/", {})
+    assert len(asked) == 2
+    await native.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://bob:S3cr#et@cdn.example.com/x", "(a malformed URL)"),
+        ("https://bob:12#et@cdn.example.com/x", "(a malformed URL)"),
+        ("https://bob:12/et@cdn.example.com/x", "(a malformed URL)"),
+        ("https://bob:12?et@cdn.example.com/x", "(a malformed URL)"),
+        ("https://bob:p@ss@cdn.example.com/x", "https://cdn.example.com/x"),
+        ("https://auth.example.com/token?account=me@example.com", "https://auth.example.com/token"),
+    ],
+)
+def test_a_url_in_a_message_holds_no_part_of_a_password(url: str, shown: str) -> None:
+    assert shown_url(url) == shown
 
 
 async def test_connections_are_used_again_also_after_errors_and_redirects(registry: FakeRegistry) -> None:

@@ -75,6 +75,7 @@ async def test_silence_is_another_trouble_than_failures(
         with pytest.raises(RegistryUnreachableError):
             await session.send(BLOB)
     assert ["502" in message for _, message, _ in told.lines] == [True, False]
+    assert all(message.startswith(f"{fake_registry.host}: GET ") for _, message, _ in told.lines)
 
 
 async def test_a_long_wait_that_is_asked_for_is_told_of_before_it_begins(

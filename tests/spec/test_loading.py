@@ -56,6 +56,13 @@ def test_realms_alone_leave_the_credentials_to_the_container_tools(specs: Specs)
     assert spec.registries["hub"].auth == Auth(None, ("sso.example.org",))
 
 
+def test_a_realm_is_the_host_as_registries_name_it(specs: Specs) -> None:
+    realms = "[index.docker.io, 'Sso.example.org:0443', '[::1]:8443', '[::1]']"
+    spec = specs.load(document("Registry", "hub", f"url: a.b\nauth: {{realms: {realms}}}"))
+    found = spec.registries["hub"].auth.realms
+    assert found == ("index.docker.io", "sso.example.org:443", "[::1]:8443", "[::1]")
+
+
 def test_a_secret_that_is_not_there_says_which_key_of_which_document_wants_it(specs: Specs) -> None:
     auth = "url: a.b\nauth:\n  username: {env: UNSET_IN_TESTS}\n  password: {file: nothing}"
     login = specs.load(document("Registry", "hub", auth)).registries["hub"].auth.login
@@ -189,6 +196,8 @@ class TestNames:
             ("hub/Library/nginx", "invalid repository"),
             ("hub/{repo}", "expected {repository} {namespace} {basename} in braces"),
             ("me:hunter2@quay.io/a", "credentials do not stand in a URL"),
+            ("https://me:hun/ter2@quay.io/a", "credentials do not stand in a URL"),
+            (f"https://quay.io/a@sha256:{'a' * 64}", "without tag or digest"),
             ("ftp://quay.io/a", "expected a host, https:// or http://, found ftp://"),
         ],
     )
@@ -340,6 +349,7 @@ class TestImages:
             ("quay.io/a/B:1", "invalid repository"),
             ("hub/nginx:1", "its own images are library/NAME"),
             ("me:pw@quay.io/a:1", "credentials do not stand in a URL"),
+            (f"https://me:p/w@quay.io/a@sha256:{'a' * 64}", "credentials do not stand in a URL"),
             ("quay.io/a/b@sha256:1", "invalid digest"),
             (
                 f"quay.io/a/b:1@sha256:{'a' * 64}\nquay.io/a/b:1@sha256:{'b' * 64}",

@@ -156,6 +156,11 @@ def test_every_mistake_says_what_was_expected(specs: Specs, spec: str, expected:
         pytest.param(
             "url: https://me:p/w@quay.io", "credentials do not stand in a URL", id="credentials with a slash"
         ),
+        pytest.param(
+            "url: 'https://me:x://w@quay.io'",
+            "credentials do not stand in a URL",
+            id="a scheme in a password",
+        ),
         pytest.param("url: 'a b'", "invalid registry host 'a b'", id="no host"),
         pytest.param(
             "url: a.b\nprovider: azure", "provider: expected one of auto, generic", id="no provider"

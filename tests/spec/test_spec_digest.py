@@ -40,6 +40,10 @@ def test_what_changes_nothing_changes_no_digest(specs: Specs, same: str) -> None
         pytest.param(BASE.replace("local/nginx", "local/web"), id="a target"),
         pytest.param(BASE.replace("store: ./data", "store: ./other"), id="a place"),
         pytest.param(
+            BASE.replace("url: docker.io", "url: docker.io\n  auth: {realms: [sso.example.org]}"),
+            id="who gets the credentials",
+        ),
+        pytest.param(
             join(BASE, document("MirrorDefaults", None, "platforms: [linux/amd64]")), id="a default"
         ),
     ],
@@ -83,5 +87,5 @@ def test_two_checkouts_have_one_digest(tmp_path: Path) -> None:
 def test_the_digest_stays_what_it_was(specs: Specs) -> None:
     # Saved plans name it. A change of this value makes every saved plan stale: say so in the changelog.
     assert (
-        str(digest(specs, BASE)) == "sha256:4ad64525a8fd147867d6850c0e6442e3335d282e679d3572eb8287865bc3df98"
+        str(digest(specs, BASE)) == "sha256:6fa7a347f53b92827bedcf40285f2742fdb916ec14111aca6f147b64c9b0a8a8"
     )
