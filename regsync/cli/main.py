@@ -70,7 +70,10 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except Interrupted as interrupted:
-        note("interrupted", "there is nothing to report yet", manner)
+        if isinstance(interrupted.__cause__, Exception):
+            handle(interrupted.__cause__, manner)
+        else:
+            note("interrupted", "there is nothing to report yet", manner)
         return interrupted.exit_code
     except Exception as error:  # noqa: BLE001 - the border: whatever comes here becomes a message
         return handle(error, manner)

@@ -54,7 +54,8 @@ class Stop:
 def run_until_signal(work: Callable[[Stop], Awaitable[T]]) -> tuple[T, int | None]:
     """Run `work` in an event loop of its own; its result, and the signal that cut it short.
 
-    Raises Interrupted when a signal came before the work asked for `Stop.event`.
+    Raises Interrupted when a signal came before the work asked for `Stop.event`, or when the work failed
+    while it ended; the failure is then its cause.
     """
     return anyio.run(_run, work)
 
@@ -72,10 +73,10 @@ async def _run(work: Callable[[Stop], Awaitable[T]]) -> tuple[T, int | None]:
                 except Exception as error:  # noqa: BLE001 - raised again below: the group would wrap it
                     failure = error
             group.cancel_scope.cancel()
-    if failure is not None:
+    if failure is not None and stop.signal is None:
         raise failure
     if not results:
-        raise Interrupted(stop.signal or signal.SIGINT)
+        raise Interrupted(stop.signal or signal.SIGINT) from failure
     return results[0], stop.signal
 
 

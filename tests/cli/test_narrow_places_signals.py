@@ -9,6 +9,7 @@ import anyio
 import click
 import pytest
 
+from regsync.cli import main
 from regsync.cli.durations import duration
 from regsync.cli.images import reference
 from regsync.cli.interrupted import Interrupted
@@ -17,7 +18,7 @@ from regsync.cli.places import Missing, SpecPlaces, UnwritableDirectoryError, st
 from regsync.cli.signals import Stop, run_until_signal
 from regsync.clock import SystemClock
 from regsync.content.errors import ContentNotFoundError
-from regsync.errors import RegsyncError
+from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.reconcile.events import ignore
 from regsync.reconcile.ledger_memory import MemoryLedger
@@ -72,6 +73,21 @@ def test_a_signal_cancels_work_that_has_nothing_to_say(number: signal.Signals) -
         run_until_signal(work)
     assert caught.value.exit_code == 128 + number
     assert cleaned == ["up"]
+
+
+def test_work_that_fails_while_a_signal_ends_it_was_interrupted_and_says_how_it_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def work(_: Stop) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await anyio.sleep_forever()
+        finally:
+            raise TemporaryError("tag v1 was given up")
+
+    monkeypatch.setattr(main.root, "main", lambda *_, **__: run_until_signal(work))
+    assert main.run(["copy"]) == 143
+    assert "error: tag v1 was given up" in capsys.readouterr().err
 
 
 def test_work_that_asked_for_the_event_ends_itself_and_is_heard() -> None:
