@@ -4,6 +4,8 @@ Many registries answer both alike, and a HEAD has no words at all: their list of
 It is asked for when something is missing, and never otherwise.
 """
 
+import anyio
+
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.protocol import ListsTags, Source
 from regsync.errors import RegsyncError
@@ -21,19 +23,36 @@ class TagNotFoundError(RegsyncError):
         super().__init__(f"{tag} is not at {sources}")
 
 
-async def why_absent(view: UnitView, name: Tag | Digest) -> RegsyncError:
-    """What to say of a name that no source has: that of the first repository, if none of them is there."""
-    missing: RegsyncError | None = None
-    for source in view.sources:
-        try:
-            if source.listed is None:
+class Absence:
+    """Says why names were not found at the sources of one unit; each repository is asked once."""
+
+    def __init__(self, view: UnitView) -> None:
+        self._view = view
+        self._lock = anyio.Lock()
+        self._is_asked = False
+        self._no_repository: RegsyncError | None = None
+
+    async def why(self, name: Tag | Digest) -> RegsyncError:
+        """What to say of a name that no source has; of the first repository, if none of them is there."""
+        async with self._lock:
+            if not self._is_asked:
+                self._no_repository = await self._ask()
+                self._is_asked = True
+        sources = ", ".join(str(one) for one in self._view.unit.sources)
+        return self._no_repository or TagNotFoundError(name, sources)
+
+    async def _ask(self) -> RegsyncError | None:
+        missing: RegsyncError | None = None
+        for source in self._view.sources:
+            if source.listed is not None:
+                return None
+            try:
                 await check_repository(source.store)
-        except ContentNotFoundError as error:
-            missing = missing or error
-        else:
-            missing = None
-            break
-    return missing or TagNotFoundError(name, ", ".join(str(one) for one in view.unit.sources))
+            except ContentNotFoundError as error:
+                missing = missing or error
+            else:
+                return None
+        return missing
 
 
 async def check_repository(store: Source) -> None:

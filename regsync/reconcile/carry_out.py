@@ -63,13 +63,14 @@ class CarryOut:
     async def _attempt(self, action: Action, found: Found, target: TargetView) -> Result:
         is_there = await self._is_there(action, target)
         evidence = await self.observer.evidence(found, target)
+        if not evidence:
+            await self.observer.require_evidence(found)
         if is_there and not evidence:
-            self.run.engine.ledger.compared(target.spot, found.digest, self.run.now)
+            # It is what this plan was to write; the run that did may have died before its ledger was on disk.
+            self._remember(action, found, target, complete=True)
             return Result(replace(action, reason=ALREADY_THERE), Outcome.DONE, was_there=True)
         if is_there and action.verb is Verb.CREATE:
             action = replace(action, verb=Verb.UPDATE, replaces=action.digest, reason=EVIDENCE_ONLY)
-        if not evidence:
-            await self.observer.require_evidence(found)
         bringing = EvidenceCopy(
             self.run.transfers,
             self.run.manifests,

@@ -14,7 +14,7 @@ from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
 from regsync.plan.model import Problem
 from regsync.plan.observation import TagSeen, TargetSeen
-from regsync.reconcile.absent import why_absent
+from regsync.reconcile.absent import Absence
 from regsync.reconcile.due import evidence_is_due
 from regsync.reconcile.engine import Run
 from regsync.reconcile.look import UnitView, Unseen, Wanted
@@ -55,6 +55,7 @@ class Observer:
         self.run, self.view, self.unit = run, view, view.unit
         self.shape = shape_of(view.unit)
         self._platforms = view.unit.platforms or ()
+        self._absence = Absence(view)
 
     async def prepare(self) -> None:
         """Learn which sources list referrers, before many immutable tags would each have to ask.
@@ -191,7 +192,7 @@ class Observer:
         if failure is not None:
             raise failure
         assert name is not None  # noqa: S101 - a Wanted has a tag or a digest
-        raise await why_absent(self.view, name)
+        raise await self._absence.why(name)
 
     async def _describe(self, source: SourceView, name: Tag | Digest, *, read: bool) -> Descriptor:
         listed = source.listed.get(name) if source.listed and isinstance(name, Tag) else None

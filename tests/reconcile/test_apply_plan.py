@@ -16,7 +16,8 @@ from regsync.plan.document import encode
 from regsync.plan.model import Outcome, Plan, Verb, exit_code, problems_of
 from regsync.reconcile.apply_plan import StalePlanError
 from regsync.reconcile.ledger import Spot
-from regsync.spec.model import Location, Pin, RepositoryGlobs, TagRule
+from regsync.reconcile.ledger_memory import MemoryLedger
+from regsync.spec.model import Location, Pin, ReferrersPolicy, RepositoryGlobs, TagRule
 from tests.reconcile.world import World
 from tests.support.images import cosign_signature, cosign_tag, image, index, referrer
 
@@ -221,7 +222,7 @@ async def test_a_tag_that_somebody_made_meanwhile_is_left_alone_and_the_rest_goe
     assert await world.tag("ours/app", "v1") == theirs.digest
 
 
-async def test_a_tag_that_somebody_made_as_planned_is_done_and_not_claimed(world: World) -> None:
+async def test_a_tag_that_is_there_as_planned_is_recorded_as_the_plan_says(world: World) -> None:
     app = await world.put("hub/app", image("a"), "v1")
     world.mirror("app", "hub/app", ["ours/app"])
     planned = await world.plan()
@@ -230,7 +231,38 @@ async def test_a_tag_that_somebody_made_as_planned_is_done_and_not_claimed(world
     report = await world.apply(planned)
 
     assert (report.summary.create, report.summary.unchanged) == (0, 1)
-    assert "v1" not in world.ledger.ours(Spot("https://ours.test", "app")), "nor is it ours to prune"
+    ours = world.ledger.ours(Spot("https://ours.test", "app"))
+    assert ours["v1"] == Digest.parse(app.digest), "the run that wrote it may have lost its ledger"
+
+
+async def test_a_plan_applied_again_after_the_ledger_was_lost_records_its_tags_again(world: World) -> None:
+    await world.put("hub/app", image("a"), "v1", "v2")
+    world.mirror("app", "hub/app", ["ours/app"])
+    planned = await world.plan()
+    await world.apply(planned)
+    spot = Spot("https://ours.test", "app")
+    before = dict(world.ledger.ours(spot)), set(world.ledger.sightings(spot))
+    world.ledger = MemoryLedger()
+
+    await world.apply(planned)
+
+    assert set(before[0]) == {"v1", "v2"}
+    assert (dict(world.ledger.ours(spot)), set(world.ledger.sightings(spot))) == before
+
+
+async def test_an_applied_tag_that_is_there_fails_where_required_evidence_is_gone(world: World) -> None:
+    app = await world.put("hub/app", image("a"), "v1")
+    signature = await world.put("hub/app", referrer(app))
+    world.mirror("app", "hub/app", ["ours/app"], referrers=ReferrersPolicy(required=True))
+    planned = await world.plan()
+    await world.apply(planned)
+    source = world.repository("hub/app")
+    await source.delete(await source.resolve(Digest.parse(signature.digest)))
+
+    report = await world.apply(planned)
+
+    assert report.results[0].outcome is Outcome.FAILED
+    assert "none of the referrers" in str(report.results[0].problem)
 
 
 async def test_a_plan_applied_twice_finds_everything_there_and_writes_nothing(world: World) -> None:

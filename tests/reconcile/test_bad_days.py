@@ -15,10 +15,10 @@ from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.manifest import parse_manifest
 from regsync.oci.platform import Platform
-from regsync.oci.reference import Tag
-from regsync.plan.model import Report, exit_code, problems_of
+from regsync.oci.reference import RepositoryName, Tag
+from regsync.plan.model import Outcome, Report, exit_code, problems_of
 from regsync.reconcile.run import sync
-from regsync.spec.model import IndexForm, Location, ReferrersMode, ReferrersPolicy, TagRule
+from regsync.spec.model import IndexForm, Location, Pin, ReferrersMode, ReferrersPolicy, TagRule
 from tests.reconcile.world import CountingRepository, World
 from tests.support.images import (
     DOCKER_SCHEMA1,
@@ -664,6 +664,33 @@ async def test_a_signature_of_one_tag_costs_the_other_immutable_tags_no_request(
     assert (report.summary.update, report.summary.unchanged) == (1, 9)
     asked = [name for call, name in world.repository("hub/app").calls if call == "resolve"]
     assert set(asked) <= {apps[3].digest, cosign_tag(apps[3])}
+
+
+async def test_many_missing_images_of_one_repository_cost_one_look_at_its_tags(world: World) -> None:
+    await world.put("hub/app", image("app"), "v1")
+    pins = tuple(Pin(None, Digest.of(b"%d" % number)) for number in range(20))
+    app = Location("hub", RepositoryName("app"))
+    images = tuple((app, pin) for pin in pins)
+    world.mirror("app", [], ["ours/{repository}"], images=images, referrers=NO_EVIDENCE)
+    world.repository("hub/app").fail("tags", NoListingError("405"))
+
+    report = await world.sync()
+
+    assert {one.outcome for one in report.results} == {Outcome.FAILED}
+    assert len(report.results) == 20
+    assert world.repository("hub/app").count("tags") == 1
+
+
+async def test_a_tag_that_one_of_two_sources_may_yet_get_is_the_tag_that_is_missing(world: World) -> None:
+    await world.put("backup/app", image("app"), "v1")
+    world.mirror("app", ["hub/app", "backup/app"], ["ours/app"], tags=["v2"])
+    world.repository("hub/app").fail("tags", ContentNotFoundError("repository app", where="hub"))
+
+    report = await world.sync()
+
+    (result,) = report.results
+    assert result.problem is not None
+    assert result.problem.message == "v2 is not at hub/app, backup/app"
 
 
 async def test_named_tags_need_no_listing_of_their_source(world: World) -> None:
