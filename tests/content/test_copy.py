@@ -275,6 +275,12 @@ async def test_two_tags_of_one_image_put_what_is_below_them_once(
     to = Destination(target, may_have_content=False)
     copied: list[Copied] = []
 
+    async def others_come_first() -> None:
+        for _ in range(20):
+            await checkpoint()
+
+    target.hooks["push_manifest"] = others_come_first
+
     async with transfers() as moving, anyio.create_task_group() as group:
 
         async def one(tag: str) -> None:

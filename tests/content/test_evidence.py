@@ -8,6 +8,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from regsync.content.destination import Destination
+from regsync.content.durable import StorageFullError
 from regsync.content.evidence import DigestTag, Shelf, Takes, lacking
 from regsync.content.evidence_copy import EvidenceCopy
 from regsync.content.manifests import Manifests
@@ -167,6 +168,22 @@ async def test_what_fails_for_a_while_is_no_refusal(
         try:
             await evidence.bring_all([SUBJECT])
         except BusyError as error:
+            raised.append(error)
+
+    assert len(raised) == 1
+    assert not evidence.refused
+
+
+async def test_a_full_disk_is_no_refusal(source: Repository, target: Repository) -> None:
+    for one in (APP, referrer(APP)):
+        await source.add_image(one)
+    target.fails("push_manifest", StorageFullError("parts/1", "No space left on device"))
+    raised: list[RegsyncError] = []
+
+    async with bringing(source, target) as evidence:
+        try:
+            await evidence.bring_all([SUBJECT])
+        except StorageFullError as error:
             raised.append(error)
 
     assert len(raised) == 1
