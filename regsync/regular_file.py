@@ -6,7 +6,10 @@ Opening a named pipe waits for a writer that may never come, and a terminal or a
 import errno
 import os
 import stat
+import sys
 from pathlib import Path
+
+STDIN = Path("-")
 
 
 class NotRegularFileError(OSError):
@@ -14,6 +17,21 @@ class NotRegularFileError(OSError):
 
     def __init__(self, path: str) -> None:
         super().__init__(errno.EINVAL, "a pipe, a socket or a device; only regular files are read", path)
+
+
+def read_named(path: Path, limit: int) -> bytes:
+    """The first `limit` bytes of a file that the command line names, or of stdin for `-`.
+
+    Raises OSError, whose `strerror` names `-` where something else than a file stands.
+    """
+    if path == STDIN:
+        if sys.stdin is None:
+            raise OSError(errno.EBADF, "stdin is closed", str(path))
+        return sys.stdin.buffer.read(limit)
+    try:
+        return read_regular(path, limit)
+    except NotRegularFileError as cause:
+        raise OSError(errno.EINVAL, f"{cause.strerror}; `-` stands for stdin", str(path)) from cause
 
 
 def read_regular(path: Path, limit: int) -> bytes:

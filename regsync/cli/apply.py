@@ -8,6 +8,7 @@ import click
 from regsync.cli.durations import duration
 from regsync.cli.options import RunOptions, run_options
 from regsync.cli.sync import wait_option
+from regsync.regular_file import STDIN
 
 
 @click.command("apply")
@@ -26,8 +27,8 @@ def command(run: RunOptions, plan: Path, max_age: timedelta, wait: timedelta) ->
     """Carry out exactly a saved plan.
 
     PLAN is a file that `regsync plan --out` wrote, PATH the spec that it was made from: credentials
-    come from there. A plan of another spec, or one that is too old, is refused (3); so is each
-    action whose target moved since, while the rest go on.
+    come from there. One of them may be `-`, for stdin. A plan of another spec, or one that
+    is too old, is refused (3); so is each action whose target moved since, while the rest go on.
     """
     from regsync.cli.engines import writing_engine
     from regsync.cli.narrow import narrow_plan
@@ -35,6 +36,8 @@ def command(run: RunOptions, plan: Path, max_age: timedelta, wait: timedelta) ->
     from regsync.cli.running import load_spec, run_to_report
     from regsync.reconcile.run import apply
 
+    if plan == STDIN and STDIN in run.paths:
+        raise click.UsageError("stdin holds the plan or the spec, not both: name a file for one of them.")
     saved = read_plan(plan)
     spec = load_spec(run)
     chosen = narrow_plan(saved, spec) if run.mirror or run.label else saved

@@ -1,10 +1,9 @@
 """Files that the command line names, read whole and bounded."""
 
-import sys
 from pathlib import Path
 
 from regsync.errors import UsageError
-from regsync.regular_file import NotRegularFileError, read_regular
+from regsync.regular_file import read_named
 
 
 class UnreadableFileError(UsageError):
@@ -17,9 +16,7 @@ class UnreadableFileError(UsageError):
 def read_input(path: Path, limit: int) -> bytes:
     """The file, or stdin for `-`; at most `limit` bytes. Raises UnreadableFileError."""
     try:
-        raw = sys.stdin.buffer.read(limit + 1) if str(path) == "-" else read_regular(path, limit + 1)
-    except NotRegularFileError as cause:
-        raise UnreadableFileError(path, f"{cause.strerror}; `-` stands for stdin") from cause
+        raw = read_named(path, limit + 1)
     except OSError as cause:
         raise UnreadableFileError(path, cause.strerror or str(cause)) from cause
     if len(raw) > limit:

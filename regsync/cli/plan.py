@@ -22,8 +22,8 @@ def command(run: RunOptions, out: Path | None, explain: bool, exit_zero: bool) -
     """Show what a sync would change, and write nothing.
 
     Both sides are asked, and whether the targets may be written. Exits with 2 when changes are
-    pending. PATH is a file or a directory of spec documents; without one it is regsync.yaml, else
-    the directory regsync/.
+    pending. PATH is a file or a directory of spec documents, or `-` for stdin, where paths are
+    relative to the current directory; without one it is regsync.yaml, else the directory regsync/.
     """
     from regsync.cli.planning import plan_over
     from regsync.reconcile.run import Explain

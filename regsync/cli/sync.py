@@ -26,8 +26,8 @@ def command(run: RunOptions, wait: timedelta, dry_run: bool, exit_zero: bool) ->
     """Make the targets hold what the spec says.
 
     Safe to kill at any moment and to run twice: a tag appears on a target only when all it needs is
-    there. PATH is a file or a directory of spec documents; without one it is regsync.yaml, else the
-    directory regsync/.
+    there. PATH is a file or a directory of spec documents, or `-` for stdin, where paths are
+    relative to the current directory; without one it is regsync.yaml, else the directory regsync/.
     """
     if exit_zero and not dry_run:
         raise click.UsageError("--exit-zero is about pending changes: it needs --dry-run.")

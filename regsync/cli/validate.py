@@ -24,8 +24,8 @@ def command(paths: tuple[Path, ...], output: str, expand: bool, no_color: bool) 
     """Check the spec, without any network.
 
     All problems are shown, each with file, line and column. Exits with 65 when there is one. PATH is
-    a file or a directory of spec documents; without one it is regsync.yaml, else the directory
-    regsync/.
+    a file or a directory of spec documents, or `-` for stdin, where paths are relative to the
+    current directory; without one it is regsync.yaml, else the directory regsync/.
     """
     from regsync.cli import streams
     from regsync.cli.exit_codes import DONE, SPEC

@@ -1,4 +1,5 @@
-"""Which files a command reads: paths named, directories walked, `regsync.yaml` or `regsync/` without any.
+"""Which files a command reads: paths named, directories walked, stdin for `-`; without any `regsync.yaml`
+or `regsync/`.
 
 Hidden files and directories are passed over (`.git`, and the `..data` of mounted ConfigMaps), links
 to files are followed, links to directories are not.
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from regsync.regular_file import STDIN
 from regsync.spec.problems import NoSpecError
 
 SUFFIXES = (".yaml", ".yml")
@@ -52,12 +54,15 @@ def find_files(paths: Sequence[Path]) -> tuple[SourceFile, ...]:
 
 
 def root_of(paths: Sequence[Path]) -> Path:
-    """The directory of the first path, or of the file that it is; absolute."""
-    first = Path(os.path.abspath(paths[0]))
+    """The directory of the first path, or of the file that it is; for stdin the current one; absolute."""
+    first = Path.cwd() if paths[0] == STDIN else Path(os.path.abspath(paths[0]))
     return first if first.is_dir() else first.parent
 
 
 def _expand(path: Path) -> Iterator[SourceFile]:
+    if path == STDIN:
+        yield SourceFile(path, named=True)
+        return
     if not path.exists():
         raise NoSpecError(str(path), "there is no such file or directory")
     if not path.is_dir():

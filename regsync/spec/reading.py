@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from regsync.regular_file import read_regular
+from regsync.regular_file import STDIN, read_named
 from regsync.spec.documents import API_VERSION, KINDS, Envelope
 from regsync.spec.files import SourceFile, parent_directories, yaml_files
 from regsync.spec.model import Position
@@ -66,10 +66,11 @@ def read(files: Sequence[SourceFile], problems: Problems) -> list[Document]:
 def check_nothing_is_left_out(files: Sequence[SourceFile], problems: Problems) -> None:
     """A parent directory's defaults that the paths leave out are an error.
 
-    `sync teams/web` must not silently do without what teams/defaults.yaml says.
+    `sync teams/web` must not silently do without what teams/defaults.yaml says. What comes on stdin was
+    put together by another tool, from the same files maybe: it is whole.
     """
     known = {file.absolute for file in files}
-    for directory in parent_directories(files):
+    for directory in parent_directories([file for file in files if file.path != STDIN]):
         for path in yaml_files(directory):
             if path in known:
                 continue
@@ -83,7 +84,7 @@ def _read_file(file: SourceFile, problems: Problems) -> list[Document]:
     shown = str(file.path)
     start = Position(shown, 1, 1)
     try:
-        raw = read_regular(file.path, MAX_FILE_SIZE + 1)
+        raw = read_named(file.path, MAX_FILE_SIZE + 1)
     except OSError as cause:
         problems.add(start, "", cause.strerror or "cannot be read")
         return []

@@ -40,7 +40,7 @@ spec:
   references to nothing are errors. There are no `${VAR}` templates and no merge keys (`<<`).
 - **Scalars** follow the YAML 1.2 core schema: `on` is a word, `012` is twelve, a date is text. Where text
   is expected, what was written is taken: the tag `1.10` stays `1.10`.
-- **Paths** are relative to the file in which they stand.
+- **Paths** are relative to the file in which they stand; in a spec on stdin (`-`) to the current directory.
 - **Secrets** are `{env: NAME}` or `{file: PATH}`, never a plain value.
 - **Durations** are `90s 15m 12h 7d 4w 2y` (a year has 365 days), **sizes** `64KiB 20MiB 1GB`.
 - **Names.** In `a/b/c` a first part without `.` and `:`, other than `localhost`, is the name of a Registry

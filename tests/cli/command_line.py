@@ -1,5 +1,6 @@
 """What running the command line in this process gives."""
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,13 @@ class Ran:
     code: int
     out: str
     err: str
+
+
+class Stdin:
+    """What `sys.stdin` is when these bytes are piped into the command."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.buffer = io.BytesIO(raw)
 
 
 Regsync = Callable[..., Ran]

@@ -1,4 +1,3 @@
-import io
 import json
 import os
 from pathlib import Path
@@ -8,7 +7,7 @@ from jsonschema import Draft202012Validator
 
 from regsync.cli.import_spec import FORMATS
 from regsync.spec.imports import FORMATS as KNOWN
-from tests.cli.command_line import Regsync
+from tests.cli.command_line import Regsync, Stdin
 
 REGCLIENT = """\
 version: 1
@@ -21,11 +20,6 @@ sync:
     tags: {allow: ["1.*"]}
     schedule: "15 01 * * *"
 """
-
-
-class Stdin:
-    def __init__(self, raw: bytes) -> None:
-        self.buffer = io.BytesIO(raw)
 
 
 def test_the_help_knows_every_format(regsync: Regsync) -> None:

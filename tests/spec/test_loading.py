@@ -453,7 +453,7 @@ class TestFiles:
     def test_what_is_no_file_is_not_waited_for(self, specs: Specs, name: str) -> None:
         os.mkfifo(specs.directory / "pipe")
         path = specs.directory / name
-        found = "1:1: a pipe, a socket or a device; only regular files are read"
+        found = "1:1: a pipe, a socket or a device; only regular files are read; `-` stands for stdin"
         assert specs.problems_of(lambda: load([path])) == [found]
 
     def test_a_file_named_twice_is_one(self, specs: Specs) -> None:
