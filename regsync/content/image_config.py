@@ -51,11 +51,10 @@ def text(config: Config, key: str) -> str:
 
 
 def platform(config: Config) -> Platform | None:
-    """Where the image runs; None where it does not say."""
-    os, architecture = text(config, "os"), text(config, "architecture")
-    if not os or not architecture:
-        return None
-    return Platform.of(os, architecture, text(config, "variant"), text(config, "os.version"))
+    """Where the image runs; None where it does not say, or says what is no platform."""
+    parts = (text(config, key) for key in ("os", "architecture", "variant", "os.version"))
+    found = Platform.of(*parts)
+    return found if found.is_well_formed else None
 
 
 def labels(config: Config) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ import anyio
 
 from regsync.content import image_config
 from regsync.content.errors import ContentNotFoundError, SizeMismatchError
+from regsync.content.image_config import Config
 from regsync.content.protocol import Source
 from regsync.errors import RegsyncError
 from regsync.oci.descriptor import UNKNOWN_SIZE, Descriptor
@@ -17,6 +18,7 @@ from regsync.oci.reference import Tag
 
 MIB = 1024 * 1024
 CACHE_SIZE = 8 * MIB  # bytes of raw manifests; parsed they take about three times that
+CONFIGS_SIZE = 2 * MIB  # bytes of raw configs
 
 
 class Manifests:
@@ -26,7 +28,8 @@ class Manifests:
         self._capacity, self._held = capacity, 0
         self._kept: OrderedDict[Digest, Manifest | Index] = OrderedDict()
         self._reading: dict[Digest, anyio.Event] = {}
-        self._platforms: dict[Digest, Platform | None] = {}  # by config
+        self._configs: OrderedDict[tuple[Digest, str], tuple[Config, int]] = OrderedDict()
+        self._configs_held = 0
 
     async def at_tag(self, source: Source, tag: Tag) -> Manifest | Index:
         """What `tag` points to now, in one request. Raises as `Source.manifest` and `parse_manifest` do."""
@@ -57,11 +60,23 @@ class Manifests:
         return kept
 
     async def platform(self, sources: Sequence[Source], image: Manifest) -> Platform | None:
-        """The platform that the config of a single image says, if any; read once. Raises as `read_config`."""
-        digest = image.config.digest
-        if digest not in self._platforms:
-            self._platforms[digest] = image_config.platform(await image_config.read_config(sources, image))
-        return self._platforms[digest]
+        """The platform that the config of a single image says, if any. Raises as `read_config`."""
+        return image_config.platform(await self.config(sources, image))
+
+    async def config(self, sources: Sequence[Source], image: Manifest) -> Config:
+        """The config of a single image, read once while it is kept. Raises as `read_config`."""
+        desc = image.config
+        key = (desc.digest, desc.media_type)
+        if (kept := self._configs.get(key)) is not None:
+            self._configs.move_to_end(key)
+            return kept[0]
+        config = await image_config.read_config(sources, image)
+        self._configs_held += desc.size if key not in self._configs else 0
+        self._configs[key] = (config, desc.size)
+        while self._configs_held > CONFIGS_SIZE and len(self._configs) > 1:
+            _, (_, size) = self._configs.popitem(last=False)
+            self._configs_held -= size
+        return config
 
     async def _fetch(self, sources: Sequence[Source], desc: Descriptor) -> Manifest | Index:
         failure: RegsyncError = ContentNotFoundError(desc.digest, where="no source")

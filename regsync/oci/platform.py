@@ -65,6 +65,12 @@ class Platform:
         return cls.of(*parts)
 
     @property
+    def is_well_formed(self) -> bool:
+        """Whether every part that is there has the form of one; outsiders write what they like."""
+        parts = (self.os, self.architecture, self.variant or "-", self.os_version or "-")
+        return all(_PART.fullmatch(part) for part in parts)
+
+    @property
     def is_unknown(self) -> bool:
         """Whether this marks content that runs nowhere, such as BuildKit's attestations."""
         return self.os == UNKNOWN and self.architecture == UNKNOWN

@@ -30,7 +30,7 @@ async def read_facts(run: Run, source: SourceView, tag: Tag) -> TagFacts:
     config: image_config.Config = {}
     if image is not None:
         annotations = {**image.annotations, **annotations}
-        config = await image_config.read_config((source.store,), image)
+        config = await run.manifests.config((source.store,), image)
     created = parse_timestamp(image_config.text(config, "created"))
     return TagFacts(digest, seen, created, image_config.labels(config), annotations)
 

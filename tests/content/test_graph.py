@@ -231,7 +231,18 @@ async def test_a_single_image_for_a_wanted_platform_is_taken_and_its_config_read
     assert source.calls["fetch"] == 1
 
 
-@pytest.mark.parametrize("config", [b"{", b"[]", b"{}", b'{"os": "linux"}', b'{"os": 1, "architecture": []}'])
+@pytest.mark.parametrize(
+    "config",
+    [
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"os": "linux"}',
+        b'{"os": 1, "architecture": []}',
+        pytest.param(b'{"os": "%s", "architecture": "amd64"}' % (b"x" * 200_000), id="a long os"),
+        pytest.param(b'{"os": "linux/amd64", "architecture": "v8"}', id="more than one part"),
+    ],
+)
 async def test_an_image_that_says_no_platform_is_taken_whole(source: Repository, config: bytes) -> None:
     size = {"size": len(config), "digest": str(source.add(config).digest)}
     document = {"schemaVersion": 2, "config": {"mediaType": OCI_CONFIG, **size}, "layers": []}

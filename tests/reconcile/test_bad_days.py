@@ -415,6 +415,18 @@ async def test_a_single_image_for_another_platform_fails_like_an_index_without_i
     assert await world.tag("ours/app", "v1") is None
 
 
+async def test_what_is_chosen_by_label_and_platform_has_its_config_read_once(world: World) -> None:
+    app = await world.put("hub/app", image("app", labels={"vendor": "Acme"}), "v1")
+    rule = TagRule(glob="v*", labels={"vendor": "Acme"})
+    world.mirror("app", "hub/app", ["ours/app"], rules=[rule], platforms=(Platform.parse("linux/amd64"),))
+
+    planned = await world.plan()
+
+    assert len(planned.pending) == 1
+    config = str(Digest.of(app.blobs[0]))
+    assert [name for call, name in world.repository("hub/app").calls if call == "fetch"] == [config]
+
+
 async def test_a_single_image_that_is_there_costs_no_look_at_its_platform(world: World) -> None:
     await world.put("hub/app", image("app"), "v1")
     world.mirror("app", "hub/app", ["ours/app"], platforms=(Platform.parse("linux/amd64"),))
