@@ -114,7 +114,8 @@ class NoPlatformError(ContentError):
     usual_hint = "correct the mirror's `platforms`, or leave the tag out"
 
     def __init__(
-        self, digest: Digest, wanted: Iterable[Platform], found: Iterable[Platform], *, where: str
+        self, digest: Digest, wanted: Iterable[Platform], found: Iterable[Platform] = (), *, where: str
     ) -> None:
         there = ", ".join(sorted(map(str, found)))
-        super().__init__(f"{where}: {digest} is for none of {', '.join(map(str, wanted))}; it has {there}")
+        has = f"it has {there}" if there else "it is an image for another"
+        super().__init__(f"{where}: {digest} is for none of {', '.join(map(str, wanted))}; {has}")

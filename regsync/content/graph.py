@@ -88,8 +88,8 @@ async def read_graph(
     SizeMismatchError where one digest is given two sizes, and what reading raises.
     """
     top, children = await _top(manifests, sources, root, shape)
-    if shape is not None and isinstance(top, Manifest):
-        await _check_platform(manifests, sources, top, shape.platforms)
+    if shape is not None and (other := await unwanted_platform(manifests, sources, top, shape.platforms)):
+        raise NoPlatformError(top.descriptor.digest, shape.platforms, [other], where=sources[0].name)
     walk = _Walk(manifests, sources, root.digest)
     await walk.read_ahead(children)
     for child in children:
@@ -143,14 +143,14 @@ async def _top(
     return top, children
 
 
-async def _check_platform(
-    manifests: Manifests, sources: Sequence[Source], image: Manifest, wanted: tuple[Platform, ...]
-) -> None:
-    """Raise NoPlatformError where the config of a single image says a platform that is not wanted."""
-    found = await manifests.platform(sources, image)
+async def unwanted_platform(
+    manifests: Manifests, sources: Sequence[Source], top: Manifest | Index, wanted: tuple[Platform, ...]
+) -> Platform | None:
+    """The platform of a single image, if none such is wanted. Raises as `read_config`."""
+    found = await manifests.platform(sources, top) if isinstance(top, Manifest) else None
     if found is None or found.is_unknown or any(found.matches(one) for one in wanted):
-        return
-    raise NoPlatformError(image.descriptor.digest, wanted, [found], where=sources[0].name)
+        return None
+    return found
 
 
 def _has_platforms(index: Index) -> bool:

@@ -88,6 +88,8 @@ class Ledger(Protocol):
     def known_graph(self, digest: Digest, platforms: tuple[Platform, ...]) -> tuple[Digest, ...] | None:
         """The manifests of an index reduced to `platforms` (none: whole), the root first; None if unknown.
 
+        Of a single image: itself, or nothing where it is for none of them.
+
         Content decides them for good, so they need not be read again to be compared.
         """
         ...
@@ -95,7 +97,7 @@ class Ledger(Protocol):
     def remember_graph(
         self, digest: Digest, platforms: tuple[Platform, ...], manifests: tuple[Digest, ...]
     ) -> None:
-        """Remember the manifests of an index, the root first."""
+        """Remember the manifests of an index, the root first; of a single image itself, if it fits."""
         ...
 
     def known_blobs(self, spot: Spot, since: datetime) -> Mapping[Digest, int]:

@@ -27,7 +27,8 @@ class ReadOnlyLedger(MemoryLedger):
 
     def known_graph(self, digest: Digest, platforms: tuple[Platform, ...]) -> tuple[Digest, ...] | None:
         """The manifests of an index that this run or an earlier one read."""
-        return super().known_graph(digest, platforms) or self._written.known_graph(digest, platforms)
+        found = super().known_graph(digest, platforms)
+        return found if found is not None else self._written.known_graph(digest, platforms)
 
     def known_blobs(self, spot: Spot, since: datetime) -> Mapping[Digest, int]:
         """Blobs that earlier runs put or saw, with their sizes in bytes."""

@@ -4,9 +4,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from regsync.content.concurrently import for_each
-from regsync.content.errors import ContentNotFoundError
+from regsync.content.errors import ContentNotFoundError, NoPlatformError
 from regsync.content.evidence import Evidence, Shelf, lacking
-from regsync.content.graph import Graph, Shape, Sparse, Trimmed, read_graph, subjects_below
+from regsync.content.graph import Graph, Shape, Sparse, Trimmed, read_graph, subjects_below, unwanted_platform
 from regsync.content.protocol import KnowsItself, ListsReferrers
 from regsync.errors import DeniedError, RegsyncError
 from regsync.oci.descriptor import Descriptor
@@ -188,6 +188,7 @@ class Observer:
                 failure = failure or error
                 continue
             self.run.engine.ledger.saw(source.spot, desc.digest, self.run.now)
+            await self._check_platform(source, desc)
             return Found(source, desc, await self._reduced(source, desc))
         if failure is not None:
             raise failure
@@ -201,6 +202,24 @@ class Observer:
         if read and isinstance(name, Tag):
             return (await self.run.manifests.at_tag(source.store, name)).descriptor
         return await source.store.resolve(name)
+
+    async def _check_platform(self, source: SourceView, desc: Descriptor) -> None:
+        """Raise NoPlatformError for a single image of no wanted platform, whatever targets have; read once.
+
+        What a run says must not depend on what an earlier one copied. The verdict alone is remembered: so
+        the first run does not name the platform either.
+        """
+        if self.shape is None or desc.is_index:
+            return
+        ledger = self.run.engine.ledger
+        known = ledger.known_graph(desc.digest, self._platforms)
+        if known is None:
+            top = await self.run.manifests.read((source.store,), desc)
+            other = await unwanted_platform(self.run.manifests, (source.store,), top, self._platforms)
+            known = (desc.digest,) if other is None else ()
+            ledger.remember_graph(desc.digest, self._platforms, known)
+        if not known:
+            raise NoPlatformError(desc.digest, self._platforms, where=source.store.name)
 
     async def _reduced(self, source: SourceView, desc: Descriptor) -> Digest:
         """The digest that targets are to have."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import anyio
@@ -410,9 +411,34 @@ async def test_a_single_image_for_another_platform_fails_like_an_index_without_i
 
     assert outcomes(report) == {"ours/app:v1": "failed", "ours/app:v2": "done"}
     (problem,) = problems_of(report.results)
-    assert "is for none of linux/arm64; it has linux/amd64" in problem.message
+    assert "is for none of linux/arm64; it is an image for another" in problem.message
     assert [one.problem is None for one in planned.actions] == [False, True]
     assert await world.tag("ours/app", "v1") is None
+
+
+async def test_a_single_image_for_another_platform_is_found_out_once_for_good(world: World) -> None:
+    await world.put("hub/app", image("app"), "v1")
+    world.mirror("app", "hub/app", ["ours/app"], platforms=(Platform.parse("linux/arm64"),))
+    first = await world.sync()
+    world.forget_calls()
+
+    second = await world.sync()
+
+    assert problems_of(second.results) == problems_of(first.results) != ()
+    source = world.repository("hub/app")
+    assert [name for call, name in source.calls if call in ("resolve", "manifest")] == ["v1"], "its tag alone"
+    assert source.count("fetch") == 0
+
+
+async def test_a_single_image_that_was_copied_before_its_platform_was_unwanted_is_no_success(
+    world: World,
+) -> None:
+    await world.put("hub/app", image("app"), "v1")
+    mirror = world.mirror("app", "hub/app", ["ours/app"], platforms=(Platform.parse("linux/amd64"),))
+    assert outcomes(await world.sync()) == {"ours/app:v1": "done"}
+    world.mirrors[:] = [replace(mirror, platforms=(Platform.parse("linux/arm64"),))]
+
+    assert outcomes(await world.sync()) == {"ours/app:v1": "failed"}
 
 
 async def test_what_is_chosen_by_label_and_platform_has_its_config_read_once(world: World) -> None:

@@ -167,6 +167,15 @@ async def test_what_an_index_became_does_not_depend_on_the_order_of_platforms(
 
 
 @pytest.mark.anyio
+async def test_that_an_image_fits_no_platform_is_remembered_and_not_unknown(
+    ledger: AnyLedger, step: Steps
+) -> None:
+    ledger.remember_graph(ONE, (AMD,), ())
+    await step.done()
+    assert ledger.known_graph(ONE, (AMD,)) == ()
+
+
+@pytest.mark.anyio
 async def test_blobs_are_known_since_a_moment(ledger: AnyLedger, step: Steps) -> None:
     ledger.knows_blob(SPOT, ONE, 1, START - MINUTE)
     ledger.knows_blob(SPOT, TWO, 2, START)
