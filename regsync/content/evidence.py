@@ -4,8 +4,10 @@ Sources: distribution-spec 1.1, "Listing Referrers"; cosign's tag scheme `sha256
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+import anyio
 
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.merge import adds_to
@@ -63,6 +65,14 @@ class Evidence:
         return Evidence(self.referrers + other.referrers, self.tags + other.tags)
 
 
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """All that is beside one manifest, wanted or not."""
+
+    referrers: Sequence[Descriptor]
+    tags: Sequence[DigestTag]
+
+
 class Shelf:
     """A repository in which evidence is looked for, with its tags where they were listed."""
 
@@ -95,14 +105,17 @@ class Shelf:
 
     async def find(self, subject: Digest, takes: Takes) -> Evidence:
         """Everything beside `subject` that `takes` wants. Raises what the registry answers but not-found."""
-        referrers: tuple[Descriptor, ...] = ()
-        if isinstance(self.store, ListsReferrers):
-            listed = await self.store.referrers(subject, listed=self.listed)
-            referrers = tuple(one for one in listed if takes(one.artifact_type))
-        tags = await self._tags_of(subject)
-        return Evidence(referrers, tuple(one.tag for one in tags if takes(one.artifact_type)))
+        beside = await self._beside(subject)
+        referrers = tuple(one for one in beside.referrers if takes(one.artifact_type))
+        return Evidence(referrers, tuple(one.tag for one in beside.tags if takes(one.artifact_type)))
 
-    async def _tags_of(self, subject: Digest) -> Iterable[DigestTag]:
+    async def _beside(self, subject: Digest) -> _Beside:
+        referrers: Sequence[Descriptor] = ()
+        if isinstance(self.store, ListsReferrers):
+            referrers = await self.store.referrers(subject, listed=self.listed)
+        return _Beside(referrers, await self._tags_of(subject))
+
+    async def _tags_of(self, subject: Digest) -> Sequence[DigestTag]:
         if self.listed is not None:
             return self._digest_tags.get(subject, ())
         if subject.algorithm != SHA256:
@@ -116,6 +129,28 @@ class Shelf:
                 continue
             found.append(DigestTag(tag, subject, suffix))
         return found
+
+
+class KeptShelf(Shelf):
+    """A shelf that is asked once for each subject, whoever wants to know: for sources, not for targets."""
+
+    def __init__(self, store: Store, listed: Mapping[Tag, Descriptor | None] | None) -> None:
+        super().__init__(store, listed)
+        self._kept: dict[Digest, _Beside] = {}
+        self._asking: dict[Digest, anyio.Event] = {}
+
+    async def _beside(self, subject: Digest) -> _Beside:
+        while (kept := self._kept.get(subject)) is None:
+            if (asking := self._asking.get(subject)) is not None:
+                await asking.wait()
+                continue
+            event = self._asking[subject] = anyio.Event()
+            try:
+                kept = self._kept[subject] = await super()._beside(subject)
+            finally:
+                del self._asking[subject]
+                event.set()
+        return kept
 
 
 async def lacking(source: Shelf, target: Shelf, subject: Digest, takes: Takes) -> Evidence:

@@ -8,7 +8,7 @@ import anyio
 
 from regsync.content.destination import Destination
 from regsync.content.errors import ContentNotFoundError
-from regsync.content.evidence import Shelf
+from regsync.content.evidence import KeptShelf, Shelf
 from regsync.content.protocol import ListsTags, Store
 from regsync.errors import DeniedError, RegsyncError, UnsupportedError
 from regsync.oci.descriptor import Descriptor
@@ -79,7 +79,7 @@ class Repositories:
             listed = await self._tags(location, store)
             if listed is None:
                 raise CannotListTagsError(location)
-        return SourceView(location, self.run.spot(location), store, listed, Shelf(store, listed))
+        return SourceView(location, self.run.spot(location), store, listed, KeptShelf(store, listed))
 
     async def target(self, location: Location) -> TargetView:
         """A target; raises why it could not be looked at.

@@ -441,6 +441,20 @@ async def test_a_single_image_that_was_copied_before_its_platform_was_unwanted_i
     assert outcomes(await world.sync()) == {"ours/app:v1": "failed"}
 
 
+async def test_three_targets_ask_the_source_once_for_the_evidence_of_an_image(world: World) -> None:
+    app = await world.put("hub/app", image("app"), "v1")
+    world.mirror("app", "hub/app", ["eu/app", "us/app", "asia/app"], tags=["v1"])
+    await world.sync()
+    await world.put("hub/app", cosign_signature(app), cosign_tag(app))
+    world.forget_calls()
+
+    report = await world.sync()
+
+    assert report.summary.update == 3
+    asked = [name for call, name in world.repository("hub/app").calls if call == "resolve"]
+    assert sum(name.endswith((".att", ".sbom")) for name in asked) == 2
+
+
 async def test_what_is_chosen_by_label_and_platform_has_its_config_read_once(world: World) -> None:
     app = await world.put("hub/app", image("app", labels={"vendor": "Acme"}), "v1")
     rule = TagRule(glob="v*", labels={"vendor": "Acme"})
