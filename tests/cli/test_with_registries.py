@@ -7,12 +7,23 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from regsync.cli.engines import writing_engine
+from regsync.cli.options import RunOptions
+from regsync.cli.running import load_spec
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import Digest
+from regsync.oci.reference import RepositoryName, Tag
+from regsync.reconcile.events import ignore
+from regsync.reconcile.lease import LeaseLostError
+from regsync.spec.model import Location
 from tests.cli.command_line import QUICKSTART, Regsync
 from tests.support.certificates import Certificates
+from tests.support.clock import FrozenClock
 from tests.support.fake_registry import FakeRegistry, error, hang
 from tests.support.images import image, index, push, referrer
 from tests.support.registry_state import read_digest, read_tags
@@ -273,3 +284,25 @@ def test_a_signal_ends_a_run_with_the_report_of_what_was_done(
     report = json.loads(out)
     assert report["run"]["interrupted"] is True
     assert read_tags(fake_registry.url, "copy") == []
+
+
+@pytest.mark.anyio
+async def test_a_registry_gets_nothing_more_from_a_run_whose_lease_ran_out(
+    fake_registry: FakeRegistry, tmp_path: Path
+) -> None:
+    app = fake_registry.add("app", image("app"))
+    spec = write_spec(
+        tmp_path / "regsync.yaml", fake_registry.url, fake_registry.url, repository="app", copy="copy"
+    )
+    run, clock = RunOptions((spec,), "text", (), {}, (), tmp_path / "ledger.db", "text", True), FrozenClock()
+    desc = Descriptor(app.media_type, Digest.parse(app.digest), app.size)
+
+    opened = writing_engine(load_spec(run), run, clock, ignore, command="sync", wait=timedelta())
+    async with opened as engine:
+        store = engine.places.connect(Location("target", RepositoryName("app")))
+        await store.push_manifest(desc, app.data, tag=Tag("v1"))
+        clock.advance(30)
+        with pytest.raises(LeaseLostError):
+            await store.push_manifest(desc, app.data, tag=Tag("v2"))
+
+    assert set(fake_registry.tags("app")) == {"v1"}
