@@ -128,14 +128,18 @@ def test_an_edited_plan_cannot_write_where_the_spec_does_not(
     regsync: Regsync, quickstart: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "plan.json"
-    regsync("plan", quickstart, "--out", out)
-    out.write_text(out.read_text().replace('"target": "local/hello"', '"target": "evil/hello"'))
-    ran = regsync("apply", out, quickstart)
-    assert ran.code not in (0, 70), ran.err
-    out.write_text(out.read_text().replace('"target": "evil/hello"', '"target": "local/elsewhere"'))
-    ran = regsync("apply", out, quickstart)
-    assert ran.code not in (0, 70), ran.err
-    assert regsync("inspect", f"store:{quickstart}/.regsync/store//elsewhere:1.1.0").code != 0
+    planned = regsync("plan", quickstart, "--out", out)
+    assert planned.code == 2, planned.err
+    made = out.read_text()
+    for place in ("evil/hello", "local/elsewhere"):
+        edited = made.replace('"target": "local/hello"', f'"target": "{place}"')
+        assert edited != made
+        out.write_text(edited)
+        ran = regsync("apply", out, quickstart)
+        assert ran.code == 3, (ran.err, ran.out)
+        assert f"to {place} for mirror quickstart, which the spec does not declare" in ran.out
+    ran = regsync("inspect", f"store:{quickstart}/.regsync/store//elsewhere:1.1.0")
+    assert ran.code != 0, ran.out
 
 
 def test_what_is_no_plan_is_named(regsync: Regsync, quickstart: Path, tmp_path: Path) -> None:

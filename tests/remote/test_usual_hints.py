@@ -21,7 +21,11 @@ DESC = Descriptor("application/vnd.oci.image.layer.nondistributable.v1.tar", Dig
     ("error", "words"),
     [
         pytest.param(RegistryUnreachableError("refused"), "http://", id="a refused connection"),
-        pytest.param(UnknownHostError("no such host"), "typing error", id="an unknown host"),
+        pytest.param(
+            UnknownHostError("GET https://registry.example.com/", "no such host"),
+            "typing error",
+            id="an unknown host",
+        ),
         pytest.param(ForbiddenError("403", status=403), "the right", id="a forbidden request"),
         pytest.param(UnexpectedAnswerError("HTML"), "login page", id="HTML with 200"),
         pytest.param(DigestMismatchError(DESC.digest, DESC.digest, where="hub"), "damaged", id="wrong bytes"),
