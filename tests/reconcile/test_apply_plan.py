@@ -232,7 +232,7 @@ async def test_a_tag_that_is_there_as_planned_is_recorded_as_the_plan_says(world
 
     assert (report.summary.create, report.summary.unchanged) == (0, 1)
     ours = world.ledger.ours(Spot("https://ours.test", "app"))
-    assert ours["v1"] == Digest.parse(app.digest), "the run that wrote it may have lost its ledger"
+    assert ours[Tag("v1")] == Digest.parse(app.digest), "the run that wrote it may have lost its ledger"
 
 
 async def test_a_plan_applied_again_after_the_ledger_was_lost_records_its_tags_again(world: World) -> None:
