@@ -77,7 +77,7 @@ class _Copy:
         for index in below:
             if isinstance(index, Index):
                 sent += await self._put(index)
-        if root in missing:
+        if root in missing or self._has_to_be_listed(root):
             goes_with_tag = self.before_tag is None and self.tag is not None
             sent += len(root.raw) if goes_with_tag else await self._put(root)
         done = Copied(sent, self.graph.size - sent)
@@ -87,14 +87,24 @@ class _Copy:
             await self._put_at(self.tag)
         return done
 
+    def _has_to_be_listed(self, root: Manifest | Index) -> bool:
+        """Whether it is a referrer that may be there without being listed.
+
+        Where a place has no referrers API, its fallback tag follows the manifest in a step of its own, and
+        whoever put the manifest may have ended between the two.
+        """
+        return root.subject is not None and self.tag is None and not self.to.has_listed(root.descriptor)
+
     async def _put(self, node: Manifest | Index) -> int:
         """Put it by its digest, unless another tag's copy does; gives the bytes that this sent."""
         async with self.to.alone(node.descriptor.digest):
-            if self.to.has(node.descriptor):
+            if self.to.has(node.descriptor) and not self._has_to_be_listed(node):
                 return 0
             self.to.guard()
             await self.to.store.push_manifest(node.descriptor, node.raw)
             self.to.holds(node.descriptor)
+            if node.subject is not None:
+                self.to.lists(node.descriptor)
             return len(node.raw)
 
     async def _put_at(self, tag: Tag) -> None:

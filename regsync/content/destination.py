@@ -59,6 +59,7 @@ class Destination:
         self._known = dict(memory.known()) if memory is not None else {}
         self._seen: dict[Digest, int] = {}  # with its size in bytes, as in `_known`
         self._in_work: dict[Digest, anyio.Event] = {}
+        self._listed: set[Digest] = set()  # referrers
         self.may_have_content = may_have_content or bool(self._known)
 
     @property
@@ -79,6 +80,14 @@ class Destination:
             if self._memory is not None:
                 self._memory.put(desc.digest, desc.size)
 
+    def has_listed(self, desc: Descriptor) -> bool:
+        """Whether this run put that referrer, so that who asks for its subject's referrers is shown it."""
+        return desc.digest in self._listed
+
+    def lists(self, desc: Descriptor) -> None:
+        """This run put that referrer."""
+        self._listed.add(desc.digest)
+
     @asynccontextmanager
     async def alone(self, digest: Digest) -> AsyncIterator[None]:
         """Be the only one who works on `digest` here; ask again what is there once it is your turn."""
@@ -98,6 +107,7 @@ class Destination:
         self._known.clear()
         for digest in digests:
             self._seen.pop(digest, None)
+            self._listed.discard(digest)
         self.may_have_content = True
 
     @property

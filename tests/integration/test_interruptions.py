@@ -250,3 +250,18 @@ def sent(workspace: Workspace) -> int:
         except sqlite3.OperationalError:
             return 0
         return found or 0
+
+
+def test_a_referrer_that_was_put_and_not_yet_listed_is_listed_by_the_next_run(
+    workspace: Workspace, fake_registry_factory: Callable[[], FakeRegistry]
+) -> None:
+    source, target = fake_registry_factory(), fake_registry_factory()
+    app = source.add("app", image("app"), "v1")
+    attach(source, "app", app, referrer(app))
+    target.referrers_api = False
+    target.add("app", app, "v1")
+    target.add("app", referrer(app))  # whoever put it ended before the fallback tag
+    workspace.registry("source", source.url).registry("target", target.url)
+    workspace.mirror("app", "source/app", "target/app", tags=["v*"])
+    workspace.run("sync").exited(0)
+    assert workspace.run("plan").exited(0).summary == {"unchanged": 1}
