@@ -2,7 +2,7 @@
 
 `catalogue.db` is SQLite's, with -wal and -shm beside it while it is open; `journal/` is what `rebuild`
 restores the catalogue from, with the blobs; `blobs/` has each blob under its digest; `parts/` the files
-that are being written.
+that are being written; `uploads/` what clients of the server have sent of blobs so far.
 """
 
 import fcntl
@@ -18,6 +18,7 @@ from anyio.to_thread import run_sync
 from regsync.clock import Clock, SystemClock
 from regsync.content.durable import make_directory, storage_errors
 from regsync.content.references import Children
+from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName
 from regsync.store import queries
 from regsync.store.blobs import DirectoryBlobs
@@ -28,14 +29,18 @@ from regsync.store.journal import FileJournal
 from regsync.store.migrate import upgrade
 from regsync.store.place import CATALOGUE
 from regsync.store.repository import BuiltinRepository
+from regsync.store.sessions import DirectorySessions, Sessions
 
 
 class BuiltinStore:
     """An open store. Several processes of one host may have it open at once."""
 
-    def __init__(self, path: Path, *, catalogue: Catalogue, blobs: DirectoryBlobs) -> None:
+    def __init__(
+        self, path: Path, *, catalogue: Catalogue, blobs: DirectoryBlobs, sessions: DirectorySessions
+    ) -> None:
         self.path, self.name = path, str(path)
         self._catalogue, self._blobs = catalogue, blobs
+        self.sessions: Sessions = sessions
         self._repositories: dict[tuple[str, Children], BuiltinRepository] = {}
 
     @classmethod
@@ -66,7 +71,10 @@ class BuiltinStore:
         except BaseException:
             database.close()
             raise
-        return cls(path, catalogue=Catalogue(database, FileJournal(path / "journal"), clock), blobs=blobs)
+        catalogue = Catalogue(database, FileJournal(path / "journal"), clock)
+        return cls(
+            path, catalogue=catalogue, blobs=blobs, sessions=DirectorySessions(path / "uploads", blobs)
+        )
 
     def repository(
         self, name: RepositoryName, *, children: Children = Children.REQUIRED
@@ -78,13 +86,26 @@ class BuiltinStore:
         key = (str(name), children)
         if key not in self._repositories:
             self._repositories[key] = BuiltinRepository(
-                name, store=self.name, catalogue=self._catalogue, blobs=self._blobs, children=children
+                name,
+                store=self.name,
+                catalogue=self._catalogue,
+                blobs=self._blobs,
+                sessions=self.sessions,
+                children=children,
             )
         return self._repositories[key]
 
     async def repositories(self) -> Sequence[RepositoryName]:
         """Every repository, sorted."""
         return await self._catalogue.scan(queries.repository_names)
+
+    async def repository_page(self, after: str, limit: int) -> Sequence[RepositoryName]:
+        """At most `limit` repositories that come after `after`, sorted."""
+        return await self._catalogue.scan(lambda one: queries.repository_page(one, after, limit))
+
+    async def repositories_with(self, digest: Digest) -> Sequence[RepositoryName]:
+        """Every repository that has a blob, sorted."""
+        return await self._catalogue.scan(lambda one: queries.repositories_with(one, digest))
 
     async def stats(self) -> queries.StoreStats:
         """How much the store holds."""

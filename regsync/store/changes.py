@@ -1,7 +1,7 @@
 """Every change of the catalogue. Each checks first and writes then, and says in the journal what it did."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy import Select, bindparam, delete, select
 from regsync.content.errors import ContentNotFoundError, SizeMismatchError
 from regsync.content.references import Children, ContentInUseError, MissingReferencesError, required
 from regsync.content.referrers import as_referrer
+from regsync.errors import RefusedError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.manifest import Index, Manifest
@@ -35,6 +36,12 @@ _BLOB_SIZES = (
 _MANIFEST_SIZES = select(manifests.c.digest, manifests.c.size).where(
     manifests.c.repository_id == bindparam("key"),
     manifests.c.digest.in_(bindparam("digests", expanding=True)),
+)
+_TAGGED = select(tags.c.digest).where(
+    tags.c.repository_id == bindparam("key"), tags.c.name == bindparam("tag")
+)
+_TAGS_OF = select(tags.c.name).where(
+    tags.c.repository_id == bindparam("key"), tags.c.digest == bindparam("digest")
 )
 _USER = (
     select(manifest_references.c.manifest)
@@ -75,22 +82,40 @@ def link_known_blob(transaction: Transaction, repository: Repository, desc: Desc
 
 @dataclass(frozen=True, slots=True)
 class NewManifest:
-    """A manifest to put: `parsed` was read from `raw`, which is what `desc` names."""
+    """A manifest to put, with its tags; a tag that is `fixed` is not moved."""
 
-    desc: Descriptor
-    raw: bytes
     parsed: Manifest | Index
     children: Children
-    tag: Tag | None
+    tags: tuple[Tag, ...]
+    fixed: Callable[[Tag], bool] | None
+
+    @property
+    def desc(self) -> Descriptor:
+        """What names it."""
+        return self.parsed.descriptor
+
+    @property
+    def raw(self) -> bytes:
+        """Its bytes."""
+        return self.parsed.raw
+
+
+class TagFixedError(RefusedError):
+    """A tag points to another manifest, and may not be moved."""
+
+    def __init__(self, tag: Tag, digest: str, *, where: str) -> None:
+        super().__init__(f"{where}:{tag} is {digest} and may be neither moved nor deleted")
 
 
 def put_manifest(transaction: Transaction, repository: Repository, new: NewManifest) -> None:
-    """Put a manifest and, in the same step, its tag.
+    """Put a manifest and, in the same step, its tags.
 
-    Raises MissingReferencesError with all that is missing, or SizeMismatchError.
+    Raises MissingReferencesError with all that is missing, SizeMismatchError, or TagFixedError.
     """
     digest = str(new.desc.digest)
     key = transaction.repository(repository.name)
+    if key is not None and new.fixed is not None:
+        _refuse_to_move(transaction, key, repository, new)
     if key is None or not _has_manifest(transaction, key, digest):
         _check_references(transaction, key, repository, new)
         key = transaction.created_repository(repository.name)
@@ -102,8 +127,18 @@ def put_manifest(transaction: Transaction, repository: Repository, new: NewManif
             mediaType=new.desc.media_type,
             raw=new.raw.decode(),
         )
-    if new.tag is not None:
-        _put_tag(transaction, key, repository, digest, new.tag)
+    for tag in new.tags:
+        _put_tag(transaction, key, repository, digest, tag)
+
+
+def _refuse_to_move(transaction: Transaction, key: int, repository: Repository, new: NewManifest) -> None:
+    fixed = [tag for tag in new.tags if new.fixed is not None and new.fixed(tag)]
+    if fixed:
+        transaction.flush()
+    for tag in fixed:
+        held = transaction.connection.execute(_TAGGED, {"key": key, "tag": str(tag)}).scalar()
+        if held is not None and held != str(new.desc.digest):
+            raise TagFixedError(tag, held, where=repository.where)
 
 
 def _has_manifest(transaction: Transaction, key: int, digest: str) -> bool:
@@ -190,13 +225,22 @@ def untag(transaction: Transaction, repository: Repository, tag: Tag) -> None:
     transaction.record("untag", repository=repository.name, tag=str(tag))
 
 
-def delete_manifest(transaction: Transaction, repository: Repository, digest: Digest) -> None:
-    """Delete a manifest with its tags; raises ContentNotFoundError, or ContentInUseError."""
+def delete_manifest(
+    transaction: Transaction,
+    repository: Repository,
+    digest: Digest,
+    fixed: Callable[[Tag], bool] | None = None,
+) -> None:
+    """Delete a manifest with its tags; raises ContentNotFoundError, ContentInUseError, TagFixedError."""
     transaction.flush()
     key = transaction.repository(repository.name)
     if key is None or not _has_manifest(transaction, key, str(digest)):
         raise ContentNotFoundError(digest, where=repository.where)
     _refuse_if_used(transaction, key, repository, digest, "manifest")
+    if fixed is not None:
+        for held in transaction.connection.execute(_TAGS_OF, {"key": key, "digest": str(digest)}).scalars():
+            if fixed(Tag(held)):
+                raise TagFixedError(Tag(held), str(digest), where=repository.where)
     gone = delete(manifests).where(manifests.c.repository_id == key, manifests.c.digest == str(digest))
     transaction.connection.execute(gone)  # its tags and references go with it
     transaction.record("delete", repository=repository.name, digest=str(digest))

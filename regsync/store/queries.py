@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
+from regsync.oci.media_type import OCTET_STREAM
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.store.schema import blobs, manifests, repositories, repository_blobs, tags
 
@@ -48,7 +49,7 @@ _TAGS = (
     .select_from(_by_tag)
     .where(_in_repository, tags.c.name > bindparam("after"))
     .order_by(tags.c.name)
-    .limit(PAGE)
+    .limit(bindparam("limit"))
 )
 _REFERRERS = (
     select(*_shown, manifests.c.artifact_type, manifests.c.annotations)
@@ -92,6 +93,12 @@ def linked_size(connection: Connection, repository: str, digest: Digest) -> int 
     return connection.execute(_LINKED, {"repository": repository, "digest": str(digest)}).scalar()
 
 
+def linked_blob(connection: Connection, repository: str, digest: Digest) -> Descriptor | None:
+    """A blob of this repository."""
+    size = linked_size(connection, repository, digest)
+    return Descriptor(OCTET_STREAM, digest, size) if size is not None else None
+
+
 @dataclass(frozen=True, slots=True)
 class HeldBlob:
     """A blob of the store, and whether the repository asked for has it."""
@@ -111,9 +118,12 @@ def has_repository(connection: Connection, repository: str) -> bool:
     return connection.execute(_REPOSITORY, {"repository": repository}).first() is not None
 
 
-def tag_page(connection: Connection, repository: str, after: str) -> Sequence[tuple[Tag, Descriptor]]:
-    """At most PAGE tags that come after `after`, in the order of their bytes."""
-    rows = connection.execute(_TAGS, {"repository": repository, "after": after}).all()
+def tag_page(
+    connection: Connection, repository: str, after: str, limit: int
+) -> Sequence[tuple[Tag, Descriptor]]:
+    """At most `limit` tags that come after `after`, in the order of their bytes."""
+    asked = {"repository": repository, "after": after, "limit": limit}
+    rows = connection.execute(_TAGS, asked).all()
     return [(Tag(row.name), _descriptor(row)) for row in rows]
 
 
@@ -136,6 +146,20 @@ def repository_names(connection: Connection) -> Sequence[RepositoryName]:
     """Every repository, in the order of their bytes."""
     rows = connection.execute(select(repositories.c.name).order_by(repositories.c.name))
     return [RepositoryName(row.name) for row in rows]
+
+
+def repository_page(connection: Connection, after: str, limit: int) -> Sequence[RepositoryName]:
+    """At most `limit` repositories that come after `after`, in the order of their bytes."""
+    query = select(repositories.c.name).where(repositories.c.name > after)
+    rows = connection.execute(query.order_by(repositories.c.name).limit(limit))
+    return [RepositoryName(row.name) for row in rows]
+
+
+def repositories_with(connection: Connection, digest: Digest) -> Sequence[RepositoryName]:
+    """The repositories that have a blob, in the order of their bytes."""
+    linked = repositories.join(repository_blobs, repository_blobs.c.repository_id == repositories.c.id)
+    query = select(repositories.c.name).select_from(linked).where(repository_blobs.c.digest == str(digest))
+    return [RepositoryName(row.name) for row in connection.execute(query.order_by(repositories.c.name))]
 
 
 def stats(connection: Connection) -> StoreStats:

@@ -4,10 +4,13 @@ The caller is trusted: a blob that any repository of the store has is taken from
 bytes. Who serves others asks them for the bytes, or for the right to pull (DESIGN.md, section 7).
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Container, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Container, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
+
+from sqlalchemy import Connection
 
 from regsync.content.errors import ContentNotFoundError, DigestMismatchError, SizeMismatchError
 from regsync.content.protocol import Chunks, Source
@@ -15,10 +18,13 @@ from regsync.content.references import Children
 from regsync.content.verified import verified_manifest
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
+from regsync.oci.manifest import Index, Manifest
+from regsync.oci.media_type import OCTET_STREAM
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.store import changes, queries
 from regsync.store.blobs import BlobStore
-from regsync.store.catalogue import Catalogue
+from regsync.store.catalogue import Catalogue, Transaction
+from regsync.store.sessions import Sessions
 
 Found = TypeVar("Found")
 
@@ -33,10 +39,12 @@ class BuiltinRepository:
         store: str,
         catalogue: Catalogue,
         blobs: BlobStore,
+        sessions: Sessions,
         children: Children = Children.REQUIRED,
     ) -> None:
         self.repository, self.name = repository, f"store:{store}/{repository}"
         self._catalogue, self._blobs, self._children = catalogue, blobs, children
+        self._sessions = sessions
         self._me = changes.Repository(repository, self.name)
 
     async def resolve(self, name: Tag | Digest) -> Descriptor:
@@ -121,8 +129,25 @@ class BuiltinRepository:
         lies, DigestMismatchError, InvalidManifestError, StorageError or StoreError.
         """
         parsed = verified_manifest(raw, desc, where=self.name)
-        new = changes.NewManifest(desc, raw, parsed, self._children, tag)
+        await self.put_manifest(parsed, (tag,) if tag is not None else ())
+
+    async def put_manifest(
+        self, parsed: Manifest | Index, tags: Sequence[Tag], *, fixed: Callable[[Tag], bool] | None = None
+    ) -> None:
+        """Put a manifest and any number of tags in one transaction, durable on return.
+
+        `fixed` says of a tag that it may not move where it is. Raises TagFixedError, and what
+        `push_manifest` raises.
+        """
+        new = changes.NewManifest(parsed, self._children, tuple(tags), fixed)
         await self._catalogue.change(partial(changes.put_manifest, repository=self._me, new=new))
+
+    async def finish_upload(self, session: str, digest: Digest) -> Descriptor:
+        """Make a blob of what came in an upload; raises what `Sessions.finish` raises, or StoreError."""
+        size = await self._sessions.finish(self.repository, session, digest)
+        desc = Descriptor(OCTET_STREAM, digest, size)
+        await self._catalogue.change(partial(changes.link_blob, repository=self._me, desc=desc))
+        return desc
 
     async def tag(self, desc: Descriptor, tag: Tag) -> None:
         """Point `tag` to a manifest that is there; raises ContentNotFoundError if it is not."""
@@ -139,7 +164,7 @@ class BuiltinRepository:
             after = ""
             while True:
                 page = await self._catalogue.scan(
-                    lambda one, after=after: queries.tag_page(one, self.repository, after)  # type: ignore[misc]
+                    lambda one, after=after: queries.tag_page(one, self.repository, after, queries.PAGE)  # type: ignore[misc]
                 )
                 for tag, desc in page:
                     yield tag, desc
@@ -148,6 +173,24 @@ class BuiltinRepository:
                 after = page[-1][0]
 
         yield each()
+
+    async def tag_page(self, after: str, limit: int) -> Sequence[tuple[Tag, Descriptor]] | None:
+        """At most `limit` tags that come after `after`, sorted; None without such a repository."""
+
+        def page(connection: Connection) -> Sequence[tuple[Tag, Descriptor]] | None:
+            found = queries.tag_page(connection, self.repository, after, limit)
+            return found if found or queries.has_repository(connection, self.repository) else None
+
+        return await self._catalogue.scan(page)
+
+    async def blob(self, digest: Digest) -> Descriptor | None:
+        """A blob of this repository whose bytes are there."""
+        desc = await self._catalogue.look_up(lambda one: queries.linked_blob(one, self.repository, digest))
+        return desc if desc is not None and await self._blobs.size(digest) == desc.size else None
+
+    def blob_path(self, digest: Digest) -> Path | None:
+        """The file that holds exactly the blob, where there is one."""
+        return self._blobs.local_path(digest)
 
     async def referrers(
         self, subject: Digest, *, listed: Container[Tag] | None = None
@@ -165,13 +208,18 @@ class BuiltinRepository:
             return False
         return await self._take(desc)
 
-    async def delete(self, desc: Descriptor) -> None:
+    async def delete(self, desc: Descriptor, *, fixed: Callable[[Tag], bool] | None = None) -> None:
         """Delete a manifest with every tag that points to it, or take out a blob.
 
-        Raises ContentNotFoundError, or ContentInUseError when a manifest leads to it.
+        `fixed` says of a tag that it may not go. Raises ContentNotFoundError, ContentInUseError when a
+        manifest leads to it, or TagFixedError.
         """
-        change = changes.delete_manifest if desc.is_manifest else changes.unlink_blob
-        await self._catalogue.change(partial(change, repository=self._me, digest=desc.digest))
+        change: Callable[[Transaction], None]
+        if desc.is_manifest:
+            change = partial(changes.delete_manifest, repository=self._me, digest=desc.digest, fixed=fixed)
+        else:
+            change = partial(changes.unlink_blob, repository=self._me, digest=desc.digest)
+        await self._catalogue.change(change)
 
     async def untag(self, tag: Tag) -> None:
         """Delete one tag; its manifest stays. Raises ContentNotFoundError."""

@@ -1,0 +1,202 @@
+"""The ASGI application: who asks, which endpoint, may they, and the answer or the error as JSON."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from regsync.clock import Clock
+from regsync.errors import RegsyncError
+from regsync.oci.reference import RepositoryName, Tag
+from regsync.server.access import Action, Principal
+from regsync.server.blobs import Blobs
+from regsync.server.failures import JSON, ApiError, as_api_error
+from regsync.server.listings import Listings
+from regsync.server.manifests import Manifests
+from regsync.server.message import ClientGoneError, Receive, Request, Response, Scope, Send
+from regsync.server.policy import Policy, nothing_is_immutable
+from regsync.server.routes import Endpoint, Route, route
+from regsync.server.uploads import Uploads
+from regsync.server.values import parse_name
+from regsync.server.watch import Exchange, Watch
+from regsync.store.builtin import BuiltinStore
+
+_log = logging.getLogger(__name__)
+_API_VERSION = (b"docker-distribution-api-version", b"registry/2.0")
+_READING = ("GET", "HEAD")
+Handler = Callable[[], Awaitable[Response]]
+
+
+class Application:
+    """One store, served."""
+
+    def __init__(
+        self, store: BuiltinStore, policy: Policy, clock: Clock, watches: Sequence[Watch] = ()
+    ) -> None:
+        self.policy = policy  # read once for each request, so it may be replaced at any time
+        self._store, self._clock, self._watches = store, clock, watches
+        self._manifests, self._blobs = Manifests(store), Blobs(store)
+        self._uploads, self._listings = Uploads(store), Listings(store)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive, self._clock.new_id())
+        exchange = Exchange(request, self._clock.monotonic())
+        try:
+            exchange.response = await self.respond(exchange)
+            exchange.sent = await _send(request, exchange.response, send)
+        except ClientGoneError:
+            pass  # nobody is there to answer
+        finally:
+            exchange.seconds = self._clock.monotonic() - exchange.started
+            for watch in self._watches:
+                watch.answered(exchange)
+
+    async def respond(self, exchange: Exchange) -> Response:
+        """The answer. Raises ClientGoneError alone."""
+        request = exchange.request
+        try:
+            return await self._answer(exchange)
+        except ClientGoneError:
+            raise
+        except RegsyncError as error:
+            answer = as_api_error(error)
+            if answer.status >= 500:
+                _log.error("request %s: %s", request.id, error)
+            return answer.response()
+        except ValueError as error:  # a query of too many fields
+            return ApiError(400, "UNSUPPORTED", str(error)[:200]).response()
+
+    async def _answer(self, exchange: Exchange) -> Response:
+        request, policy = exchange.request, self.policy
+        found = exchange.route = route(request.path)
+        if found is None:
+            raise ApiError(404, "NOT_FOUND", "there is nothing; the API is below /v2/")
+        principal = exchange.principal = await policy.access.identify(request)
+        asks = _Asks(request, principal, policy)
+        if policy.read_only and request.method not in _READING:
+            raise ApiError(
+                405, "UNSUPPORTED", "the registry is read-only now", headers={"Allow": "GET, HEAD"}
+            )
+        if found.endpoint is Endpoint.BASE:
+            return _base(asks)
+        if found.endpoint is Endpoint.CATALOG:
+            _only(request, "GET", "HEAD")
+            return await self._listings.catalog(request, lambda name: asks.may(Action.PULL, name))
+        return await self._repository(asks, found, parse_name(found.name))
+
+    async def _repository(self, asks: "_Asks", found: Route, name: RepositoryName) -> Response:
+        request, endpoint, reference = asks.request, found.endpoint, found.reference
+        if endpoint is Endpoint.MANIFEST:
+            return await self._manifest(asks, name, reference)
+        if endpoint in (Endpoint.UPLOADS, Endpoint.UPLOAD):
+            asks.require(Action.PUSH, name)
+            return await self._upload(asks, found, name)
+        if endpoint is Endpoint.BLOB and request.method == "DELETE":
+            asks.require(Action.DELETE, name)
+            return await self._blobs.delete(request, name, reference)
+        asks.require(Action.PULL, name)
+        if endpoint is Endpoint.BLOB:
+            _only(request, "GET", "HEAD", also=("DELETE",))
+            return await self._blobs.get(request, name, reference)
+        _only(request, "GET", "HEAD")
+        if endpoint is Endpoint.TAGS:
+            return await self._listings.tags(request, name)
+        if endpoint is Endpoint.REFERRERS:
+            return await self._listings.referrers(request, name, reference)
+        raise ApiError(404, "UNSUPPORTED", "there is no such endpoint")
+
+    async def _manifest(self, asks: "_Asks", name: RepositoryName, reference: str) -> Response:
+        request = asks.request
+        if request.method == "PUT":
+            asks.require(Action.PUSH, name)
+            return await self._manifests.put(request, name, reference, asks.fixed(name))
+        if request.method == "DELETE":
+            asks.require(Action.DELETE, name)
+            return await self._manifests.delete(request, name, reference, asks.policy.is_immutable)
+        _only(request, "GET", "HEAD", also=("PUT", "DELETE"))
+        asks.require(Action.PULL, name)
+        get = self._manifests.head if request.method == "HEAD" else self._manifests.get
+        return await get(request, name, reference)
+
+    async def _upload(self, asks: "_Asks", found: Route, name: RepositoryName) -> Response:
+        request, uploads, session = asks.request, self._uploads, found.reference
+        if found.endpoint is Endpoint.UPLOADS:
+            _only(request, "POST")
+            return await uploads.start(request, name, lambda other: asks.may(Action.PULL, other))
+        steps: dict[str, Handler] = {
+            "PATCH": lambda: uploads.append(request, name, session),
+            "PUT": lambda: uploads.finish(request, name, session),
+            "GET": lambda: uploads.status(name, session),
+            "HEAD": lambda: uploads.status(name, session),
+            "DELETE": lambda: uploads.cancel(name, session),
+        }
+        _only(request, *steps)
+        return await steps[request.method]()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asks:
+    """A request, who makes it, and the rules it is judged by."""
+
+    request: Request
+    principal: Principal
+    policy: Policy
+
+    def may(self, action: Action, name: RepositoryName) -> bool:
+        return self.policy.access.allows(self.principal, action, name)
+
+    def require(self, action: Action, name: RepositoryName) -> None:
+        if self.may(action, name):
+            return
+        if self.principal.is_anonymous and self.policy.access.challenge is not None:
+            raise self.unauthorized(f"log in to {action.value} {name}")
+        who = self.principal.name or "anonymous"
+        raise ApiError(403, "DENIED", f"{who} may not {action.value} {name}")
+
+    def unauthorized(self, message: str) -> ApiError:
+        challenge = self.policy.access.challenge or ""
+        return ApiError(401, "UNAUTHORIZED", message, headers={"WWW-Authenticate": challenge})
+
+    def fixed(self, name: RepositoryName) -> Callable[[Tag], bool] | None:
+        """Which tags a push may not move; None when it may move all."""
+        if not self.may(Action.OVERWRITE, name):
+            return lambda tag: True
+        immutable = self.policy.is_immutable
+        return None if immutable is nothing_is_immutable else lambda tag: immutable(name, tag)
+
+
+def _base(asks: _Asks) -> Response:
+    if asks.principal.is_anonymous and asks.policy.access.challenge is not None:
+        raise asks.unauthorized("log in")
+    return Response(200, [JSON], b"{}")
+
+
+def _only(request: Request, *methods: str, also: tuple[str, ...] = ()) -> None:
+    if request.method not in methods:
+        allowed = ", ".join((*methods, *also))
+        raise ApiError(
+            405, "UNSUPPORTED", f"{request.method[:20]} is not supported here", headers={"Allow": allowed}
+        )
+
+
+async def _send(request: Request, response: Response, send: Send) -> int:
+    """Send it; returns how many bytes of a body."""
+    length = response.length if response.length is not None else len(response.body)
+    headers = [_API_VERSION, *response.headers]
+    if response.status not in (204, 304):
+        headers.append((b"content-length", str(length).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if request.method == "HEAD" or response.status in (204, 304):
+        await send({"type": "http.response.body", "body": b""})
+        return 0
+    if response.file is not None:
+        await send({"type": "http.response.pathsend", "path": str(response.file)})
+    elif response.chunks is not None:
+        async for chunk in response.chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    else:
+        await send({"type": "http.response.body", "body": response.body})
+    return length
