@@ -136,7 +136,7 @@ class Application:
         return await steps[request.method]()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Asks:
     """A request, who makes it, and the rules it is judged by."""
 

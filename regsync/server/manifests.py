@@ -1,7 +1,7 @@
 """Manifests: get, put, delete (end-3, end-7, end-9)."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from urllib.parse import quote
 
 from regsync.content.errors import ContentNotFoundError
@@ -103,12 +103,16 @@ def _unknown(name: RepositoryName, reference: str) -> ApiError:
 
 
 def _shown(request: Request, desc: Descriptor, raw: bytes) -> Response:
-    tag = etag(desc.digest)
-    headers = [
-        (b"docker-content-digest", str(desc.digest).encode()),
-        (b"etag", tag),
-        (b"content-type", desc.media_type.encode("latin-1", "replace")),
-    ]
-    if is_unchanged(request, tag):
+    headers = _headers(desc.media_type, desc.digest)
+    if is_unchanged(request, etag(desc.digest)):
         return Response(304, headers)
     return Response(200, headers, raw)
+
+
+@lru_cache(maxsize=4096)
+def _headers(media_type: str, digest: Digest) -> Sequence[tuple[bytes, bytes]]:
+    return (
+        (b"docker-content-digest", str(digest).encode()),
+        (b"etag", etag(digest)),
+        (b"content-type", media_type.encode("latin-1", "replace")),
+    )

@@ -1,7 +1,7 @@
 """Requests and responses of the distribution API, apart from how a server hands them over (ASGI)."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -108,7 +108,7 @@ class Response:
     """An answer: bytes, or a file (a part of it, or all), or nothing."""
 
     status: int
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    headers: RawHeaders = ()
     body: bytes = b""
     file: Path | None = None
     chunks: AsyncIterator[bytes] | None = None
@@ -116,5 +116,5 @@ class Response:
 
     def add(self, name: bytes, value: str) -> "Response":
         """Itself, with one more header."""
-        self.headers.append((name, value.encode("latin-1", "replace")))
+        self.headers = (*self.headers, (name, value.encode("latin-1", "replace")))
         return self

@@ -7,6 +7,7 @@ name is refused, in a tag or digest it is decoded.
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from urllib.parse import unquote
 
 
@@ -33,6 +34,7 @@ class Route:
     reference: str = ""
 
 
+REMEMBERED = 4096  # paths; the same few are asked for again and again
 _BASE = Route(Endpoint.BASE)
 _CATALOG = Route(Endpoint.CATALOG)
 _PAIRS = {
@@ -42,6 +44,7 @@ _PAIRS = {
 }
 
 
+@lru_cache(maxsize=REMEMBERED)
 def route(path: str) -> Route | None:
     """The endpoint of a raw path; None for what is no part of the API."""
     if not path.startswith("/v2"):

@@ -1,13 +1,17 @@
 """Names, tags and digests out of paths and queries, checked where they come in."""
 
+from functools import lru_cache
+
 from regsync.oci.digest import Digest, InvalidDigestError
 from regsync.oci.reference import InvalidReferenceError, RepositoryName, Tag
 from regsync.server.failures import ApiError, name_invalid
 from regsync.server.message import Request
+from regsync.server.routes import REMEMBERED
 
 MAX_PAGE = 1000  # entries in one page of a listing
 
 
+@lru_cache(maxsize=REMEMBERED)
 def parse_name(text: str) -> RepositoryName:
     """A repository's name; raises NAME_INVALID."""
     try:
@@ -16,6 +20,7 @@ def parse_name(text: str) -> RepositoryName:
         raise name_invalid(str(cause)) from cause
 
 
+@lru_cache(maxsize=REMEMBERED)
 def parse_reference(text: str) -> Tag | Digest:
     """What a manifest is asked for by; raises DIGEST_INVALID or TAG_INVALID."""
     if ":" in text:

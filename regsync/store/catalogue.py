@@ -16,9 +16,11 @@ from regsync.clock import Clock
 from regsync.content.durable import StorageError
 from regsync.content.group_commit import GroupCommit
 from regsync.errors import RegsyncError
+from regsync.oci.descriptor import Descriptor
 from regsync.store import errors
 from regsync.store.database import READERS, Database, database_errors, insert_missing, upsert
 from regsync.store.journal import START, Journal, Position
+from regsync.store.recent import Recent
 from regsync.store.schema import journal_position, metadata, repositories
 
 Result = TypeVar("Result")
@@ -93,6 +95,7 @@ class Catalogue:
         self._database, self._journal, self._clock = database, journal, clock
         self._group = GroupCommit[Change, Any](self._commit)
         self._scans = CapacityLimiter(READERS - 1)
+        self.recent: Recent[tuple[Descriptor, bytes]] = Recent()  # manifests, checked
         self._points: Connection | None = None
         self._writing: Connection | None = None
 
@@ -103,9 +106,17 @@ class Catalogue:
         writer, while a hop to a worker takes 70 µs.
         """
         with database_errors(self._database.name):
-            if self._points is None:
-                self._points = self._database.reading()
-            return query(self._points)
+            return query(self._point())
+
+    def version(self) -> int | None:
+        """A number that changes with each commit; None where looking up is as cheap as asking for it."""
+        with database_errors(self._database.name):
+            return self._database.version(self._point())
+
+    def _point(self) -> Connection:
+        if self._points is None:
+            self._points = self._database.reading()
+        return self._points
 
     async def scan(self, query: Callable[[Connection], Result]) -> Result:
         """Run a query that may read many rows, in a worker thread."""

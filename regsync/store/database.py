@@ -50,6 +50,10 @@ class Database(Protocol):
         """A connection whose `begin()` waits until no other process writes; close it."""
         ...
 
+    def version(self, connection: Connection) -> int | None:
+        """A number that any process's commit changes; None where that costs as much as a query."""
+        ...
+
     def close(self) -> None:
         """Close every connection."""
         ...
@@ -86,6 +90,11 @@ class SQLiteDatabase:
     def writing(self) -> Connection:
         """A connection of its own, whose transactions take the write lock when they begin."""
         return self._writer.connect()
+
+    def version(self, connection: Connection) -> int | None:
+        """What SQLite counts for this connection, whose own commits it leaves out: it must only read."""
+        driver: Any = connection.connection.driver_connection
+        return int(driver.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:
         """Close every connection; the last one of all processes folds the log into the file."""

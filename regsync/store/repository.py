@@ -54,11 +54,18 @@ class BuiltinRepository:
 
     async def manifest(self, name: Tag | Digest) -> tuple[Descriptor, bytes]:
         """A manifest's exact bytes; raises ContentNotFoundError, or DigestMismatchError for bit rot."""
+        version, key = self._catalogue.version(), (self.repository, name)
+        if version is not None:
+            known = self._catalogue.recent.get(key, version)
+            if known is not None:
+                return known
         found = await self._catalogue.look_up(lambda one: queries.manifest(one, self.repository, name))
         desc, raw = self._found(found, name)
         actual = Digest.of(raw, desc.digest.algorithm)
         if actual != desc.digest:
             raise DigestMismatchError(desc.digest, actual, where=self.name)
+        if version is not None:
+            self._catalogue.recent.put(key, version, (desc, raw), len(raw))
         return desc, raw
 
     def _found(self, found: Found | None, name: object) -> Found:
