@@ -8,7 +8,7 @@ from regsync.content.errors import ContentNotFoundError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import SHA256, Digest
 from regsync.oci.manifest import MAX_MANIFEST_SIZE, parse_manifest
-from regsync.oci.media_type import strip_parameters
+from regsync.oci.media_type import SUPPORTED, strip_parameters
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.server.conditions import etag, is_unchanged
 from regsync.server.failures import ApiError
@@ -59,7 +59,7 @@ class Manifests:
             raise ApiError(413, "SIZE_INVALID", f"a manifest has at most {MAX_MANIFEST_SIZE} bytes")
         raw = await request.body.read(MAX_MANIFEST_SIZE)
         algorithm = wanted.algorithm if isinstance(wanted, Digest) else _algorithm(request)
-        content_type = strip_parameters(request.header(b"content-type") or "")
+        content_type = _content_type(request)
         parsed = parse_manifest(raw, content_type, algorithm=algorithm)
         digest = parsed.descriptor.digest
         if isinstance(wanted, Digest) and wanted != digest:
@@ -92,6 +92,14 @@ class Manifests:
         except ContentNotFoundError:
             raise _unknown(name, reference) from None
         return Response(202)
+
+
+def _content_type(request: Request) -> str:
+    given = strip_parameters(request.header(b"content-type") or "")
+    if given not in SUPPORTED:
+        known = ", ".join(sorted(SUPPORTED))
+        raise ApiError(415, "MANIFEST_INVALID", f"Content-Type is {given[:120]!r}, expected one of {known}")
+    return given
 
 
 def _algorithm(request: Request) -> str:

@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 from regsync.content.verified import VerifiedChunks
+from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import HEX_LENGTH, Digest
 from regsync.oci.media_type import OCTET_STREAM
 from regsync.oci.reference import RepositoryName
 from regsync.server.failures import ApiError
-from regsync.server.message import Request, Response
+from regsync.server.message import ClientGoneError, Request, Response
 from regsync.server.values import parse_digest, parse_name
 from regsync.store.builtin import BuiltinStore
+from regsync.store.sessions import UploadBusyError, UploadUnknownError
 
 MIB = 1024 * 1024
 SMALL = MIB  # bytes; a body up to this goes to the store without a file of its own
@@ -38,7 +41,11 @@ class Uploads:
             if (size := _length(request)) is not None and size <= SMALL:
                 return await self._whole(request, name, wanted, size)
             session = await self._sessions.start(name)
-            return await self._finish(request, name, session, wanted)
+            try:
+                return await self._finish(request, name, session, wanted)
+            except RegsyncError:  # the client does not know the upload's name: it cannot go on with it
+                await self._drop(name, session)
+                raise
         session = await self._sessions.start(name)
         return _accepted(name, session, 0)
 
@@ -69,9 +76,14 @@ class Uploads:
         length = _length(request)
         if had == 0 and length is not None and 0 < length <= SMALL:
             try:
-                return await self._whole(request, name, digest, length)
-            finally:
-                await self._sessions.cancel(name, session)
+                created = await self._whole(request, name, digest, length)
+            except ClientGoneError:
+                raise  # it may come again
+            except RegsyncError:
+                await self._drop(name, session)
+                raise
+            await self._drop(name, session)
+            return created
         return await self._finish(request, name, session, digest)
 
     async def cancel(self, name: RepositoryName, session: str) -> Response:
@@ -92,6 +104,10 @@ class Uploads:
         held = [chunk async for chunk in checked]
         await self._store.repository(name).push(desc, _Checked(held, desc, where=name))
         return _created(name, digest)
+
+    async def _drop(self, name: RepositoryName, session: str) -> None:
+        with suppress(UploadUnknownError, UploadBusyError):
+            await self._sessions.cancel(name, session)
 
     async def _mount(
         self, request: Request, name: RepositoryName, digest: Digest, may_pull: MayPull
