@@ -1,11 +1,9 @@
 """The ASGI application: who asks, which endpoint, may they, and the answer or the error as JSON."""
 
-import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from regsync.clock import Clock
-from regsync.errors import RegsyncError
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.server.access import Action, Principal
 from regsync.server.blobs import Blobs
@@ -15,25 +13,39 @@ from regsync.server.manifests import Manifests
 from regsync.server.message import ClientGoneError, Receive, Request, Response, Scope, Send
 from regsync.server.policy import Policy, nothing_is_immutable
 from regsync.server.routes import Endpoint, Route, route
+from regsync.server.stalled import Bodies
 from regsync.server.uploads import Uploads
 from regsync.server.values import parse_name
 from regsync.server.watch import Exchange, Watch
 from regsync.store.builtin import BuiltinStore
 
-_log = logging.getLogger(__name__)
 _API_VERSION = (b"docker-distribution-api-version", b"registry/2.0")
 _READING = ("GET", "HEAD")
 Handler = Callable[[], Awaitable[Response]]
+Page = Callable[[Request, Policy], Awaitable[Response]]
 
 
 class Application:
-    """One store, served."""
+    """One store, served.
+
+    `watches` are told of every request; `pages` are what there is beside the API, by their path;
+    `before_change` is asked before whatever may change something, and raises ApiError to refuse it.
+    """
 
     def __init__(
-        self, store: BuiltinStore, policy: Policy, clock: Clock, watches: Sequence[Watch] = ()
+        self,
+        store: BuiltinStore,
+        policy: Policy,
+        clock: Clock,
+        *,
+        watches: Sequence[Watch] = (),
+        pages: Mapping[str, Page] | None = None,
+        before_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.policy = policy  # read once for each request, so it may be replaced at any time
+        self.bodies = Bodies(clock)
         self._store, self._clock, self._watches = store, clock, watches
+        self._pages, self._before_change = pages or {}, before_change
         self._manifests, self._blobs = Manifests(store), Blobs(store)
         self._uploads, self._listings = Uploads(store), Listings(store)
 
@@ -57,34 +69,49 @@ class Application:
         """The answer. Raises ClientGoneError alone."""
         request = exchange.request
         try:
-            return await self._answer(exchange)
+            if request.method in _READING:
+                return await self._answer(exchange)
+            with self.bodies.reading(request.body):
+                return await self._answer(exchange)
         except ClientGoneError:
             raise
-        except RegsyncError as error:
-            answer = as_api_error(error)
-            if answer.status >= 500:
-                _log.error("request %s: %s", request.id, error)
-            return answer.response()
-        except ValueError as error:  # a query of too many fields
-            return ApiError(400, "UNSUPPORTED", str(error)[:200]).response()
+        except Exception as error:  # noqa: BLE001 - the border: a defect too becomes an answer, and is logged
+            return self._refusal(exchange, error)
+
+    def _refusal(self, exchange: Exchange, error: Exception) -> Response:
+        answer = as_api_error(error)
+        if answer.status >= 500:
+            exchange.failure = error
+        response = answer.response()
+        response.add(b"x-request-id", exchange.request.id)
+        return response
 
     async def _answer(self, exchange: Exchange) -> Response:
         request, policy = exchange.request, self.policy
         found = exchange.route = route(request.path)
         if found is None:
-            raise ApiError(404, "NOT_FOUND", "there is nothing; the API is below /v2/")
+            page = self._pages.get(request.path)
+            if page is None:
+                raise ApiError(404, "NOT_FOUND", "there is nothing; the API is below /v2/")
+            _only(request, *_READING)
+            return await page(request, policy)
         principal = exchange.principal = await policy.access.identify(request)
         asks = _Asks(request, principal, policy)
-        if policy.read_only and request.method not in _READING:
-            raise ApiError(
-                405, "UNSUPPORTED", "the registry is read-only now", headers={"Allow": "GET, HEAD"}
-            )
+        if request.method not in _READING:
+            self._check_changes(policy)
         if found.endpoint is Endpoint.BASE:
             return _base(asks)
         if found.endpoint is Endpoint.CATALOG:
             _only(request, "GET", "HEAD")
             return await self._listings.catalog(request, lambda name: asks.may(Action.PULL, name))
         return await self._repository(asks, found, parse_name(found.name))
+
+    def _check_changes(self, policy: Policy) -> None:
+        if policy.read_only:
+            raise ApiError(
+                405, "UNSUPPORTED", "the registry is read-only now", headers={"Allow": "GET, HEAD"}
+            )
+        self._before_change()
 
     async def _repository(self, asks: "_Asks", found: Route, name: RepositoryName) -> Response:
         request, endpoint, reference = asks.request, found.endpoint, found.reference

@@ -14,7 +14,7 @@ from regsync.content.references import ContentInUseError, MissingReferencesError
 from regsync.errors import RegsyncError
 from regsync.oci.digest import InvalidDigestError
 from regsync.oci.manifest import InvalidManifestError
-from regsync.server.message import BodyTooLargeError, Response
+from regsync.server.message import BodyTooLargeError, QueryTooLongError, Response
 from regsync.store import errors as store
 from regsync.store.changes import TagFixedError
 from regsync.store.sessions import OutOfOrderError, UploadBusyError, UploadUnknownError
@@ -60,8 +60,8 @@ def name_invalid(cause: str) -> ApiError:
     return ApiError(400, "NAME_INVALID", cause)
 
 
-def as_api_error(error: RegsyncError) -> ApiError:
-    """The answer to what the store raised."""
+def as_api_error(error: Exception) -> ApiError:
+    """The answer to what the store raised; a defect is none of the client's business."""
     if isinstance(error, ApiError):
         return error
     for kind, status, code in _KINDS:
@@ -81,6 +81,7 @@ _KINDS: tuple[tuple[type[RegsyncError], int, str], ...] = (
     (InterruptedStreamError, 400, "SIZE_INVALID"),
     (InvalidManifestError, 400, "MANIFEST_INVALID"),
     (BodyTooLargeError, 413, "SIZE_INVALID"),
+    (QueryTooLongError, 400, "UNSUPPORTED"),
     (UploadUnknownError, 404, "BLOB_UPLOAD_UNKNOWN"),
     (UploadBusyError, 409, "BLOB_UPLOAD_INVALID"),
     (OutOfOrderError, 416, "BLOB_UPLOAD_INVALID"),

@@ -31,17 +31,28 @@ class BodyTooLargeError(RegsyncError):
         self.limit = limit
 
 
+class QueryTooLongError(RegsyncError):
+    """A query has more fields than any request of the API needs."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the query has more than {MAX_QUERY_FIELDS} fields")
+
+
 class Body:
-    """The bytes of a request, read once. `received` is how many came."""
+    """The bytes of a request, read once. `received` is how many came; `waiting`: for the client to send."""
+
+    __slots__ = ("_receive", "is_read", "received", "waiting")
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self.received = 0
-        self.is_read = False
+        self.is_read = self.waiting = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while not self.is_read:
+            self.waiting = True
             message = await self._receive()
+            self.waiting = False
             if message["type"] != "http.request":
                 raise ClientGoneError(self.received)
             self.is_read = not message.get("more_body", False)
@@ -88,12 +99,12 @@ class Request:
 
     @property
     def query(self) -> Mapping[str, Sequence[str]]:
-        """The query's fields, each with its values in their order. Raises ValueError for too many fields."""
+        """The query's fields, each with its values in their order. Raises QueryTooLongError."""
         if self._query is None:
             self._query = {}
             if self.raw_query:
                 text = self.raw_query.decode("latin-1")
-                for key, value in parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS):
+                for key, value in _fields(text):
                     self._query.setdefault(key, []).append(value)
         return self._query
 
@@ -101,6 +112,13 @@ class Request:
         """The last value of one field of the query."""
         values = self.query.get(name)
         return values[-1] if values else None
+
+
+def _fields(query: str) -> Sequence[tuple[str, str]]:
+    try:
+        return parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
+    except ValueError:
+        raise QueryTooLongError from None
 
 
 @dataclass(slots=True)

@@ -10,7 +10,11 @@ from regsync.server.routes import Route
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and what became of it. `response` is None where the client went away first."""
+    """One request and what became of it.
+
+    `response` is None where the client went away first; `failure` is what a status of 500 or more is
+    the answer to.
+    """
 
     request: Request
     started: float  # seconds, on the clock's monotonic
@@ -19,6 +23,7 @@ class Exchange:
     response: Response | None = None
     seconds: float = 0.0
     sent: int = 0  # bytes of the body
+    failure: Exception | None = None
 
 
 class Watch(Protocol):
