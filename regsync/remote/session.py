@@ -14,6 +14,7 @@ from typing import Self, TypeVar
 import anyio
 
 from regsync.clock import Clock, SystemClock
+from regsync.content.single_flight import SingleFlight
 from regsync.remote.authenticator import Authenticator, Grant, Scheme, Sent
 from regsync.remote.credentials import Anonymous, CredentialSource
 from regsync.remote.elsewhere import OtherRegistries
@@ -33,7 +34,6 @@ from regsync.remote.metering import Received, Traffic
 from regsync.remote.metering import sent as sent_chunks
 from regsync.remote.request import Kind, Request, Response, Scope, StreamedResponse
 from regsync.remote.retry import Attempts, asked_pause
-from regsync.remote.single_flight import SingleFlight
 from regsync.remote.transport import STREAMED, WHOLE, NativeTransport, Transport
 from regsync.remote.wire import Exchange, Wire
 
