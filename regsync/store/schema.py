@@ -6,6 +6,7 @@ bytes, what each refers to, and tags. Times are microseconds since 1970, UTC.
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     ForeignKeyConstraint,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 from regsync.store.version import VERSION_TABLE
@@ -32,6 +34,8 @@ repositories = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("name", _NAME, nullable=False, unique=True),
+    # What its manifests refer to may be missing: it is fetched from an upstream when it is asked for.
+    Column("on_demand", Boolean, nullable=False, server_default=false()),
 )
 
 blobs = Table(
