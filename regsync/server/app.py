@@ -29,7 +29,8 @@ class Application:
     """One store, served.
 
     `watches` are told of every request; `pages` are what there is beside the API, by their path;
-    `before_change` is asked before whatever may change something, and raises ApiError to refuse it.
+    `before_change` is asked before whatever may change something, and raises ApiError to refuse it;
+    `pull_through` answers for the upstreams that the policy has.
     """
 
     def __init__(
@@ -40,12 +41,15 @@ class Application:
         *,
         watches: Sequence[Watch] = (),
         pages: Mapping[str, Page] | None = None,
+        bodies: Bodies | None = None,
         before_change: Callable[[], None] = lambda: None,
+        pull_through: PullThrough | None = None,
     ) -> None:
         self.policy = policy  # read once for each request, so it may be replaced at any time
-        self.bodies = Bodies(clock)
+        self.bodies = bodies if bodies is not None else Bodies(clock)
         self._store, self._clock, self._watches = store, clock, watches
         self._pages, self._before_change = pages or {}, before_change
+        self._pull_through = pull_through or PullThrough(store, clock)
         self._manifests, self._blobs = Manifests(store), Blobs(store)
         self._uploads, self._listings = Uploads(store), Listings(store)
 
@@ -104,7 +108,32 @@ class Application:
         if found.endpoint is Endpoint.CATALOG:
             _only(request, "GET", "HEAD")
             return await self._listings.catalog(request, lambda name: asks.may(Action.PULL, name))
-        return await self._repository(asks, found, parse_name(found.name))
+        name = parse_name(found.name)
+        if not policy.upstreams:
+            return await self._repository(asks, found, name)
+        namespace = request.parameter("ns") if request.method in _READING else None
+        located = policy.upstreams.locate(name, request.header(b"host"), namespace)
+        if located.upstream is None or request.method == "DELETE" or found.endpoint is Endpoint.STATE:
+            return await self._repository(asks, found, located.name)
+        return await self._pulled(asks, found, located, located.upstream)
+
+    async def _pulled(
+        self, asks: "_Asks", found: Route, located: Located, upstream: Upstream
+    ) -> Response:
+        request, name = asks.request, located.name
+        if request.method not in _READING or found.endpoint in (Endpoint.UPLOADS, Endpoint.UPLOAD):
+            asks.require(Action.PUSH, name)
+            said = f"{name} is what {upstream.namespace} has: push it there"
+            raise ApiError(405, "UNSUPPORTED", said, headers={"Allow": "GET, HEAD, DELETE"})
+        asks.require(Action.PULL, name)
+        pull = Pull(
+            name,
+            upstream,
+            asks.refusal(upstream, name, self._before_change),
+            partial(asks.may, Action.PULL),
+            partial(asks.policy.is_immutable, name),
+        )
+        return await self._pull_through.answer(request, found, located.asked, pull)
 
     def _check_changes(self, policy: Policy) -> None:
         if policy.read_only:
@@ -186,6 +215,23 @@ class _Asks:
         challenge = self.policy.access.challenge or ""
         return ApiError(401, "UNAUTHORIZED", message, headers={"WWW-Authenticate": challenge})
 
+    def refusal(
+        self, upstream: Upstream, name: RepositoryName, before_change: Callable[[], None]
+    ) -> ApiError | None:
+        """Why nothing is fetched from an upstream for this request; None where it is."""
+        if self.principal.is_anonymous and upstream.first_pull is FirstPull.AUTHENTICATED:
+            said = f"that is not here, and {upstream.namespace} is asked only for those who are logged in"
+            if self.policy.access.challenge is not None:
+                return self.unauthorized(said)
+            return ApiError(404, "NAME_UNKNOWN", f"{name}: {said}")
+        if self.policy.read_only:
+            return ApiError(404, "NAME_UNKNOWN", f"{name}: that is not here, and the registry is read-only now")
+        try:
+            before_change()
+        except ApiError as error:
+            return error
+        return None
+
     def fixed(self, name: RepositoryName) -> Callable[[Tag], bool] | None:
         """Which tags a push may not move; None when it may move all."""
         if not self.may(Action.OVERWRITE, name):
@@ -221,9 +267,7 @@ async def _send(request: Request, response: Response, send: Send) -> int:
     if response.file is not None:
         await send({"type": "http.response.pathsend", "path": str(response.file)})
     elif response.chunks is not None:
-        async for chunk in response.chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        return await _stream(request, response.chunks, send)
     else:
         await send({"type": "http.response.body", "body": response.body})
     return length

@@ -52,7 +52,7 @@ class Bodies:
             raise ApiError(
                 408,
                 "BLOB_UPLOAD_INVALID",
-                f"of the request's body {body.received} bytes came, then too little for {self.patience:.0f} s; "
+                f"{body.received} bytes of the body came, then too little for {self.patience:.0f} s; "
                 "what came is kept where an upload can go on",
                 headers={"Connection": "close"},
             )

@@ -55,7 +55,7 @@ def parse_listen(text: str) -> Listen:
     """`ADDRESS:PORT`, `[IPV6]:PORT` or `localhost:PORT`; raises ValueError."""
     found = _LISTEN.fullmatch(text)
     host = (found["v6"] or found["host"]) if found is not None else ""
-    if found is None or not _is_address(host) or not 0 < int(found["port"]) <= 65535:
+    if found is None or not _is_address(host) or int(found["port"]) > 65535:
         raise ValueError(
             f"expected an address of this host and a port, such as 0.0.0.0:5000, found {text[:80]!r}"
         )
