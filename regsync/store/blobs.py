@@ -88,6 +88,10 @@ class DirectoryBlobs:
         """Stream from `offset` on; raises ContentNotFoundError or SizeMismatchError on entering."""
         opened = partial(self._open, desc, where)
         return read_file(opened, where=where, offset=offset, limiter=self._limiter)
+        return self.size_now(digest)
+
+    def size_now(self, digest: Digest) -> int | None:
+        """The length of a blob in bytes, None if it is not there. Blocking."""
 
     def _open(self, desc: Descriptor, where: str) -> int:
         path = self.local_path(desc.digest)

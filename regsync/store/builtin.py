@@ -5,10 +5,8 @@ restores the catalogue from, with the blobs; `blobs/` has each blob under its di
 that are being written; `uploads/` what clients of the server have sent of blobs so far.
 """
 
-import fcntl
-import os
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
@@ -25,9 +23,11 @@ from regsync.store.blobs import DirectoryBlobs
 from regsync.store.catalogue import Catalogue
 from regsync.store.database import SQLiteDatabase
 from regsync.store.file_system import refuse_network
+from regsync.store.history import refuse_lost, refuse_older
 from regsync.store.journal import FileJournal
 from regsync.store.migrate import upgrade
-from regsync.store.place import CATALOGUE
+from regsync.store.place import BLOBS, CATALOGUE, JOURNAL, PARTS
+from regsync.store.presence import Company, Presence, opening
 from regsync.store.repository import BuiltinRepository
 from regsync.store.sessions import DirectorySessions, Sessions
 
@@ -36,9 +36,16 @@ class BuiltinStore:
     """An open store. Several processes of one host may have it open at once."""
 
     def __init__(
-        self, path: Path, *, catalogue: Catalogue, blobs: DirectoryBlobs, sessions: DirectorySessions
+        self,
+        path: Path,
+        presence: Presence,
+        *,
+        catalogue: Catalogue,
+        blobs: DirectoryBlobs,
+        sessions: DirectorySessions,
     ) -> None:
         self.path, self.name = path, str(path)
+        self._presence = presence
         self._catalogue, self._blobs = catalogue, blobs
         self.sessions: Sessions = sessions
         self._repositories: dict[tuple[str, Children], BuiltinRepository] = {}
@@ -48,7 +55,8 @@ class BuiltinStore:
     async def open(cls, path: Path | str, *, clock: Clock | None = None) -> AsyncIterator[Self]:
         """Open the store at `path`, made if it is not there, brought to today's schema if it is older.
 
-        Raises NetworkFileSystemError, StoreTooNewError, other StoreErrors, or StorageError.
+        Raises NetworkFileSystemError, StoreTooNewError, CatalogueLostError and CatalogueOlderError, which
+        `rebuild` repairs, other StoreErrors, or StorageError.
         """
         store = await run_sync(cls._open, Path(path), clock or SystemClock())
         try:
@@ -56,25 +64,37 @@ class BuiltinStore:
         finally:
             with CancelScope(shield=True):
                 await run_sync(store._catalogue.close)
+                store._presence.leave()
 
     @classmethod
     def _open(cls, path: Path, clock: Clock) -> Self:
         refuse_network(path)
         with storage_errors(path):
             make_directory(path)
+        with opening(path):
+            presence = Presence(path)
+            try:
+                return cls._prepare(path, clock, presence)
+            except BaseException:
+                presence.leave()
+                raise
+
+    @classmethod
+    def _prepare(cls, path: Path, clock: Clock, presence: Presence) -> Self:
+        refuse_lost(path)
         database = SQLiteDatabase(path / CATALOGUE, name=str(path))
-        blobs = DirectoryBlobs(path / "blobs", parts=path / "parts")
+        blobs = DirectoryBlobs(path / BLOBS, parts=path / PARTS)
         try:
-            with _one_opener(path):
-                upgrade(database)
-                blobs.prepare()
+            upgrade(database)
+            blobs.prepare()
+            if presence.company is Company.ALONE:  # else somebody may be writing both at this moment
+                refuse_older(path, database)
         except BaseException:
             database.close()
             raise
-        catalogue = Catalogue(database, FileJournal(path / "journal"), clock)
-        return cls(
-            path, catalogue=catalogue, blobs=blobs, sessions=DirectorySessions(path / "uploads", blobs)
-        )
+        catalogue = Catalogue(database, FileJournal(path / JOURNAL), clock)
+        sessions = DirectorySessions(path / "uploads", blobs)
+        return cls(path, presence, catalogue=catalogue, blobs=blobs, sessions=sessions)
 
     def repository(
         self, name: RepositoryName, *, children: Children = Children.REQUIRED
@@ -110,16 +130,3 @@ class BuiltinStore:
     async def stats(self) -> queries.StoreStats:
         """How much the store holds."""
         return await self._catalogue.scan(queries.stats)
-
-
-@contextmanager
-def _one_opener(path: Path) -> Iterator[None]:
-    """One process at a time makes the database: turning on the write-ahead log does not wait its turn."""
-    lock = path / ".open.lock"
-    with storage_errors(lock):
-        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)

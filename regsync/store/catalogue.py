@@ -5,7 +5,6 @@ transaction, one entry in the journal and so one sync each; every caller returns
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter
@@ -39,10 +38,10 @@ _HOPELESS = (
 class Transaction:
     """What a change works with: a connection that holds the write lock, and the journal's records."""
 
-    def __init__(self, connection: Connection, now: datetime) -> None:
+    def __init__(self, connection: Connection, now: int) -> None:
         self.connection = connection
         self.dialect = connection.dialect.name
-        self.now = int(now.timestamp() * 1_000_000)  # microseconds
+        self.now = now  # microseconds since 1970
         self.records: list[dict[str, object]] = []
         self._repositories: dict[str, int] = {}
         self._later: dict[Insert, list[Mapping[str, object]]] = {}
@@ -162,7 +161,7 @@ class Catalogue:
             if self._writing is None:
                 self._writing = self._database.writing()
             with self._writing.begin():
-                transaction = Transaction(self._writing, self._clock.now())
+                transaction = Transaction(self._writing, int(self._clock.now().timestamp() * 1_000_000))
                 outcomes = [_outcome(change, transaction) for change in changes]
                 transaction.flush()
                 if transaction.records:
@@ -170,14 +169,8 @@ class Catalogue:
         return outcomes
 
     def _write_journal(self, transaction: Transaction) -> None:
-        connection = transaction.connection
-        row = connection.execute(_POSITION).first()
-        end = Position(row.segment, row.length) if row is not None else START
-        end = self._journal.append(end, transaction.records)
-        connection.execute(
-            upsert(transaction.dialect, journal_position, "segment", "length"),
-            {"id": 1, "segment": end.segment, "length": end.length},
-        )
+        end = self._journal.append(journal_end(transaction.connection), transaction.records)
+        set_journal_end(transaction.connection, end)
 
     def _drop_writer(self) -> None:
         """Start afresh: what a connection believes about a file that failed to sync is not to be trusted."""
@@ -185,6 +178,20 @@ class Catalogue:
         if connection is not None:
             connection.invalidate()
             connection.close()
+
+
+def journal_end(connection: Connection) -> Position:
+    """How far the journal is the history of this catalogue."""
+    row = connection.execute(_POSITION).first()
+    return Position(row.segment, row.length) if row is not None else START
+
+
+def set_journal_end(connection: Connection, end: Position) -> None:
+    """Say so, in the transaction that `connection` has begun."""
+    connection.execute(
+        upsert(connection.dialect.name, journal_position, "segment", "length"),
+        {"id": 1, "segment": end.segment, "length": end.length},
+    )
 
 
 def _outcome(change: Change, transaction: Transaction) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, select
+from sqlalchemy import Select, bindparam, delete, select, update
 
 from regsync.content.errors import ContentNotFoundError, SizeMismatchError
 from regsync.content.references import Children, ContentInUseError, MissingReferencesError, required
@@ -16,7 +16,14 @@ from regsync.oci.digest import Digest
 from regsync.oci.manifest import Index, Manifest
 from regsync.oci.reference import Tag
 from regsync.store.catalogue import Transaction
-from regsync.store.schema import blobs, manifest_references, manifests, repository_blobs, tags
+from regsync.store.schema import (
+    blobs,
+    manifest_references,
+    manifests,
+    repositories,
+    repository_blobs,
+    tags,
+)
 
 _AT_ONCE = 1000  # keys in one IN (…)
 
@@ -37,6 +44,7 @@ _MANIFEST_SIZES = select(manifests.c.digest, manifests.c.size).where(
     manifests.c.repository_id == bindparam("key"),
     manifests.c.digest.in_(bindparam("digests", expanding=True)),
 )
+_ON_DEMAND = select(repositories.c.on_demand).where(repositories.c.id == bindparam("key"))
 _TAGGED = select(tags.c.digest).where(
     tags.c.repository_id == bindparam("key"), tags.c.name == bindparam("tag")
 )
@@ -116,19 +124,28 @@ def put_manifest(transaction: Transaction, repository: Repository, new: NewManif
     key = transaction.repository(repository.name)
     if key is not None and new.fixed is not None:
         _refuse_to_move(transaction, key, repository, new)
+    if new.children is Children.ON_DEMAND:
+        mark_on_demand(transaction, repository)
     if key is None or not _has_manifest(transaction, key, digest):
         _check_references(transaction, key, repository, new)
-        key = transaction.created_repository(repository.name)
-        _insert_manifest(transaction, key, new)
-        transaction.record(
-            "manifest",
-            repository=repository.name,
-            digest=digest,
-            mediaType=new.desc.media_type,
-            raw=new.raw.decode(),
-        )
+        insert_manifest(transaction, repository, new)
+    elif _is_on_demand(transaction, key):
+        _check_references(transaction, key, repository, new)  # that it is there says nothing of them
     for tag in new.tags:
-        _put_tag(transaction, key, repository, digest, tag)
+        point_tag(transaction, repository, new.desc.digest, tag)
+
+
+def mark_on_demand(transaction: Transaction, repository: Repository) -> None:
+    """Note that what manifests of the repository refer to need not be there; for good."""
+    key = transaction.created_repository(repository.name)
+    if not _is_on_demand(transaction, key):
+        marked = update(repositories).where(repositories.c.id == key).values(on_demand=True)
+        transaction.connection.execute(marked)
+        transaction.record("on-demand", repository=repository.name)
+
+
+def _is_on_demand(transaction: Transaction, key: int) -> bool:
+    return bool(transaction.connection.execute(_ON_DEMAND, {"key": key}).scalar())
 
 
 def _refuse_to_move(transaction: Transaction, key: int, repository: Repository, new: NewManifest) -> None:
@@ -174,7 +191,9 @@ def _sizes(
     return found
 
 
-def _insert_manifest(transaction: Transaction, key: int, new: NewManifest) -> None:
+def insert_manifest(transaction: Transaction, repository: Repository, new: NewManifest) -> None:
+    """Put a manifest whose references were checked, or were when it was first put; not its tags."""
+    key = transaction.created_repository(repository.name)
     parsed, digest = new.parsed, str(new.desc.digest)
     shown = as_referrer(parsed, new.desc) if parsed.subject is not None else None
     row = {
@@ -195,6 +214,13 @@ def _insert_manifest(transaction: Transaction, key: int, new: NewManifest) -> No
         for one, kind in references
     ]
     transaction.insert_missing(manifest_references, rows)
+    transaction.record(
+        "manifest",
+        repository=repository.name,
+        digest=digest,
+        mediaType=new.desc.media_type,
+        raw=new.raw.decode(),
+    )
 
 
 def put_tag(transaction: Transaction, repository: Repository, desc: Descriptor, tag: Tag) -> None:
@@ -206,13 +232,15 @@ def put_tag(transaction: Transaction, repository: Repository, desc: Descriptor, 
         raise ContentNotFoundError(desc.digest, where=repository.where)
     if sizes[str(desc.digest)] != desc.size:
         raise SizeMismatchError(desc, sizes[str(desc.digest)], where=repository.where)
-    _put_tag(transaction, key, repository, str(desc.digest), tag)
+    point_tag(transaction, repository, desc.digest, tag)
 
 
-def _put_tag(transaction: Transaction, key: int, repository: Repository, digest: str, tag: Tag) -> None:
-    row = {"repository_id": key, "name": str(tag), "digest": digest, "pushed_at": transaction.now}
+def point_tag(transaction: Transaction, repository: Repository, digest: Digest, tag: Tag) -> None:
+    """Point a tag to a manifest that was seen to be there."""
+    key = transaction.created_repository(repository.name)
+    row = {"repository_id": key, "name": str(tag), "digest": str(digest), "pushed_at": transaction.now}
     transaction.upsert(tags, row, "digest", "pushed_at")
-    transaction.record("tag", repository=repository.name, tag=str(tag), digest=digest)
+    transaction.record("tag", repository=repository.name, tag=str(tag), digest=str(digest))
 
 
 def untag(transaction: Transaction, repository: Repository, tag: Tag) -> None:

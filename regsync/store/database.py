@@ -5,7 +5,7 @@ survives a power loss (sqlite.org, "PRAGMA synchronous").
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from regsync.store import errors
 
 BUSY_TIMEOUT = 30_000  # milliseconds that a writer waits for another process
 READERS = 4  # connections
+_SHOWN = 100  # rows of one kind that a check tells of
 _CACHE = 16_384  # KiB of pages per connection
 
 _KINDS: Mapping[int, type[errors.StoreError]] = {
@@ -52,6 +53,13 @@ class Database(Protocol):
 
     def version(self, connection: Connection) -> int | None:
         """A number that any process's commit changes; None where that costs as much as a query."""
+        ...
+
+    def damage(self) -> Sequence[str]:
+        """What is wrong with the database in itself: pages, indexes, rows that refer to nothing.
+
+        Raises StoreError where it cannot even be read.
+        """
         ...
 
     def close(self) -> None:
@@ -95,6 +103,14 @@ class SQLiteDatabase:
         """What SQLite counts for this connection, whose own commits it leaves out: it must only read."""
         driver: Any = connection.connection.driver_connection
         return int(driver.execute("PRAGMA data_version").fetchone()[0])
+
+    def damage(self) -> Sequence[str]:
+        """What SQLite's own checks find, at most 100 lines of each."""
+        with database_errors(self.name), self.reading() as connection:
+            found = connection.exec_driver_sql("PRAGMA integrity_check(100)").scalars().all()
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(_SHOWN)
+        lines = [str(line) for line in found if line != "ok"]
+        return [*lines, *(f"{row[0]}: row {row[1]} refers to nothing in {row[2]}" for row in broken)]
 
     def close(self) -> None:
         """Close every connection; the last one of all processes folds the log into the file."""
