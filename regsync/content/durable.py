@@ -103,6 +103,10 @@ class PartFile:
                 while rest:
                     rest = rest[os.write(fd, rest) :]
 
+    def duplicate(self) -> int:
+        """One more descriptor of the file, which the caller closes; raises OSError."""
+        return os.dup(self._opened())
+
     def keep(self, final: Path) -> None:
         """Sync, give the file its name, replacing what bears it, and sync that; raises StorageError."""
         self.rename(final)

@@ -1,25 +1,29 @@
 """The ASGI application: who asks, which endpoint, may they, and the answer or the error as JSON."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 
 from regsync.clock import Clock
-from regsync.oci.reference import RepositoryName, Tag
-from regsync.server.access import Action, Principal
+from regsync.oci.reference import RepositoryName
+from regsync.server.access import Action
+from regsync.server.asks import Asks
 from regsync.server.blobs import Blobs
 from regsync.server.failures import JSON, ApiError, as_api_error
 from regsync.server.listings import Listings
 from regsync.server.manifests import Manifests
 from regsync.server.message import ClientGoneError, Receive, Request, Response, Scope, Send
-from regsync.server.policy import Policy, nothing_is_immutable
+from regsync.server.policy import Policy
+from regsync.server.pull import Pull
+from regsync.server.pull_through import PullThrough
 from regsync.server.routes import Endpoint, Route, route
+from regsync.server.sending import send_response
 from regsync.server.stalled import Bodies
 from regsync.server.uploads import Uploads
+from regsync.server.upstreams import Located, Upstream
 from regsync.server.values import parse_name
 from regsync.server.watch import Exchange, Watch
 from regsync.store.builtin import BuiltinStore
 
-_API_VERSION = (b"docker-distribution-api-version", b"registry/2.0")
 _READING = ("GET", "HEAD")
 Handler = Callable[[], Awaitable[Response]]
 Page = Callable[[Request, Policy], Awaitable[Response]]
@@ -29,8 +33,7 @@ class Application:
     """One store, served.
 
     `watches` are told of every request; `pages` are what there is beside the API, by their path;
-    `before_change` is asked before whatever may change something, and raises ApiError to refuse it;
-    `pull_through` answers for the upstreams that the policy has.
+    `before_change` is asked before whatever may change something, and raises ApiError to refuse it.
     """
 
     def __init__(
@@ -43,13 +46,12 @@ class Application:
         pages: Mapping[str, Page] | None = None,
         bodies: Bodies | None = None,
         before_change: Callable[[], None] = lambda: None,
-        pull_through: PullThrough | None = None,
     ) -> None:
         self.policy = policy  # read once for each request, so it may be replaced at any time
         self.bodies = bodies if bodies is not None else Bodies(clock)
         self._store, self._clock, self._watches = store, clock, watches
         self._pages, self._before_change = pages or {}, before_change
-        self._pull_through = pull_through or PullThrough(store, clock)
+        self.pull_through = PullThrough(store, clock)  # whoever serves lets it `run` beside the requests
         self._manifests, self._blobs = Manifests(store), Blobs(store)
         self._uploads, self._listings = Uploads(store), Listings(store)
 
@@ -61,7 +63,7 @@ class Application:
         exchange = Exchange(request, self._clock.monotonic())
         try:
             exchange.response = await self.respond(exchange)
-            exchange.sent = await _send(request, exchange.response, send)
+            exchange.sent = await send_response(exchange, exchange.response, send)
         except ClientGoneError:
             pass  # nobody is there to answer
         finally:
@@ -100,7 +102,7 @@ class Application:
             _only(request, *_READING)
             return await page(request, policy)
         principal = exchange.principal = await policy.access.identify(request)
-        asks = _Asks(request, principal, policy)
+        asks = Asks(request, principal, policy)
         if request.method not in _READING:
             self._check_changes(policy)
         if found.endpoint is Endpoint.BASE:
@@ -117,9 +119,7 @@ class Application:
             return await self._repository(asks, found, located.name)
         return await self._pulled(asks, found, located, located.upstream)
 
-    async def _pulled(
-        self, asks: "_Asks", found: Route, located: Located, upstream: Upstream
-    ) -> Response:
+    async def _pulled(self, asks: Asks, found: Route, located: Located, upstream: Upstream) -> Response:
         request, name = asks.request, located.name
         if request.method not in _READING or found.endpoint in (Endpoint.UPLOADS, Endpoint.UPLOAD):
             asks.require(Action.PUSH, name)
@@ -133,7 +133,7 @@ class Application:
             partial(asks.may, Action.PULL),
             partial(asks.policy.is_immutable, name),
         )
-        return await self._pull_through.answer(request, found, located.asked, pull)
+        return await self.pull_through.answer(request, found, located.asked, pull)
 
     def _check_changes(self, policy: Policy) -> None:
         if policy.read_only:
@@ -142,7 +142,7 @@ class Application:
             )
         self._before_change()
 
-    async def _repository(self, asks: "_Asks", found: Route, name: RepositoryName) -> Response:
+    async def _repository(self, asks: Asks, found: Route, name: RepositoryName) -> Response:
         request, endpoint, reference = asks.request, found.endpoint, found.reference
         if endpoint is Endpoint.MANIFEST:
             return await self._manifest(asks, name, reference)
@@ -163,7 +163,7 @@ class Application:
             return await self._listings.referrers(request, name, reference)
         raise ApiError(404, "UNSUPPORTED", "there is no such endpoint")
 
-    async def _manifest(self, asks: "_Asks", name: RepositoryName, reference: str) -> Response:
+    async def _manifest(self, asks: Asks, name: RepositoryName, reference: str) -> Response:
         request = asks.request
         if request.method == "PUT":
             asks.require(Action.PUSH, name)
@@ -176,7 +176,7 @@ class Application:
         get = self._manifests.head if request.method == "HEAD" else self._manifests.get
         return await get(request, name, reference)
 
-    async def _upload(self, asks: "_Asks", found: Route, name: RepositoryName) -> Response:
+    async def _upload(self, asks: Asks, found: Route, name: RepositoryName) -> Response:
         request, uploads, session = asks.request, self._uploads, found.reference
         if found.endpoint is Endpoint.UPLOADS:
             _only(request, "POST")
@@ -192,55 +192,7 @@ class Application:
         return await steps[request.method]()
 
 
-@dataclass(slots=True)
-class _Asks:
-    """A request, who makes it, and the rules it is judged by."""
-
-    request: Request
-    principal: Principal
-    policy: Policy
-
-    def may(self, action: Action, name: RepositoryName) -> bool:
-        return self.policy.access.allows(self.principal, action, name)
-
-    def require(self, action: Action, name: RepositoryName) -> None:
-        if self.may(action, name):
-            return
-        if self.principal.is_anonymous and self.policy.access.challenge is not None:
-            raise self.unauthorized(f"log in to {action.value} {name}")
-        who = self.principal.name or "anonymous"
-        raise ApiError(403, "DENIED", f"{who} may not {action.value} {name}")
-
-    def unauthorized(self, message: str) -> ApiError:
-        challenge = self.policy.access.challenge or ""
-        return ApiError(401, "UNAUTHORIZED", message, headers={"WWW-Authenticate": challenge})
-
-    def refusal(
-        self, upstream: Upstream, name: RepositoryName, before_change: Callable[[], None]
-    ) -> ApiError | None:
-        """Why nothing is fetched from an upstream for this request; None where it is."""
-        if self.principal.is_anonymous and upstream.first_pull is FirstPull.AUTHENTICATED:
-            said = f"that is not here, and {upstream.namespace} is asked only for those who are logged in"
-            if self.policy.access.challenge is not None:
-                return self.unauthorized(said)
-            return ApiError(404, "NAME_UNKNOWN", f"{name}: {said}")
-        if self.policy.read_only:
-            return ApiError(404, "NAME_UNKNOWN", f"{name}: that is not here, and the registry is read-only now")
-        try:
-            before_change()
-        except ApiError as error:
-            return error
-        return None
-
-    def fixed(self, name: RepositoryName) -> Callable[[Tag], bool] | None:
-        """Which tags a push may not move; None when it may move all."""
-        if not self.may(Action.OVERWRITE, name):
-            return lambda tag: True
-        immutable = self.policy.is_immutable
-        return None if immutable is nothing_is_immutable else lambda tag: immutable(name, tag)
-
-
-def _base(asks: _Asks) -> Response:
+def _base(asks: Asks) -> Response:
     if asks.principal.is_anonymous and asks.policy.access.challenge is not None:
         raise asks.unauthorized("log in")
     return Response(200, [JSON], b"{}")
@@ -252,22 +204,3 @@ def _only(request: Request, *methods: str, also: tuple[str, ...] = ()) -> None:
         raise ApiError(
             405, "UNSUPPORTED", f"{request.method[:20]} is not supported here", headers={"Allow": allowed}
         )
-
-
-async def _send(request: Request, response: Response, send: Send) -> int:
-    """Send it; returns how many bytes of a body."""
-    length = response.length if response.length is not None else len(response.body)
-    headers = [_API_VERSION, *response.headers]
-    if response.status not in (204, 304):
-        headers.append((b"content-length", str(length).encode()))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    if request.method == "HEAD" or response.status in (204, 304):
-        await send({"type": "http.response.body", "body": b""})
-        return 0
-    if response.file is not None:
-        await send({"type": "http.response.pathsend", "path": str(response.file)})
-    elif response.chunks is not None:
-        return await _stream(request, response.chunks, send)
-    else:
-        await send({"type": "http.response.body", "body": response.body})
-    return length

@@ -1,6 +1,8 @@
 """Blobs: get, and take out of a repository (end-2, end-10)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
+from pathlib import Path
 
 from regsync.content.errors import ContentNotFoundError
 from regsync.oci.descriptor import Descriptor
@@ -13,6 +15,8 @@ from regsync.server.message import Request, Response
 from regsync.server.values import parse_digest
 from regsync.store.builtin import BuiltinStore
 from regsync.store.repository import BuiltinRepository
+
+Read = Callable[[int, int], AsyncGenerator[bytes, None]]  # from where, up to where
 
 
 class Blobs:
@@ -28,29 +32,8 @@ class Blobs:
         desc = await repository.blob(digest)
         if desc is None:
             raise _unknown(name, digest)
-        tag = etag(digest)
-        headers = [
-            (b"docker-content-digest", str(digest).encode()),
-            (b"etag", tag),
-            (b"content-type", OCTET_STREAM.encode()),
-            (b"accept-ranges", b"bytes"),
-        ]
-        if is_unchanged(request, tag):
-            return Response(304, headers)
-        try:
-            part = wanted_part(request, desc.size, tag)
-        except UnsatisfiableError:
-            wrong = ApiError(416, "RANGE_INVALID", f"the blob has {desc.size} bytes")
-            wrong.headers = {"Content-Range": f"bytes */{desc.size}"}
-            raise wrong from None
-        if request.method == "HEAD":
-            return _partial(Response(200, headers, length=desc.size), part, desc)
-        if part is not None:
-            chunks = _bytes(repository, desc, part)
-            return _partial(Response(200, headers, chunks=chunks), part, desc)
-        if desc.size == 0:
-            return Response(200, headers)
-        return Response(200, headers, file=repository.blob_path(digest), length=desc.size)
+        read = partial(stored_bytes, repository, desc)
+        return shown(request, desc, read=read, file=repository.blob_path(digest))
 
     async def delete(self, request: Request, name: RepositoryName, reference: str) -> Response:
         """Take it out of this repository; refused while a manifest there leads to it."""
@@ -62,6 +45,40 @@ class Blobs:
         return Response(202)
 
 
+def shown(
+    request: Request, desc: Descriptor, *, read: Read | None = None, file: Path | None = None
+) -> Response:
+    """The answer with a blob, or the range of it that is asked for, or 304.
+
+    `read` gives its bytes, except to a HEAD; `file` holds exactly these where there is one. Raises
+    RANGE_INVALID.
+    """
+    tag = etag(desc.digest)
+    headers = [
+        (b"docker-content-digest", str(desc.digest).encode()),
+        (b"etag", tag),
+        (b"content-type", OCTET_STREAM.encode()),
+        (b"accept-ranges", b"bytes"),
+    ]
+    if is_unchanged(request, tag):
+        return Response(304, headers)
+    try:
+        part = wanted_part(request, desc.size, tag)
+    except UnsatisfiableError:
+        wrong = ApiError(416, "RANGE_INVALID", f"the blob has {desc.size} bytes")
+        wrong.headers = {"Content-Range": f"bytes */{desc.size}"}
+        raise wrong from None
+    if request.method == "HEAD" or read is None:
+        return _partial(Response(200, headers, length=desc.size), part, desc)
+    if part is not None:
+        return _partial(Response(200, headers, chunks=read(part.start, part.end + 1)), part, desc)
+    if desc.size == 0:
+        return Response(200, headers)
+    if file is not None:
+        return Response(200, headers, file=file, length=desc.size)
+    return Response(200, headers, chunks=read(0, desc.size), length=desc.size)
+
+
 def _partial(response: Response, part: Part | None, desc: Descriptor) -> Response:
     if part is not None:
         response.status = 206
@@ -70,9 +87,12 @@ def _partial(response: Response, part: Part | None, desc: Descriptor) -> Respons
     return response
 
 
-async def _bytes(repository: BuiltinRepository, desc: Descriptor, part: Part) -> AsyncIterator[bytes]:
-    left = part.end - part.start + 1
-    async with repository.fetch_from(desc, part.start) as chunks:
+async def stored_bytes(
+    repository: BuiltinRepository, desc: Descriptor, start: int, end: int
+) -> AsyncGenerator[bytes, None]:
+    """The bytes of a blob of the store from `start` up to `end`."""
+    left = end - start
+    async with repository.fetch_from(desc, start) as chunks:
         async for chunk in chunks:
             yield chunk[:left]
             left -= len(chunk)

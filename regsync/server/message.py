@@ -1,6 +1,14 @@
 """Requests and responses of the distribution API, apart from how a server hands them over (ASGI)."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +68,11 @@ class Body:
             if chunk:
                 self.received += len(chunk)
                 yield chunk
+
+    async def gone(self) -> None:
+        """Wait until the client goes away; what it still sends is dropped."""
+        while (await self._receive())["type"] == "http.request":
+            pass
 
     async def read(self, limit: int) -> bytes:
         """All of it; raises BodyTooLargeError before more than `limit` bytes are kept."""
@@ -129,7 +142,7 @@ class Response:
     headers: RawHeaders = ()
     body: bytes = b""
     file: Path | None = None
-    chunks: AsyncIterator[bytes] | None = None
+    chunks: AsyncGenerator[bytes, None] | None = None
     length: int | None = None  # of what `file` or `chunks` give; None: that of `body`
 
     def add(self, name: bytes, value: str) -> "Response":

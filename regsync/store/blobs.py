@@ -10,13 +10,14 @@ from typing import Protocol
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
-from regsync.content.durable import make_directory, storage_errors, sweep, sync_directory
+from regsync.content.durable import PartFile, make_directory, storage_errors, sweep, sync_directory
 from regsync.content.errors import ContentNotFoundError, SizeMismatchError
 from regsync.content.file_streams import BlobWriter, read_file
 from regsync.content.protocol import Chunks
 from regsync.content.verified import verified
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import SHA256, Digest
+from regsync.store.incoming import Incoming
 
 _THREADS = (
     6  # file operations at once: enough for syncs to overlap, few enough not to fight for the interpreter
@@ -31,6 +32,10 @@ class BlobStore(Protocol):
 
         Raises DigestMismatchError, SizeMismatchError, InterruptedStreamError, StorageError.
         """
+        ...
+
+    def incoming(self, digest: Digest) -> Incoming:
+        """A blob to write that others read meanwhile. Its writer checks it before it is kept."""
         ...
 
     async def size(self, digest: Digest) -> int | None:
@@ -77,8 +82,16 @@ class DirectoryBlobs:
         checked = verified(chunks, desc, where=where)
         await self._writer.write(desc.digest, checked, self.local_path(desc.digest))
 
+    def incoming(self, digest: Digest) -> Incoming:
+        """A blob to write that others read meanwhile. Its writer checks it before it is kept."""
+        return Incoming(PartFile(self._parts), self.local_path(digest), self._limiter)
+
     async def size(self, digest: Digest) -> int | None:
         """The length of a blob in bytes, None if it is not there."""
+        return self.size_now(digest)
+
+    def size_now(self, digest: Digest) -> int | None:
+        """The length of a blob in bytes, None if it is not there. Blocking."""
         try:
             return os.stat(self.local_path(digest)).st_size
         except FileNotFoundError:
@@ -88,10 +101,6 @@ class DirectoryBlobs:
         """Stream from `offset` on; raises ContentNotFoundError or SizeMismatchError on entering."""
         opened = partial(self._open, desc, where)
         return read_file(opened, where=where, offset=offset, limiter=self._limiter)
-        return self.size_now(digest)
-
-    def size_now(self, digest: Digest) -> int | None:
-        """The length of a blob in bytes, None if it is not there. Blocking."""
 
     def _open(self, desc: Descriptor, where: str) -> int:
         path = self.local_path(desc.digest)

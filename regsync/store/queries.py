@@ -9,9 +9,10 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
+from regsync.oci.manifest import parse_manifest
 from regsync.oci.media_type import OCTET_STREAM
 from regsync.oci.reference import RepositoryName, Tag
-from regsync.store.schema import blobs, manifests, repositories, repository_blobs, tags
+from regsync.store.schema import blobs, manifest_references, manifests, repositories, repository_blobs, tags
 
 PAGE = 1000  # tags read at once
 
@@ -43,6 +44,22 @@ _HELD = select(
     .exists()
     .label("linked"),
 ).where(blobs.c.digest == bindparam("digest"))
+_NAMING = (
+    select(manifests.c.media_type, manifests.c.raw)
+    .select_from(
+        _by_digest.join(
+            manifest_references,
+            (manifest_references.c.repository_id == manifests.c.repository_id)
+            & (manifest_references.c.manifest == manifests.c.digest),
+        )
+    )
+    .where(
+        _in_repository,
+        manifest_references.c.digest == bindparam("named"),
+        manifest_references.c.kind == "blob",
+    )
+    .limit(1)
+)
 _REPOSITORY = select(repositories.c.id).where(_in_repository)
 _TAGS = (
     select(tags.c.name, *_shown)
@@ -111,6 +128,15 @@ def held_blob(connection: Connection, repository: str, digest: Digest) -> HeldBl
     """What the store has of a blob."""
     row = connection.execute(_HELD, {"repository": repository, "digest": str(digest)}).first()
     return HeldBlob(row.size, bool(row.linked)) if row is not None else None
+
+
+def named_blob(connection: Connection, repository: str, digest: Digest) -> Descriptor | None:
+    """A blob as a manifest of the repository names it."""
+    row = connection.execute(_NAMING, {"repository": repository, "named": str(digest)}).first()
+    if row is None:
+        return None
+    found = (one for one in parse_manifest(row.raw, row.media_type).blobs if one.digest == digest)
+    return next(found, None)
 
 
 def has_repository(connection: Connection, repository: str) -> bool:

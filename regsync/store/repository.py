@@ -24,6 +24,7 @@ from regsync.oci.reference import RepositoryName, Tag
 from regsync.store import changes, queries
 from regsync.store.blobs import BlobStore
 from regsync.store.catalogue import Catalogue, Transaction
+from regsync.store.incoming import Incoming
 from regsync.store.sessions import Sessions
 
 Found = TypeVar("Found")
@@ -128,6 +129,19 @@ class BuiltinRepository:
             return True
         link = partial(changes.link_known_blob, repository=self._me, desc=desc)
         return await self._catalogue.change(link)
+
+    def incoming(self, desc: Descriptor) -> Incoming:
+        """A blob to write that others read meanwhile; `keep` makes it part of the repository."""
+        return self._blobs.incoming(desc.digest)
+
+    async def keep(self, incoming: Incoming, desc: Descriptor) -> None:
+        """Take a blob whose bytes were seen to be what `desc` names; raises StorageError, StoreError."""
+        await incoming.keep()
+        await self._catalogue.change(partial(changes.link_blob, repository=self._me, desc=desc))
+
+    async def named_blob(self, digest: Digest) -> Descriptor | None:
+        """A blob as a manifest of this repository names it, whether it is there or not."""
+        return await self._catalogue.look_up(lambda one: queries.named_blob(one, self.repository, digest))
 
     async def push_manifest(self, desc: Descriptor, raw: bytes, *, tag: Tag | None = None) -> None:
         """Put a manifest and its tag in one transaction, durable on return.

@@ -1,0 +1,118 @@
+"""Blobs of upstreams: the first pull streams to every client that waits, while it is verified and stored.
+
+A download writes to a file, at the upstream's pace, and clients read from that file, each at its own:
+so one that is slow holds back nobody and costs no memory, and one that goes away ends nothing. The last
+bytes are readable only after the digest was checked, so that no client holds all of a wrong blob.
+"""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import anyio
+
+from regsync.clock import Clock
+from regsync.content.protocol import Source
+from regsync.content.verified import VerifiedChunks
+from regsync.errors import RegsyncError, TemporaryError
+from regsync.oci.descriptor import Descriptor
+from regsync.server.blobs import stored_bytes
+from regsync.store.incoming import HOP_SIZE, Reading
+from regsync.store.repository import BuiltinRepository
+
+_log = logging.getLogger(__name__)
+
+LATENCY = 0.1  # seconds that bytes of a slow upstream may wait in memory for more to come
+
+
+class DownloadEndedError(TemporaryError):
+    """The server stopped while it fetched a blob, or failed for a reason that its log has."""
+
+    def __init__(self, desc: Descriptor, *, where: str) -> None:
+        super().__init__(f"{where}: {desc.digest} was not fetched to its end; pull it again")
+
+
+class Download:
+    """One blob on its way from an upstream into a repository."""
+
+    def __init__(self, source: Source, repository: BuiltinRepository, desc: Descriptor, clock: Clock) -> None:
+        self.desc = desc
+        self._source, self._repository, self._clock = source, repository, clock
+        self._incoming = repository.incoming(desc)
+        self._arrived = 0  # bytes in the file
+        self._is_stored = False
+        self._failure: RegsyncError | None = None  # once it is over without being stored
+        self._moved = anyio.Event()  # replaced at each step
+
+    async def run(self) -> None:
+        """Fetch, check and store it. Raises nothing but cancellation: those who read are told."""
+        failure: RegsyncError = DownloadEndedError(self.desc, where=self._source.name)
+        try:
+            async with self._source.fetch(self.desc) as chunks:
+                await self._receive(VerifiedChunks(chunks, self.desc, where=self._source.name))
+            await self._repository.keep(self._incoming, self.desc)
+            self._is_stored = True
+        except RegsyncError as error:
+            _log.warning("%s: blob %s is not stored: %s", self._repository.name, self.desc.digest, error)
+            failure = error
+        except Exception:  # noqa: BLE001 - a defect in one download must not end those of others
+            _log.exception("%s: blob %s is not stored", self._repository.name, self.desc.digest)
+        finally:
+            self._failure = None if self._is_stored else failure
+            self._step()
+            await self._incoming.close()
+
+    async def _receive(self, chunks: VerifiedChunks) -> None:
+        pending: list[bytes] = []
+        size, since = 0, self._clock.monotonic()
+        async for chunk in chunks:
+            pending.append(chunk)
+            size += len(chunk)
+            if size >= HOP_SIZE or self._clock.monotonic() - since >= LATENCY:
+                await self._append(pending, size)
+                pending, size, since = [], 0, self._clock.monotonic()
+        await self._append(pending, size)
+
+    async def _append(self, pending: list[bytes], size: int) -> None:
+        await self._incoming.append(pending)
+        self._arrived += size
+        self._step()
+
+    def _step(self) -> None:
+        self._moved.set()
+        self._moved = anyio.Event()
+
+    async def begun(self) -> None:
+        """Wait until there is something to read; raises why there will be nothing."""
+        await self._beyond(0)
+
+    async def read(self, start: int, end: int) -> AsyncGenerator[bytes, None]:
+        """The bytes from `start` up to `end`, as they come; raises why they do not."""
+        await self._beyond(start)
+        if self._is_stored:
+            async with aclosing(stored_bytes(self._repository, self.desc, start, end)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        elif self._failure is not None:  # its file is gone
+            raise self._failure
+        else:
+            async with aclosing(self._read(self._incoming.reading(), start, end)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    async def _read(self, reading: Reading, position: int, end: int) -> AsyncGenerator[bytes, None]:
+        try:
+            while position < end:
+                await self._beyond(position)
+                chunk = await reading.read(position, min(self._arrived, end) - position)
+                position += len(chunk)
+                yield chunk
+        finally:
+            reading.close()
+
+    async def _beyond(self, position: int) -> None:
+        """Wait for bytes behind `position`; raises why there are none, after all that came was read."""
+        while self._arrived <= position and not self._is_stored:
+            if self._failure is not None:
+                raise self._failure
+            await self._moved.wait()
