@@ -22,11 +22,12 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. `name` is empty for anonymous."""
+    """Who asks. `name` is empty for anonymous; for the bearer of a token it is `ISSUER:USER`."""
 
     name: str = ""
-    groups: frozenset[str] = frozenset()
-    claims: Mapping[str, object] = field(default_factory=dict)
+    groups: frozenset[str] = frozenset()  # those of an issuer are `ISSUER:GROUP`
+    claims: Mapping[str, object] = field(default_factory=dict)  # of a token
+    issuer: str = ""  # the spec's name of the issuer of that token
     is_local: bool = False  # the request came from this host
 
     @property
