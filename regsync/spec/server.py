@@ -115,6 +115,8 @@ class Upstream:
     registry: str  # the name of a Registry of this spec
     first_pull: FirstPull = FirstPull.AUTHENTICATED
     host: str | None = None  # requests to this host name (lower case) need not write the prefix
+    max_age: timedelta = 60 * SECOND  # for which a tag is taken to be where it was
+    max_stale: timedelta = timedelta(days=7)  # for which a tag is served while the upstream cannot be asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,14 @@ class UpstreamKeys(Keys):
         description="A host name of this server under which the prefix need not be written, for "
         "container engines whose mirrors are bare hosts.",
     )
+    max_age: fields.Duration | None = Field(
+        None, description="For which a tag is taken to be where the upstream last said (60s)."
+    )
+    max_stale: fields.Duration | None = Field(
+        None,
+        description="For which what is there is served while the upstream cannot be asked, from the last "
+        "time that it could (7d).",
+    )
 
 
 class ServerLimitKeys(Keys):

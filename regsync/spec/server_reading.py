@@ -1,12 +1,14 @@
 """A `Server` document to what it means, with what a single document cannot tell: names that it refers to."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+from regsync.spec.keys import Keys
 from regsync.spec.model import RemotePlace
 from regsync.spec.problems import Problems, nearest
 from regsync.spec.reading import Document
@@ -179,9 +181,7 @@ class _Reader:
             elif registry is not None and not isinstance(registry.place, RemotePlace):
                 message = f"{one.registry} is not remote: an upstream is a Registry with a url"
                 self._problem(message, "upstreams", number, "registry")
-        return tuple(
-            Upstream(one.prefix, str(one.registry), FirstPull(one.first_pull), one.host) for one in keys
-        )
+        return tuple(_upstream(one) for one in keys)
 
     def _unique(self, values: Sequence[str], key: str, *path: str) -> None:
         """No two entries of a list have one value; empty is none."""
@@ -191,8 +191,17 @@ class _Reader:
                 self._problem(message, *path, number, key)
 
 
+def _upstream(keys: UpstreamKeys) -> Upstream:
+    found = Upstream(keys.prefix, str(keys.registry), FirstPull(keys.first_pull), keys.host)
+    return replace(found, **_given(keys, {"max_age", "max_stale"}))
+
+
 def _limits(keys: ServerLimitKeys | None) -> ServerLimits:
     if keys is None:
         return ServerLimits()
-    given = {name: value for name in keys.model_fields_set if (value := getattr(keys, name)) is not None}
-    return replace(ServerLimits(), **given)
+    return replace(ServerLimits(), **_given(keys, keys.model_fields_set))
+
+
+def _given(keys: Keys, names: Set[str]) -> dict[str, Any]:
+    """Those of `names` that the document has: the others keep their defaults."""
+    return {name: value for name in names if (value := getattr(keys, name)) is not None}

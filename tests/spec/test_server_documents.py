@@ -58,7 +58,7 @@ def test_a_server_says_all_of_it(specs: Specs) -> None:
     readOnly: true
     limits: {headerTimeout: 5s, bodySize: 1GiB, connections: 100}
     audit: {file: audit.log}
-    upstreams: [{prefix: hub, registry: hub, firstPull: anyone, host: Mirror.Example.com}]
+    upstreams: [{prefix: hub, registry: hub, firstPull: anyone, host: Mirror.Example.com, maxAge: 5m, maxStale: 1d}]
     gc: {interval: 1h}
     """
     here = specs.directory
@@ -92,7 +92,16 @@ def test_a_server_says_all_of_it(specs: Specs) -> None:
         read_only=True,
         limits=ServerLimits(header_timeout=timedelta(seconds=5), body_size=1024**3, connections=100),
         audit=here / "audit.log",
-        upstreams=(Upstream(RepositoryName("hub"), "hub", FirstPull.ANYONE, "mirror.example.com"),),
+        upstreams=(
+            Upstream(
+                RepositoryName("hub"),
+                "hub",
+                FirstPull.ANYONE,
+                "mirror.example.com",
+                max_age=timedelta(minutes=5),
+                max_stale=timedelta(days=1),
+            ),
+        ),
         gc=ServerGc(timedelta(hours=1)),
     )
     assert str(found.listen) == "[::]:443"
