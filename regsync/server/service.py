@@ -43,7 +43,7 @@ class Service:
                         self._configuration, self._configured, application, listening, self._story
                     )
                     await renewal.start()
-                    works = [log.run, application.bodies.watch, renewal.run]
+                    works = [log.run, application.bodies.watch, application.pull_through.run, renewal.run]
                     for work in works if audit is None else [*works, audit.run]:
                         tasks.start_soon(work)
                     ready(f"{'http' if server.tls is None else 'https'}://{address}")
