@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Protocol
 
 from anyio import CapacityLimiter
-from anyio.to_thread import run_sync
 
 from regsync.content.durable import PartFile, make_directory, storage_errors, sweep, sync_directory
 from regsync.content.errors import ContentNotFoundError, SizeMismatchError
@@ -42,12 +41,16 @@ class BlobStore(Protocol):
         """The length of a blob in bytes, None if it is not there."""
         ...
 
+    def size_now(self, digest: Digest) -> int | None:
+        """The length of a blob in bytes, None if it is not there. Blocking."""
+        ...
+
     def read(self, desc: Descriptor, *, offset: int, where: str) -> Chunks:
         """Stream from `offset` on; raises ContentNotFoundError or SizeMismatchError on entering."""
         ...
 
-    async def remove(self, digest: Digest) -> None:
-        """Remove a blob, if it is there; who is reading it reads on."""
+    def remove_now(self, digest: Digest) -> None:
+        """Remove a blob, if it is there; who is reading it reads on. Blocking; raises StorageError."""
         ...
 
     def local_path(self, digest: Digest) -> Path | None:
@@ -115,12 +118,8 @@ class DirectoryBlobs:
             raise SizeMismatchError(desc, size, where=where)
         return fd
 
-    async def remove(self, digest: Digest) -> None:
-        """Remove a blob, if it is there; who is reading it reads on."""
-
-        def unlink() -> None:
-            path = self.local_path(digest)
-            with storage_errors(path):
-                path.unlink(missing_ok=True)
-
-        await run_sync(unlink, limiter=self._limiter)
+    def remove_now(self, digest: Digest) -> None:
+        """Remove a blob, if it is there; who is reading it reads on. Blocking; raises StorageError."""
+        path = self.local_path(digest)
+        with storage_errors(path):
+            path.unlink(missing_ok=True)

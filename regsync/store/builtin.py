@@ -6,7 +6,7 @@ that are being written; `uploads/` what clients of the server have sent of blobs
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -14,7 +14,7 @@ from anyio import CancelScope
 from anyio.to_thread import run_sync
 
 from regsync.clock import Clock, SystemClock
-from regsync.content.durable import make_directory, storage_errors
+from regsync.content.durable import StorageError, make_directory, storage_errors
 from regsync.content.references import Children
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName
@@ -22,9 +22,11 @@ from regsync.store import queries
 from regsync.store.blobs import DirectoryBlobs
 from regsync.store.catalogue import Catalogue
 from regsync.store.database import SQLiteDatabase
+from regsync.store.errors import StoreError
 from regsync.store.file_system import refuse_network
 from regsync.store.history import refuse_lost, refuse_older
 from regsync.store.journal import FileJournal
+from regsync.store.leases import Leases
 from regsync.store.migrate import upgrade
 from regsync.store.place import BLOBS, CATALOGUE, JOURNAL, PARTS
 from regsync.store.presence import Company, Presence, opening
@@ -42,12 +44,12 @@ class BuiltinStore:
         *,
         catalogue: Catalogue,
         blobs: DirectoryBlobs,
-        sessions: DirectorySessions,
+        leases: Leases,
     ) -> None:
         self.path, self.name = path, str(path)
         self._presence = presence
-        self._catalogue, self._blobs = catalogue, blobs
-        self.sessions: Sessions = sessions
+        self._catalogue, self._blobs, self._leases = catalogue, blobs, leases
+        self.sessions: Sessions = DirectorySessions(path / "uploads", blobs, leases)
         self._repositories: dict[tuple[str, Children], BuiltinRepository] = {}
 
     @classmethod
@@ -63,8 +65,14 @@ class BuiltinStore:
             yield store
         finally:
             with CancelScope(shield=True):
+                await store._leave()
                 await run_sync(store._catalogue.close)
                 store._presence.leave()
+
+    async def _leave(self) -> None:
+        """A full disk is no reason not to close: leases end by themselves."""
+        with suppress(StorageError, StoreError):
+            await self._leases.release()
 
     @classmethod
     def _open(cls, path: Path, clock: Clock) -> Self:
@@ -93,8 +101,7 @@ class BuiltinStore:
             database.close()
             raise
         catalogue = Catalogue(database, FileJournal(path / JOURNAL), clock)
-        sessions = DirectorySessions(path / "uploads", blobs)
-        return cls(path, presence, catalogue=catalogue, blobs=blobs, sessions=sessions)
+        return cls(path, presence, catalogue=catalogue, blobs=blobs, leases=Leases(catalogue, clock))
 
     def repository(
         self, name: RepositoryName, *, children: Children = Children.REQUIRED
@@ -111,6 +118,7 @@ class BuiltinStore:
                 catalogue=self._catalogue,
                 blobs=self._blobs,
                 sessions=self.sessions,
+                leases=self._leases,
                 children=children,
             )
         return self._repositories[key]

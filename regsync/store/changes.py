@@ -28,7 +28,6 @@ from regsync.store.schema import (
 _AT_ONCE = 1000  # keys in one IN (…)
 
 
-_BLOB = select(blobs.c.size).where(blobs.c.digest == bindparam("digest"))
 _MANIFEST = select(manifests.c.size).where(
     manifests.c.repository_id == bindparam("key"), manifests.c.digest == bindparam("digest")
 )
@@ -50,6 +49,15 @@ _TAGGED = select(tags.c.digest).where(
 )
 _TAGS_OF = select(tags.c.name).where(
     tags.c.repository_id == bindparam("key"), tags.c.digest == bindparam("digest")
+)
+_UNMARK = (
+    update(manifests)
+    .where(
+        manifests.c.repository_id == bindparam("key"),
+        manifests.c.digest == bindparam("marked"),
+        manifests.c.unused_since.is_not(None),
+    )
+    .values(unused_since=None)
 )
 _USER = (
     select(manifest_references.c.manifest)
@@ -75,17 +83,9 @@ def link_blob(transaction: Transaction, repository: Repository, desc: Descriptor
     digest = str(desc.digest)
     transaction.insert_missing(blobs, [{"digest": digest, "size": desc.size}])
     key = transaction.created_repository(repository.name)
-    transaction.insert_missing(repository_blobs, [{"repository_id": key, "digest": digest}])
+    row = {"repository_id": key, "digest": digest, "unused_since": None}
+    transaction.upsert(repository_blobs, row, "unused_since")
     transaction.record("blob", repository=repository.name, digest=digest, size=desc.size)
-
-
-def link_known_blob(transaction: Transaction, repository: Repository, desc: Descriptor) -> bool:
-    """Make a blob that some repository has part of this one; False when none has it any more."""
-    size = transaction.connection.execute(_BLOB, {"digest": str(desc.digest)}).scalar()
-    if size != desc.size:
-        return False
-    link_blob(transaction, repository, desc)
-    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +129,10 @@ def put_manifest(transaction: Transaction, repository: Repository, new: NewManif
     if key is None or not _has_manifest(transaction, key, digest):
         _check_references(transaction, key, repository, new)
         insert_manifest(transaction, repository, new)
-    elif _is_on_demand(transaction, key):
-        _check_references(transaction, key, repository, new)  # that it is there says nothing of them
+    else:
+        if _is_on_demand(transaction, key):  # that it is there says nothing of what it leads to
+            _check_references(transaction, key, repository, new)
+        _unmark(transaction, key, digest)
     for tag in new.tags:
         point_tag(transaction, repository, new.desc.digest, tag)
 
@@ -160,6 +162,11 @@ def _refuse_to_move(transaction: Transaction, key: int, repository: Repository, 
 
 def _has_manifest(transaction: Transaction, key: int, digest: str) -> bool:
     return transaction.connection.execute(_MANIFEST, {"key": key, "digest": digest}).first() is not None
+
+
+def _unmark(transaction: Transaction, key: int, digest: str) -> None:
+    """Somebody wants a manifest that garbage collection may have seen unused."""
+    transaction.connection.execute(_UNMARK, {"key": key, "marked": digest})
 
 
 def _check_references(
@@ -232,6 +239,7 @@ def put_tag(transaction: Transaction, repository: Repository, desc: Descriptor, 
         raise ContentNotFoundError(desc.digest, where=repository.where)
     if sizes[str(desc.digest)] != desc.size:
         raise SizeMismatchError(desc, sizes[str(desc.digest)], where=repository.where)
+    _unmark(transaction, key, str(desc.digest))
     point_tag(transaction, repository, desc.digest, tag)
 
 

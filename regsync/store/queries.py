@@ -40,7 +40,11 @@ _HELD = select(
     blobs.c.size,
     select(repository_blobs.c.digest)
     .select_from(repositories.join(repository_blobs, repository_blobs.c.repository_id == repositories.c.id))
-    .where(_in_repository, repository_blobs.c.digest == blobs.c.digest)
+    .where(
+        _in_repository,
+        repository_blobs.c.digest == blobs.c.digest,
+        repository_blobs.c.unused_since.is_(None),
+    )
     .exists()
     .label("linked"),
 ).where(blobs.c.digest == bindparam("digest"))
@@ -118,7 +122,7 @@ def linked_blob(connection: Connection, repository: str, digest: Digest) -> Desc
 
 @dataclass(frozen=True, slots=True)
 class HeldBlob:
-    """A blob of the store, and whether the repository asked for has it."""
+    """A blob of the store, and whether the repository asked for has it, unmarked by garbage collection."""
 
     size: int  # bytes
     linked: bool

@@ -15,19 +15,20 @@ from sqlalchemy import Connection
 from regsync.content.errors import ContentNotFoundError, DigestMismatchError, SizeMismatchError
 from regsync.content.protocol import Chunks, Source
 from regsync.content.references import Children
-from regsync.content.verified import verified_manifest
+from regsync.content.verified import AlreadyVerified, verified, verified_manifest
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.manifest import Index, Manifest
-from regsync.oci.media_type import OCTET_STREAM
 from regsync.oci.reference import RepositoryName, Tag
-from regsync.store import changes, queries
+from regsync.store import changes, claims, queries
 from regsync.store.blobs import BlobStore
 from regsync.store.catalogue import Catalogue, Transaction
 from regsync.store.incoming import Incoming
+from regsync.store.leases import Leases
 from regsync.store.sessions import Sessions
 
 Found = TypeVar("Found")
+_LARGE = 64 * 1024 * 1024  # bytes; one that may take longer to come than a lease lasts
 
 
 class BuiltinRepository:
@@ -41,11 +42,12 @@ class BuiltinRepository:
         catalogue: Catalogue,
         blobs: BlobStore,
         sessions: Sessions,
+        leases: Leases,
         children: Children = Children.REQUIRED,
     ) -> None:
         self.repository, self.name = repository, f"store:{store}/{repository}"
         self._catalogue, self._blobs, self._children = catalogue, blobs, children
-        self._sessions = sessions
+        self._sessions, self._leases = sessions, leases
         self._me = changes.Repository(repository, self.name)
 
     async def resolve(self, name: Tag | Digest) -> Descriptor:
@@ -104,10 +106,19 @@ class BuiltinRepository:
 
         Raises DigestMismatchError, SizeMismatchError, InterruptedStreamError, StorageError, StoreError.
         """
+        await self._leases.hold(self.repository)
         if await self._take(desc):
             return
+        if desc.size > _LARGE:
+            checked = verified(chunks, desc, where=self.name)
+            held = self._leases.held_while(self.repository, checked)
+            chunks = AlreadyVerified(held, desc, where=self.name)
         await self._blobs.write(desc, chunks, where=self.name)
-        await self._catalogue.change(partial(changes.link_blob, repository=self._me, desc=desc))
+        await self._link(desc)
+
+    async def _link(self, desc: Descriptor) -> None:
+        link = partial(claims.link_stored_blob, size_now=self._blobs.size_now)
+        await self._catalogue.change(partial(link, repository=self._me, desc=desc))
 
     async def _take(self, desc: Descriptor) -> bool:
         """Have a blob that the store has; False when it has none, or its bytes are gone.
@@ -119,16 +130,23 @@ class BuiltinRepository:
             return False
         find = queries.held_blob
         held = await self._catalogue.look_up(lambda one: find(one, self.repository, desc.digest))
-        if held is None:
-            return False
-        if held.size != desc.size:
+        if held is not None and held.size != desc.size:
             raise SizeMismatchError(desc, held.size, where=self.name)
-        if await self._blobs.size(desc.digest) != desc.size:
-            return False
-        if held.linked:
+        if held is not None and held.linked and await self._blobs.size(desc.digest) == desc.size:
             return True
-        link = partial(changes.link_known_blob, repository=self._me, desc=desc)
-        return await self._catalogue.change(link)
+        link = partial(claims.link_known_blob, size_now=self._blobs.size_now)
+        return await self._catalogue.change(partial(link, repository=self._me, desc=desc))
+
+    async def claim(self, name: Tag | Digest) -> None:
+        """Before telling someone who pushes that content is there: it stays until the push can be over.
+
+        What a tag names stays anyway. Raises StoreError.
+        """
+        if isinstance(name, Tag):
+            return
+        await self._leases.hold(self.repository)
+        if await self._catalogue.look_up(lambda one: claims.is_marked(one, self.repository, name)):
+            await self._catalogue.change(partial(claims.claim, repository=self._me, digest=name))
 
     def incoming(self, desc: Descriptor) -> Incoming:
         """A blob to write that others read meanwhile; `keep` makes it part of the repository."""
@@ -136,8 +154,10 @@ class BuiltinRepository:
 
     async def keep(self, incoming: Incoming, desc: Descriptor) -> None:
         """Take a blob whose bytes were seen to be what `desc` names; raises StorageError, StoreError."""
-        await incoming.keep()
-        await self._catalogue.change(partial(changes.link_blob, repository=self._me, desc=desc))
+        await self._leases.hold(self.repository)
+        if not await self._take(desc):
+            await incoming.keep()
+            await self._link(desc)
 
     async def named_blob(self, digest: Digest) -> Descriptor | None:
         """A blob as a manifest of this repository names it, whether it is there or not."""
@@ -160,15 +180,18 @@ class BuiltinRepository:
         `fixed` says of a tag that it may not move where it is. Raises TagFixedError, and what
         `push_manifest` raises.
         """
+        if not tags:
+            await self._leases.hold(self.repository)
         new = changes.NewManifest(parsed, self._children, tuple(tags), fixed)
         await self._catalogue.change(partial(changes.put_manifest, repository=self._me, new=new))
 
     async def finish_upload(self, session: str, digest: Digest) -> Descriptor:
         """Make a blob of what came in an upload; raises what `Sessions.finish` raises, or StoreError."""
-        size = await self._sessions.finish(self.repository, session, digest)
-        desc = Descriptor(OCTET_STREAM, digest, size)
-        await self._catalogue.change(partial(changes.link_blob, repository=self._me, desc=desc))
-        return desc
+        await self._leases.hold(self.repository)
+        finished = await self._sessions.finish(self.repository, session, digest, self._take)
+        if not finished.was_taken:
+            await self._link(finished.desc)
+        return finished.desc
 
     async def tag(self, desc: Descriptor, tag: Tag) -> None:
         """Point `tag` to a manifest that is there; raises ContentNotFoundError if it is not."""
@@ -227,6 +250,7 @@ class BuiltinRepository:
         """Link a blob of another repository; False when that has it no more. Raises SizeMismatchError."""
         if not isinstance(source, BuiltinRepository) or await source._linked_size(desc) is None:
             return False
+        await self._leases.hold(self.repository)
         return await self._take(desc)
 
     async def delete(self, desc: Descriptor, *, fixed: Callable[[Tag], bool] | None = None) -> None:

@@ -9,7 +9,7 @@ import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +21,19 @@ from anyio.to_thread import run_sync
 from regsync.content.durable import StorageFullError, make_directory, storage_errors, sync, sync_directory
 from regsync.content.errors import DigestMismatchError
 from regsync.errors import RegsyncError, TemporaryError
+from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import SHA256, Digest, Hasher
+from regsync.oci.media_type import OCTET_STREAM
 from regsync.oci.reference import RepositoryName
 from regsync.store.blobs import DirectoryBlobs
+from regsync.store.leases import Leases
 
 MIB = 1024 * 1024
 HOP_SIZE = MIB  # bytes per hop to a worker thread
 MAX_REMEMBERED = 1000  # sessions whose hash is kept in memory
 _ID_BYTES = 16
 _THREADS = 8
+Taken = Callable[[Descriptor], Awaitable[bool]]
 
 
 class UploadUnknownError(RegsyncError):
@@ -75,8 +79,10 @@ class Sessions(Protocol):
         """
         ...
 
-    async def finish(self, repository: RepositoryName, session: str, digest: Digest) -> int:
-        """Make the bytes a blob, durably; returns how many they are, and ends the upload.
+    async def finish(
+        self, repository: RepositoryName, session: str, digest: Digest, taken: Taken
+    ) -> "Finished":
+        """Make the bytes a blob, durably, unless `taken` says that the store has it; ends the upload.
 
         Raises DigestMismatchError and UploadUnknownError; the upload is over after either.
         """
@@ -85,6 +91,14 @@ class Sessions(Protocol):
     async def cancel(self, repository: RepositoryName, session: str) -> None:
         """Drop it; raises UploadUnknownError."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The blob that an upload became. `was_taken`: the store had it already, its bytes were not needed."""
+
+    desc: Descriptor
+    was_taken: bool
 
 
 @dataclass(slots=True)
@@ -96,13 +110,14 @@ class _Hashed:
 class DirectorySessions:
     """Uploads as files, in one directory for each repository that has any."""
 
-    def __init__(self, root: Path, blobs: DirectoryBlobs) -> None:
-        self._root, self._blobs = root, blobs
+    def __init__(self, root: Path, blobs: DirectoryBlobs, leases: Leases) -> None:
+        self._root, self._blobs, self._leases = root, blobs, leases
         self._limiter = CapacityLimiter(_THREADS)
         self._hashed: dict[str, _Hashed] = {}
 
     async def start(self, repository: RepositoryName) -> str:
         """Begin an upload. Costs one file, not synced: a power loss may take what was not acknowledged."""
+        await self._leases.hold(repository)
         session = secrets.token_hex(_ID_BYTES)
         directory = self._directory(repository)
         with storage_errors(directory):
@@ -127,13 +142,14 @@ class DirectorySessions:
     ) -> int:
         """Take more bytes; returns how many there are."""
         path = self._path(repository, session)
+        await self._leases.hold(repository)
         with self._locked(path, session) as fd:
             offset = os.fstat(fd).st_size
             if at is not None and at != offset:
                 raise OutOfOrderError(offset)
             writer = _Appending(fd, offset, self._continued(session, offset), self._limiter)
             try:
-                await writer.take(chunks)
+                await writer.take(self._leases.held_while(repository, chunks))
             except StorageFullError:
                 self._forget(path)
                 raise
@@ -141,7 +157,9 @@ class DirectorySessions:
                 self._remember(session, writer)
             return writer.offset
 
-    async def finish(self, repository: RepositoryName, session: str, digest: Digest) -> int:
+    async def finish(
+        self, repository: RepositoryName, session: str, digest: Digest, taken: Taken
+    ) -> Finished:
         """Give the bytes their name: hashed, synced, renamed, its directory synced."""
         path = self._path(repository, session)
         with self._locked(path, session) as fd:
@@ -150,12 +168,14 @@ class DirectorySessions:
                 actual = await self._digest(session, fd, size, digest.algorithm)
                 if actual != digest:
                     raise DigestMismatchError(digest, actual, where=repository)
-                if await self._blobs.size(digest) != size:
+                desc = Descriptor(OCTET_STREAM, digest, size)
+                was_taken = await taken(desc)
+                if not was_taken:
                     final = self._blobs.local_path(digest)
                     await run_sync(_keep, fd, path, final, limiter=self._limiter)
             finally:
                 self._forget(path)
-            return size
+            return Finished(desc, was_taken)
 
     async def cancel(self, repository: RepositoryName, session: str) -> None:
         """Drop it; raises UploadUnknownError."""
