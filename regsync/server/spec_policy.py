@@ -1,10 +1,9 @@
 """A `Server` document to the policy that a running server judges by."""
 
 from dataclasses import dataclass
-from enum import Enum
 
 from regsync.clock import Clock
-from regsync.server.access import Access, Action, AnonymousAccess
+from regsync.server.access import Access
 from regsync.server.failed_logins import FailedLogins
 from regsync.server.htpasswd import Htpasswd
 from regsync.server.immutability import Immutability
@@ -14,30 +13,6 @@ from regsync.server.policy import Policy, nothing_is_immutable
 from regsync.server.role_access import RoleAccess
 from regsync.server.roles import Roles
 from regsync.spec.server import Server, ServerAuth
-
-
-class Anonymous(Enum):
-    """What anybody may do where no spec has rules: `--anonymous`."""
-
-    NONE = "none"
-    PULL = "pull"
-    PUSH = "push"  # and pull, and move tags
-    ALL = "all"  # and delete
-
-
-_ACTIONS: dict[Anonymous, frozenset[Action]] = {
-    Anonymous.NONE: frozenset(),
-    Anonymous.PULL: frozenset({Action.PULL}),
-    Anonymous.PUSH: frozenset({Action.PULL, Action.PUSH, Action.OVERWRITE}),
-    Anonymous.ALL: frozenset(Action),
-}
-
-
-def anonymous_access(level: Anonymous | None = None) -> AnonymousAccess:
-    """Anybody may do that; without a word for it anybody on this host may pull."""
-    if level is None:
-        return AnonymousAccess(_ACTIONS[Anonymous.PULL], local_only=True)
-    return AnonymousAccess(_ACTIONS[level])
 
 
 @dataclass(frozen=True, slots=True)

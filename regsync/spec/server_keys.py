@@ -148,7 +148,7 @@ class AccessKeys(Keys):
     """Who may do what where. Rules add up; what none allows is denied."""
 
     subjects: Texts = Field(
-        description="`anonymous`, `*` (whoever logged in), `user:NAME`, `group:NAME`, "
+        description="`anonymous` (anybody), `*` (whoever logged in), `user:NAME`, `group:NAME`, "
         "`claim:KEY=GLOB`; with several issuers `claim:ISSUER:KEY=GLOB`."
     )
     repositories: Globs = Field(description="Globs of repositories; `**` crosses slashes.")

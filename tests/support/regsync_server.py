@@ -10,7 +10,6 @@ The fixtures `regsync_server` and `regsync_server_factory` in tests/conftest.py 
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from textwrap import dedent, indent
 from types import TracebackType
@@ -24,7 +23,6 @@ from tests.support.processes import ServerProcess
 
 PROJECT = Path(__file__).resolve().parents[2]
 HEAD = "apiVersion: regsync.dev/v1\nkind: Server\nspec:\n"
-_SERVE = ["regsync", "serve"] if find_spec("regsync.cli.serve") else ["tests.support.serve_by_hand"]
 
 
 class RegsyncServer:
@@ -132,4 +130,4 @@ class RegsyncServer:
 
     def _command(self, port: int) -> Sequence[str]:
         where = ["--store", str(self.store), "--listen", f"127.0.0.1:{port}"]
-        return [sys.executable, "-m", *_SERVE, *where, *self._options]
+        return [sys.executable, "-m", "regsync", "serve", *where, *self._options]
