@@ -17,6 +17,7 @@ _DIGEST = "^(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$"
 _TAG = "^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$"
 
 _TEXT: Schema = {"type": "string"}
+_FLAG: Schema = {"type": "boolean"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _DIGEST_TEXT: Schema = {"type": "string", "pattern": _DIGEST}
@@ -81,7 +82,34 @@ def event_schema() -> Schema:
     }
 
 
-SCHEMAS = {"plan": plan_schema, "report": report_schema, "event": event_schema}
+def store_check_schema() -> Schema:
+    """What `store fsck -o json` prints."""
+    lost = _list(_object({"digest": _DIGEST_TEXT, "size": _COUNT, "cause": _TEXT}))
+    properties: dict[str, Schema] = {
+        "apiVersion": {"const": API_VERSION},
+        "kind": {"const": "StoreCheckReport"},
+        "store": _described(_TEXT, "The directory."),
+        "sound": _described(_FLAG, "Nothing that was acknowledged is missing or damaged."),
+        "finished": _FLAG,
+        "last": _described(_nullable(_DIGEST_TEXT), "For --after, when it is not finished."),
+        "manifests": _COUNT,
+        "blobs": _COUNT,
+        "bytes": _described(_COUNT, "Read."),
+        "contradictions": _list(_TEXT),
+        "lost": _described(lost, "Of repositories, and not healed."),
+        "unlinked": _described(lost, "Of no repository."),
+        "healed": _list(_object({"digest": _DIGEST_TEXT, "source": _TEXT})),
+        "orphans": _list(_object({"path": _described(_TEXT, "Below the store."), "size": _COUNT})),
+    }
+    return {"$schema": _DRAFT, "title": "regsync StoreCheckReport", **_object(properties)}
+
+
+SCHEMAS = {
+    "plan": plan_schema,
+    "report": report_schema,
+    "event": event_schema,
+    "store-check": store_check_schema,
+}
 
 
 def text_of(schema: Schema) -> str:

@@ -1,6 +1,7 @@
 """Where the bytes of blobs are: a directory now, an object store later, behind one small protocol."""
 
 import contextlib
+import hashlib
 import os
 from collections.abc import AsyncIterable
 from functools import partial
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 
 from regsync.content.durable import PartFile, make_directory, storage_errors, sweep, sync_directory
 from regsync.content.errors import ContentNotFoundError, SizeMismatchError
@@ -17,6 +19,8 @@ from regsync.content.verified import verified
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import SHA256, Digest
 from regsync.store.incoming import Incoming
+from regsync.store.place import QUARANTINE
+from regsync.store.quarantine import Quarantine
 
 _THREADS = (
     6  # file operations at once: enough for syncs to overlap, few enough not to fight for the interpreter
@@ -53,6 +57,14 @@ class BlobStore(Protocol):
         """Remove a blob, if it is there; who is reading it reads on. Blocking; raises StorageError."""
         ...
 
+    async def set_aside(self, digest: Digest) -> bool:
+        """Move wrong bytes out of the way, so that nobody gets them; False if they are right after all."""
+        ...
+
+    async def lost(self) -> frozenset[Digest]:
+        """The blobs that were set aside, or found missing, and are not back."""
+        ...
+
     def local_path(self, digest: Digest) -> Path | None:
         """The file that holds exactly the blob, where there is one: for servers that send files."""
         ...
@@ -63,6 +75,7 @@ class DirectoryBlobs:
 
     def __init__(self, root: Path, *, parts: Path) -> None:
         self._root, self._parts = root, parts
+        self._quarantine = Quarantine(root.parent / QUARANTINE)
         self._limiter = CapacityLimiter(_THREADS)
         self._writer = BlobWriter(parts, self._limiter)
 
@@ -123,3 +136,38 @@ class DirectoryBlobs:
         path = self.local_path(digest)
         with storage_errors(path):
             path.unlink(missing_ok=True)
+
+    async def set_aside(self, digest: Digest) -> bool:
+        """Move wrong bytes out of the way, or note that there are none.
+
+        They are read once more when nobody can replace them any longer: False if they are right.
+        """
+        return await run_sync(self._set_aside, digest, limiter=self._limiter)
+
+    def _set_aside(self, digest: Digest) -> bool:
+        path = self.local_path(digest)
+        kept = self._quarantine.take(digest, path)
+        if kept is None:
+            self._quarantine.mark_missing(digest)
+        elif _is(digest, kept):
+            self._quarantine.give_back(kept, path)
+            return False
+        return True
+
+    async def lost(self) -> frozenset[Digest]:
+        """The blobs that were set aside, or found missing, and are not back."""
+
+        def look() -> frozenset[Digest]:
+            marked = self._quarantine.marked()
+            return frozenset(digest for digest in marked if self.size_now(digest) is None)
+
+        return await run_sync(look, limiter=self._limiter)
+
+
+def _is(digest: Digest, path: Path) -> bool:
+    """Whether the file is what the digest names; not when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, digest.algorithm).hexdigest() == digest.encoded
+    except OSError:
+        return False

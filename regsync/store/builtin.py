@@ -5,18 +5,22 @@ restores the catalogue from, with the blobs; `blobs/` has each blob under its di
 that are being written; `uploads/` what clients of the server have sent of blobs so far.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from anyio import CancelScope
 from anyio.to_thread import run_sync
+from sqlalchemy import Connection
 
 from regsync.clock import Clock, SystemClock
 from regsync.content.durable import StorageError, make_directory, storage_errors
+from regsync.content.protocol import Source
 from regsync.content.references import Children
+from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
+from regsync.oci.media_type import OCTET_STREAM
 from regsync.oci.reference import RepositoryName
 from regsync.store import queries
 from regsync.store.blobs import DirectoryBlobs
@@ -33,6 +37,8 @@ from regsync.store.presence import Company, Presence, opening
 from regsync.store.repository import BuiltinRepository
 from regsync.store.sessions import DirectorySessions, Sessions
 
+Result = TypeVar("Result")
+
 
 class BuiltinStore:
     """An open store. Several processes of one host may have it open at once."""
@@ -48,7 +54,7 @@ class BuiltinStore:
     ) -> None:
         self.path, self.name = path, str(path)
         self._presence = presence
-        self._catalogue, self._blobs, self._leases = catalogue, blobs, leases
+        self._catalogue, self.blobs, self._leases = catalogue, blobs, leases
         self.sessions: Sessions = DirectorySessions(path / "uploads", blobs, leases)
         self._repositories: dict[tuple[str, Children], BuiltinRepository] = {}
 
@@ -116,7 +122,7 @@ class BuiltinStore:
                 name,
                 store=self.name,
                 catalogue=self._catalogue,
-                blobs=self._blobs,
+                blobs=self.blobs,
                 sessions=self.sessions,
                 leases=self._leases,
                 children=children,
@@ -134,6 +140,23 @@ class BuiltinStore:
     async def repositories_with(self, digest: Digest) -> Sequence[RepositoryName]:
         """Every repository that has a blob, sorted."""
         return await self._catalogue.scan(lambda one: queries.repositories_with(one, digest))
+
+    async def scan(self, query: Callable[[Connection], Result]) -> Result:
+        """Run a query over the whole store; raises StoreError."""
+        return await self._catalogue.scan(query)
+
+    async def damage(self) -> Sequence[str]:
+        """What is wrong with the database in itself; raises StoreError where it cannot be read."""
+        return await self._catalogue.damage()
+
+    async def restore_blob(self, digest: Digest, size: int, source: Source) -> None:
+        """Take bytes of a known blob, which were lost, from `source`.
+
+        Raises what reading there raises, DigestMismatchError, SizeMismatchError, StorageError.
+        """
+        desc = Descriptor(OCTET_STREAM, digest, size)
+        async with source.fetch(desc) as chunks:
+            await self.blobs.write(desc, chunks, where=source.name)
 
     async def stats(self) -> queries.StoreStats:
         """How much the store holds."""

@@ -126,6 +126,10 @@ class Catalogue:
 
         return await run_sync(run, limiter=self._scans)
 
+    async def damage(self) -> Sequence[str]:
+        """What the database finds wrong with itself; raises StoreError where it cannot be read."""
+        return await run_sync(self._database.damage, limiter=self._scans)
+
     async def change(self, change: Callable[[Transaction], Result]) -> Result:
         """Make a change; returns when it is durable, raises what it raises, StoreError or StorageError.
 

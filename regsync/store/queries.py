@@ -1,7 +1,7 @@
 """What is asked of the catalogue. Each function takes a connection on which a SELECT stands alone."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,19 @@ _REFERRERS = (
     .select_from(_by_digest)
     .where(_in_repository, manifests.c.subject == bindparam("subject"))
     .order_by(manifests.c.digest)
+)
+
+
+_USERS = (
+    select(manifest_references.c.manifest)
+    .select_from(
+        repositories.join(manifest_references, manifest_references.c.repository_id == repositories.c.id)
+    )
+    .where(
+        _in_repository,
+        manifest_references.c.kind == bindparam("kind"),
+        manifest_references.c.digest.in_(bindparam("digests", expanding=True)),
+    )
 )
 
 
@@ -170,6 +183,23 @@ def referrers(connection: Connection, repository: str, subject: Digest) -> Seque
         )
         for row in rows
     ]
+
+
+def leading_to(connection: Connection, repository: str, lost: Iterable[Digest]) -> frozenset[str]:
+    """The manifests of the repository that refer to one of these blobs, and the indexes above them."""
+    level = found = _users(connection, repository, "blob", {str(digest) for digest in lost})
+    while level:
+        level = _users(connection, repository, "manifest", level) - found
+        found = found | level
+    return found
+
+
+def _users(connection: Connection, repository: str, kind: str, digests: Collection[str]) -> frozenset[str]:
+    wanted, found = sorted(digests), set[str]()
+    for start in range(0, len(wanted), PAGE):
+        asked = {"repository": repository, "kind": kind, "digests": wanted[start : start + PAGE]}
+        found.update(connection.execute(_USERS, asked).scalars())
+    return frozenset(found)
 
 
 def repository_names(connection: Connection) -> Sequence[RepositoryName]:

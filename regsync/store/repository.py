@@ -81,9 +81,20 @@ class BuiltinRepository:
         if desc.is_manifest:
             find = queries.descriptor
             found = await self._catalogue.look_up(lambda one: find(one, self.repository, desc.digest))
-            return found is not None and found.size == desc.size
+            there = found is not None and found.size == desc.size
+            return there and str(desc.digest) not in await self._broken()
         size = await self._linked_size(desc)
         return size == desc.size and await self._blobs.size(desc.digest) == desc.size
+
+    async def _broken(self) -> Container[str]:
+        """The manifests that lead to a blob which `fsck` found lost: not there, for who would copy them.
+
+        So the next copy or sync brings the blob again.
+        """
+        lost = await self._blobs.lost()
+        if not lost:
+            return ()
+        return await self._catalogue.scan(lambda one: queries.leading_to(one, self.repository, lost))
 
     async def _linked_size(self, desc: Descriptor) -> int | None:
         return await self._catalogue.look_up(
@@ -199,10 +210,15 @@ class BuiltinRepository:
 
     @asynccontextmanager
     async def tags(self) -> AsyncIterator[AsyncIterator[tuple[Tag, Descriptor | None]]]:
-        """Every tag with its descriptor, sorted; raises ContentNotFoundError without such a repository."""
+        """Every tag with its descriptor, sorted; raises ContentNotFoundError without such a repository.
+
+        Without those whose image has lost a part.
+        """
         known = await self._catalogue.look_up(lambda one: queries.has_repository(one, self.repository))
         if not known:
             raise ContentNotFoundError("repository", where=self.name)
+
+        broken = await self._broken()
 
         async def each() -> AsyncIterator[tuple[Tag, Descriptor | None]]:
             after = ""
@@ -211,7 +227,8 @@ class BuiltinRepository:
                     lambda one, after=after: queries.tag_page(one, self.repository, after, queries.PAGE)  # type: ignore[misc]
                 )
                 for tag, desc in page:
-                    yield tag, desc
+                    if str(desc.digest) not in broken:
+                        yield tag, desc
                 if len(page) < queries.PAGE:
                     return
                 after = page[-1][0]
