@@ -56,6 +56,7 @@ def command(
     from regsync.cli.exit_codes import DONE, FAILED
     from regsync.cli.failures import note, show
     from regsync.cli.server_configuration import Flags, configuration
+    from regsync.cli.server_upstreams import UpstreamRegistries
     from regsync.cli.signals import Stop, run_until_signal
     from regsync.clock import SystemClock
     from regsync.server.access_log import LogFormat
@@ -69,12 +70,18 @@ def command(
         note=lambda word, text: note(word, text, manner),
         log_format=LogFormat(log_format),
     )
-    service = Service(configuration(Flags(paths, store, listen, anonymous)), story, SystemClock())
+    clock = SystemClock()
+    registries = UpstreamRegistries(clock)
+    flags = Flags(paths, store, listen, anonymous)
+    service = Service(configuration(flags, registries), story, clock)
 
     async def serve(stop: Stop) -> bool:
-        return await service.run(
-            stop.event, drain=drain, ready=lambda url: streams.answer([f"listening on {url}\n"])
-        )
+        try:
+            return await service.run(
+                stop.event, drain=drain, ready=lambda url: streams.answer([f"listening on {url}\n"])
+            )
+        finally:
+            await registries.close()
 
     drained, _ = run_until_signal(serve)
     if not drained:

@@ -4,12 +4,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from regsync.cli.server_upstreams import UpstreamRegistries
+from regsync.clock import SystemClock
 from regsync.errors import UsageError
+from regsync.remote.documents import fetch_document
 from regsync.server.access import Action, AnonymousAccess
 from regsync.server.configured import Configuration, Configured
-from regsync.server.policy import Policy
+from regsync.server.failed_logins import FailedLogins
+from regsync.server.spec_policy import Means, policy_of
 from regsync.spec.files import default_paths, find_files
 from regsync.spec.load import load
+from regsync.spec.model import Spec
 from regsync.spec.problems import NoSpecError
 from regsync.spec.server import DEFAULT_LISTEN, Listen, Server
 from regsync.spec.server_reading import parse_listen
@@ -34,16 +39,22 @@ class Flags:
     anonymous: str | None
 
 
-def configuration(flags: Flags) -> Configuration:
-    """Where the configuration comes from. Raises ServerUsageError."""
+def configuration(flags: Flags, registries: UpstreamRegistries) -> Configuration:
+    """Where the configuration comes from; `registries` connects upstreams. Raises ServerUsageError."""
     paths = _paths(flags)
+    clock = SystemClock()
+    means = Means(clock, FailedLogins(clock), fetch_document)
 
     def read() -> Configured:
-        server = _document(paths, required=bool(flags.paths))
+        spec = load(paths) if paths else None
+        server = _document(spec, flags.paths)
         if flags.listen is not None:
             server = replace(server, listen=_listen(flags.listen))
         store = flags.store or server.store or DEFAULT_STORE
-        return Configured(server, store.absolute(), _policy(server, flags.anonymous))
+        policy = policy_of(server, means, _anonymous(server, flags))
+        if spec is not None:
+            policy = replace(policy, upstreams=registries.upstreams(spec))
+        return Configured(server, store.absolute(), policy)
 
     def files() -> Iterable[Path]:
         try:
@@ -58,15 +69,17 @@ def _paths(flags: Flags) -> Sequence[Path]:
     if flags.paths:
         return flags.paths
     try:
-        return default_paths(Path())
-    except NoSpecError:
+        paths = default_paths(Path())
+        find_files(paths)
+    except NoSpecError:  # a laptop needs no document
         return ()
+    return paths
 
 
-def _document(paths: Sequence[Path], *, required: bool) -> Server:
-    found = load(paths).server if paths else None
-    if found is None and required:
-        raise ServerUsageError(f"there is no Server document in {', '.join(str(path) for path in paths)}")
+def _document(spec: Spec | None, named: Sequence[Path]) -> Server:
+    found = spec.server if spec is not None else None
+    if found is None and named:
+        raise ServerUsageError(f"there is no Server document in {', '.join(str(path) for path in named)}")
     return found if found is not None else Server(parse_listen(DEFAULT_LISTEN))
 
 
@@ -77,11 +90,12 @@ def _listen(text: str) -> Listen:
         raise ServerUsageError(f"--listen: {cause}") from cause
 
 
-def _policy(server: Server, anonymous: str | None) -> Policy:
-    if anonymous is not None:
-        if server.access is not None:
-            raise ServerUsageError(
-                "--anonymous: the Server document says under `access` who may do what; leave one of them out"
-            )
-        return Policy(AnonymousAccess(_ANONYMOUS[anonymous]), read_only=server.read_only)
-    return Policy(AnonymousAccess(_PULL, local_only=True), read_only=server.read_only)
+def _anonymous(server: Server, flags: Flags) -> AnonymousAccess:
+    """What anyone may do where the document has no rules."""
+    if flags.anonymous is None:
+        return AnonymousAccess(_PULL, local_only=True)
+    if server.access is not None:
+        raise ServerUsageError(
+            "--anonymous: the Server document says under `access` who may do what; leave one of them out"
+        )
+    return AnonymousAccess(_ANONYMOUS[flags.anonymous])

@@ -32,6 +32,11 @@ class PullThrough:
         self._upstream_blobs = UpstreamBlobs(store, clock)
         self._upstream_listings = UpstreamListings(clock)
 
+    @property
+    def downloads(self) -> int:
+        """How many blobs are being fetched."""
+        return len(self._upstream_blobs)
+
     async def run(self) -> None:
         """Fetch what is asked for, until this is cancelled: then what is not whole is dropped."""
         async with create_task_group() as group:

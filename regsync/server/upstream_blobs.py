@@ -29,6 +29,9 @@ class UpstreamBlobs:
         self.group: TaskGroup | None = None
         self._downloads: dict[tuple[RepositoryName, Digest], Download] = {}
 
+    def __len__(self) -> int:
+        return len(self._downloads)
+
     async def find(self, pull: Pull, digest: Digest) -> Download | None:
         """The blob on its way, of which there is something to read; None when it is in the repository.
 
