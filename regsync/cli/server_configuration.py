@@ -11,6 +11,7 @@ from regsync.remote.documents import fetch_document
 from regsync.server.access import Action, AnonymousAccess
 from regsync.server.configured import Configuration, Configured
 from regsync.server.failed_logins import FailedLogins
+from regsync.server.reloading import states_of
 from regsync.server.spec_policy import Means, policy_of
 from regsync.spec.files import default_paths, find_files
 from regsync.spec.load import load
@@ -46,6 +47,7 @@ def configuration(flags: Flags, registries: UpstreamRegistries) -> Configuration
     means = Means(clock, FailedLogins(clock), fetch_document)
 
     def read() -> Configured:
+        before = states_of(files())
         spec = load(paths) if paths else None
         server = _document(spec, flags.paths)
         if flags.listen is not None:
@@ -54,7 +56,7 @@ def configuration(flags: Flags, registries: UpstreamRegistries) -> Configuration
         policy = policy_of(server, means, _anonymous(server, flags))
         if spec is not None:
             policy = replace(policy, upstreams=registries.upstreams(spec))
-        return Configured(server, store.absolute(), policy)
+        return Configured(server, store.absolute(), policy, before)
 
     def files() -> Iterable[Path]:
         try:

@@ -55,13 +55,13 @@ class AccessLog:
 
     def _time(self, moment: float) -> str:
         """RFC 3339 with milliseconds. The wall clock is asked once a second, which may have been set."""
-        moment += self._offset
-        second = int(moment)
-        if second != self._second:
-            self._offset += self._clock.now().timestamp() - (self._clock.monotonic() + self._offset)
-            self._second = second
-            self._shown = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{self._shown}.{int((moment - second) * 1000):03d}Z"
+        shown = moment + self._offset
+        if int(shown) != self._second:
+            self._offset = self._clock.now().timestamp() - self._clock.monotonic()
+            shown = moment + self._offset
+            self._second = int(shown)
+            self._shown = datetime.fromtimestamp(self._second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._shown}.{int((shown - self._second) * 1000):03d}Z"
 
     def _write(self, lines: Sequence[str]) -> bool:
         self._tell("".join(lines))

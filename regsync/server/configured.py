@@ -7,6 +7,7 @@ from pathlib import Path
 from regsync.errors import RegsyncError
 from regsync.server.access_log import LogFormat
 from regsync.server.policy import Policy
+from regsync.server.reloading import FileStates
 from regsync.spec.server import Server
 
 
@@ -27,6 +28,7 @@ class Configured:
     server: Server
     store: Path
     policy: Policy
+    files: FileStates = frozenset()  # those that it was read from, as they were before
 
 
 @dataclass(frozen=True, slots=True)

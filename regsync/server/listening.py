@@ -63,18 +63,23 @@ class ServerEndedError(RegsyncError):
 
 
 def bind(listen: Listen) -> socket.socket:
-    """A socket that listens. Raises AddressError."""
-    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    try:
-        bound = socket.create_server((listen.host, listen.port), family=family, backlog=BACKLOG)
-    except OSError as cause:
-        raise AddressError(listen, cause) from cause
+    """A socket with that address, which does not listen yet: who connects shall find it ready.
+
+    Raises AddressError.
+    """
+    bound = socket.socket(socket.AF_INET6 if ":" in listen.host else socket.AF_INET)
     # On Linux what is accepted inherits these.
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if sys.platform == "linux":
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, DEAD_AFTER)
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_AFTER * 1000)
+    try:
+        bound.bind((listen.host, listen.port))
+    except OSError as cause:
+        bound.close()
+        raise AddressError(listen, cause) from cause
     return bound
 
 
@@ -99,8 +104,9 @@ class Listening:
     async def start(self, tls: ServerTls | None, limits: ServerLimits) -> None:
         """Accept from now on with these; what was accepted before goes on to its end.
 
-        Raises TlsFilesError, and leaves everything as it was.
+        Raises AddressError and TlsFilesError, and leaves everything as it was.
         """
+        self._listen()
         server = _Server(self._application, self._bound, limits, tls)
         self._servers.add(server)
         self._group.start_soon(self._serve, server)
@@ -112,6 +118,12 @@ class Listening:
         before, self._current = self._current, server
         if before is not None:
             before.end()
+
+    def _listen(self) -> None:
+        try:
+            self._bound.listen(BACKLOG)
+        except OSError as cause:
+            raise AddressError(Listen(*self._bound.getsockname()[:2]), cause) from cause
 
     async def drain(self, limit: timedelta) -> bool:
         """Accept no more and let requests in flight end; whether they did within `limit`."""

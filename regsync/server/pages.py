@@ -14,7 +14,7 @@ from anyio.to_thread import run_sync
 from regsync.clock import Clock
 from regsync.content.durable import StorageError
 from regsync.oci.reference import RepositoryName
-from regsync.server.access import Action
+from regsync.server.access import Action, is_local
 from regsync.server.access_log import AccessLog
 from regsync.server.app import Page
 from regsync.server.audit import AuditLog
@@ -102,14 +102,8 @@ class MetricsPage:
 
     async def page(self, request: Request, policy: Policy) -> Response:
         """All that is counted and measured. Raises ApiError for who may not see it, StoreError."""
-        principal = await policy.access.identify(request)
-        if not principal.is_local and not policy.access.allows(principal, Action.ADMIN, METRICS):
-            challenge = policy.access.challenge
-            if principal.is_anonymous and challenge is not None:
-                raise ApiError(
-                    401, "UNAUTHORIZED", "log in to read metrics", headers={"WWW-Authenticate": challenge}
-                )
-            raise ApiError(403, "DENIED", "metrics are for this host and for administrators")
+        if not is_local(request.client):
+            await self._judge(request, policy)
         gauges = Gauges(
             uploading=len(self._bodies),
             log_lines_lost=self._log.lost,
@@ -119,6 +113,16 @@ class MetricsPage:
         )
         raw = await run_sync(exposition, self._requests, gauges)
         return Response(200, [(b"content-type", CONTENT_TYPE.encode())], raw)
+
+    async def _judge(self, request: Request, policy: Policy) -> None:
+        access = policy.access
+        principal = await access.identify(request)
+        if access.allows(principal, Action.ADMIN, METRICS):
+            return
+        if principal.is_anonymous and access.challenge is not None:
+            headers = {"WWW-Authenticate": access.challenge}
+            raise ApiError(401, "UNAUTHORIZED", "log in to read metrics", headers=headers)
+        raise ApiError(403, "DENIED", "metrics are for this host and for administrators")
 
     async def _count(self) -> StoreStats:
         async with self._lock:

@@ -14,10 +14,11 @@ from anyio.to_thread import run_sync
 EVERY = 1.0  # seconds
 
 FileState = tuple[str, int, int, int]  # path, mtime in ns, size, inode; zeros where there is none
+FileStates = frozenset[FileState]
 
 
 class Reloading:
-    """`files` says which (it may block, and raise nothing); `reload` is called when they changed."""
+    """`files` says which (it may block); `reload` is called when they changed."""
 
     def __init__(self, files: Callable[[], Iterable[Path]], reload: Callable[[], Awaitable[None]]) -> None:
         self._files, self._reload = files, reload
@@ -27,9 +28,9 @@ class Reloading:
         """Have it done at once, whether they changed or not."""
         self._asked.set()
 
-    async def run(self) -> None:
-        """Look for ever."""
-        taken = last = await run_sync(self._look)
+    async def run(self, taken: FileStates) -> None:
+        """Look for ever; `taken` is how the files were before they were read the first time."""
+        last = taken
         while True:
             with move_on_after(EVERY):
                 await self._asked.wait()
@@ -40,12 +41,16 @@ class Reloading:
                 await self._reload()
             last = found
 
-    def _look(self) -> frozenset[FileState]:
-        return frozenset(state_of(path) for path in self._files())
+    def _look(self) -> FileStates:
+        return states_of(self._files())
 
 
-def state_of(path: Path) -> FileState:
+def states_of(paths: Iterable[Path]) -> FileStates:
     """What changes when a file does. Blocking."""
+    return frozenset(_state(path) for path in paths)
+
+
+def _state(path: Path) -> FileState:
     try:
         found = os.stat(path)
     except OSError:

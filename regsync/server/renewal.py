@@ -15,7 +15,7 @@ from regsync.errors import RegsyncError
 from regsync.server.app import Application
 from regsync.server.configured import Configuration, Configured, Story
 from regsync.server.listening import Listening, check_tls
-from regsync.server.reloading import FileState, Reloading, state_of
+from regsync.server.reloading import FileStates, Reloading, states_of
 from regsync.spec.server import Server, ServerLimits, ServerTls
 
 
@@ -25,12 +25,12 @@ class _Accepting:
 
     limits: ServerLimits
     tls: ServerTls | None
-    files: tuple[FileState, ...]
+    files: FileStates
 
     @classmethod
     def of(cls, server: Server) -> "_Accepting":
         """That which a document and the files that it names give now. Blocking."""
-        return cls(server.limits, server.tls, tuple(state_of(path) for path in _tls_files(server)))
+        return cls(server.limits, server.tls, states_of(_tls_files(server)))
 
 
 class Renewal:
@@ -54,11 +54,13 @@ class Renewal:
         await self._accept(self._configured.server)
 
     async def run(self) -> None:
-        """Go on for ever."""
+        """Look for ever."""
+        certificates = self._accepting.files if self._accepting is not None else frozenset()
+        taken = self._configured.files | certificates
         with open_signal_receiver(signal.SIGHUP) as signals:
             async with create_task_group() as tasks:
                 tasks.start_soon(self._hear, signals)
-                await self._reloading.run()
+                await self._reloading.run(taken)
 
     async def _hear(self, signals: AsyncIterator[signal.Signals]) -> None:
         async for _ in signals:
@@ -84,9 +86,9 @@ class Renewal:
         )
 
     async def _accept(self, server: Server) -> None:
+        wanted = await run_sync(_Accepting.of, server)
         if server.tls is not None:
             await run_sync(check_tls, server.tls)
-        wanted = await run_sync(_Accepting.of, server)
         if wanted != self._accepting:
             await self._listening.start(server.tls, server.limits)
             self._accepting = wanted
