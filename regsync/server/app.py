@@ -18,6 +18,7 @@ from regsync.server.pull_through import PullThrough
 from regsync.server.routes import Endpoint, Route, route
 from regsync.server.sending import send_response
 from regsync.server.stalled import Bodies
+from regsync.server.states import States
 from regsync.server.uploads import Uploads
 from regsync.server.upstreams import Located, Upstream
 from regsync.server.values import parse_name
@@ -54,6 +55,7 @@ class Application:
         self.pull_through = PullThrough(store, clock)  # whoever serves lets it `run` beside the requests
         self._manifests, self._blobs = Manifests(store), Blobs(store)
         self._uploads, self._listings = Uploads(store), Listings(store)
+        self._states = States(store)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -110,14 +112,24 @@ class Application:
         if found.endpoint is Endpoint.CATALOG:
             _only(request, "GET", "HEAD")
             return await self._listings.catalog(request, lambda name: asks.may(Action.PULL, name))
+        if found.endpoint is Endpoint.STATE:
+            return await self._state(asks, found)
         name = parse_name(found.name)
         if not policy.upstreams:
             return await self._repository(asks, found, name)
         namespace = request.parameter("ns") if request.method in _READING else None
         located = policy.upstreams.locate(name, request.header(b"host"), namespace)
-        if located.upstream is None or request.method == "DELETE" or found.endpoint is Endpoint.STATE:
+        if located.upstream is None or request.method == "DELETE":
             return await self._repository(asks, found, located.name)
         return await self._pulled(asks, found, located, located.upstream)
+
+    async def _state(self, asks: Asks, found: Route) -> Response:
+        _only(asks.request, "GET", "HEAD")
+        if not found.name or asks.request.parameter("depth") is not None:
+            return await self._states.namespace(asks, parse_name(found.name) if found.name else "")
+        name = parse_name(found.name)
+        asks.require(Action.PULL, name)
+        return await self._states.repository(asks.request, name)
 
     async def _pulled(self, asks: Asks, found: Route, located: Located, upstream: Upstream) -> Response:
         request, name = asks.request, located.name

@@ -26,12 +26,15 @@ class Asks:
 
     def require(self, action: Action, name: RepositoryName) -> None:
         """Raises DENIED, or UNAUTHORIZED to who may yet log in, unless the client may do that there."""
-        if self.may(action, name):
-            return
+        if not self.may(action, name):
+            raise self.denied(action, name)
+
+    def denied(self, action: Action, what: str) -> ApiError:
+        """The answer to who may not do that: DENIED, or UNAUTHORIZED to who may yet log in."""
         if self.principal.is_anonymous and self.policy.access.challenge is not None:
-            raise self.unauthorized(f"log in to {action.value} {name}")
+            return self.unauthorized(f"log in to {action.value} {what}")
         who = self.principal.name or "anonymous"
-        raise ApiError(403, "DENIED", f"{who} may not {action.value} {name}")
+        return ApiError(403, "DENIED", f"{who} may not {action.value} {what}")
 
     def unauthorized(self, message: str) -> ApiError:
         """The answer that asks for a login."""

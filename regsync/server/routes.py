@@ -37,6 +37,7 @@ class Route:
 REMEMBERED = 4096  # paths; the same few are asked for again and again
 _BASE = Route(Endpoint.BASE)
 _CATALOG = Route(Endpoint.CATALOG)
+_STATE = Route(Endpoint.STATE)  # of all repositories
 _PAIRS = {
     "manifests": Endpoint.MANIFEST,
     "blobs": Endpoint.BLOB,
@@ -56,6 +57,8 @@ def route(path: str) -> Route | None:
         return None
     if rest == "/_catalog":
         return _CATALOG
+    if rest == "/_regsync/state":
+        return _STATE
     parts = rest[1:].split("/")
     return _last_two(parts) or _upload(parts)
 

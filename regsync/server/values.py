@@ -44,12 +44,12 @@ def parse_digest(text: str) -> Digest:
         raise ApiError(400, "DIGEST_INVALID", str(cause)) from cause
 
 
-def page_of(request: Request) -> tuple[int, str]:
-    """`n` and `last` of a listing: how many entries at most, and after which; raises ApiError."""
+def page_of(request: Request, most: int = MAX_PAGE) -> tuple[int, str]:
+    """`n` and `last` of a listing: how many entries, at most `most`, and after which; raises ApiError."""
     text = request.parameter("n")
     last = request.parameter("last") or ""
     if text is None:
-        return MAX_PAGE, last
+        return most, last
     if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise ApiError(400, "PAGINATION_NUMBER_INVALID", f"n is {text[:40]!r}, expected a number from 0 on")
-    return min(int(text), MAX_PAGE), last
+    return min(int(text), most), last

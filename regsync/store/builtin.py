@@ -141,6 +141,10 @@ class BuiltinStore:
         """Every repository that has a blob, sorted."""
         return await self._catalogue.scan(lambda one: queries.repositories_with(one, digest))
 
+    def version(self) -> int | None:
+        """A number that changes with each change of the catalogue; None where there is no telling."""
+        return self._catalogue.version()
+
     async def scan(self, query: Callable[[Connection], Result]) -> Result:
         """Run a query over the whole store; raises StoreError."""
         return await self._catalogue.scan(query)
