@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +11,7 @@ from typing import Protocol
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
-from regsync.content.durable import PartFile, make_directory, storage_errors, sweep, sync_directory
+from regsync.content.durable import PartFile, abandoned, make_directory, storage_errors, sweep, sync_directory
 from regsync.content.errors import ContentNotFoundError, SizeMismatchError
 from regsync.content.file_streams import BlobWriter, read_file
 from regsync.content.protocol import Chunks
@@ -19,6 +19,7 @@ from regsync.content.verified import verified
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import SHA256, Digest
 from regsync.store.incoming import Incoming
+from regsync.store.inventory import files
 from regsync.store.place import QUARANTINE
 from regsync.store.quarantine import Quarantine
 
@@ -57,6 +58,18 @@ class BlobStore(Protocol):
         """Remove a blob, if it is there; who is reading it reads on. Blocking; raises StorageError."""
         ...
 
+    def stored(self) -> Iterator[Mapping[Digest, int]]:
+        """Everything that is there with its length, a part at a time. Blocking; raises StorageError."""
+        ...
+
+    def abandoned(self) -> int:
+        """How many files dead processes were writing. Blocking."""
+        ...
+
+    def sweep(self) -> int:
+        """Remove them; returns how many. Blocking."""
+        ...
+
     async def set_aside(self, digest: Digest) -> bool:
         """Move wrong bytes out of the way, so that nobody gets them; False if they are right after all."""
         ...
@@ -87,7 +100,7 @@ class DirectoryBlobs:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(self._root / SHA256 / f"{number:02x}")
             sync_directory(self._root / SHA256)
-        sweep(self._parts)
+        self.sweep()
 
     def local_path(self, digest: Digest) -> Path:
         """The file that holds the blob, if it is there."""
@@ -136,6 +149,19 @@ class DirectoryBlobs:
         path = self.local_path(digest)
         with storage_errors(path):
             path.unlink(missing_ok=True)
+
+    def stored(self) -> Iterator[Mapping[Digest, int]]:
+        """Everything that is there with its length, one directory at a time. Blocking."""
+        for found in files(self._root):
+            yield {digest: file.size for file, digest in found if digest is not None}
+
+    def abandoned(self) -> int:
+        """How many files dead processes were writing. Blocking."""
+        return sum(1 for _ in abandoned(self._parts))
+
+    def sweep(self) -> int:
+        """Remove them; returns how many. Blocking."""
+        return sweep(self._parts)
 
     async def set_aside(self, digest: Digest) -> bool:
         """Move wrong bytes out of the way, or note that there are none.

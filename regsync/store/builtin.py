@@ -8,7 +8,7 @@ that are being written; `uploads/` what clients of the server have sent of blobs
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from anyio import CancelScope
 from anyio.to_thread import run_sync
@@ -22,20 +22,23 @@ from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.media_type import OCTET_STREAM
 from regsync.oci.reference import RepositoryName
-from regsync.store import queries
+from regsync.store import migrate, queries
 from regsync.store.blobs import DirectoryBlobs
 from regsync.store.catalogue import Catalogue
-from regsync.store.database import SQLiteDatabase
+from regsync.store.database import Database, SQLiteDatabase, Use
 from regsync.store.errors import StoreError
 from regsync.store.file_system import refuse_network
 from regsync.store.history import refuse_lost, refuse_older
 from regsync.store.journal import FileJournal
 from regsync.store.leases import Leases
-from regsync.store.migrate import upgrade
 from regsync.store.place import BLOBS, CATALOGUE, JOURNAL, PARTS
 from regsync.store.presence import Company, Presence, opening
+from regsync.store.pulls import Pulls
 from regsync.store.repository import BuiltinRepository
 from regsync.store.sessions import DirectorySessions, Sessions
+
+if TYPE_CHECKING:
+    from regsync.store.gc_report import Explain, GarbageReport, Rules, Run
 
 Result = TypeVar("Result")
 
@@ -51,11 +54,13 @@ class BuiltinStore:
         catalogue: Catalogue,
         blobs: DirectoryBlobs,
         leases: Leases,
+        clock: Clock,
     ) -> None:
         self.path, self.name = path, str(path)
-        self._presence = presence
+        self._presence, self._clock = presence, clock
         self._catalogue, self.blobs, self._leases = catalogue, blobs, leases
         self.sessions: Sessions = DirectorySessions(path / "uploads", blobs, leases)
+        self.pulls = Pulls(catalogue)
         self._repositories: dict[tuple[str, Children], BuiltinRepository] = {}
 
     @classmethod
@@ -67,17 +72,34 @@ class BuiltinStore:
         `rebuild` repairs, other StoreErrors, or StorageError.
         """
         store = await run_sync(cls._open, Path(path), clock or SystemClock())
-        try:
+        async with store._closing():
             yield store
+
+    @classmethod
+    @asynccontextmanager
+    async def look(cls, path: Path, *, clock: Clock | None = None) -> AsyncIterator[Self]:
+        """Open the store only to look: not a byte of it changes, and who tries to write gets an error.
+
+        Raises what `open` raises, and StoreOlderError.
+        """
+        store = await run_sync(cls._open_to_look, path, clock or SystemClock())
+        async with store._closing():
+            yield store
+
+    @asynccontextmanager
+    async def _closing(self) -> AsyncIterator[None]:
+        try:
+            yield
         finally:
             with CancelScope(shield=True):
-                await store._leave()
-                await run_sync(store._catalogue.close)
-                store._presence.leave()
+                await self._leave()
+                await run_sync(self._catalogue.close)
+                self._presence.leave()
 
     async def _leave(self) -> None:
-        """A full disk is no reason not to close: leases end by themselves."""
+        """A full disk is no reason not to close: leases end by themselves, and a pull may be forgotten."""
         with suppress(StorageError, StoreError):
+            await self.pulls.write()
             await self._leases.release()
 
     @classmethod
@@ -99,15 +121,39 @@ class BuiltinStore:
         database = SQLiteDatabase(path / CATALOGUE, name=str(path))
         blobs = DirectoryBlobs(path / BLOBS, parts=path / PARTS)
         try:
-            upgrade(database)
+            migrate.upgrade(database)
             blobs.prepare()
             if presence.company is Company.ALONE:  # else somebody may be writing both at this moment
                 refuse_older(path, database)
         except BaseException:
             database.close()
             raise
+        return cls._of(path, clock, presence, database, blobs)
+
+    @classmethod
+    def _open_to_look(cls, path: Path, clock: Clock) -> Self:
+        refuse_network(path)
+        refuse_lost(path)
+        with opening(path):
+            presence = Presence(path)
+        database = SQLiteDatabase(path / CATALOGUE, name=str(path), use=Use.LOOK)
+        try:
+            migrate.refuse_older(database)
+        except BaseException:
+            database.close()
+            presence.leave()
+            raise
+        blobs = DirectoryBlobs(path / BLOBS, parts=path / PARTS)
+        return cls._of(path, clock, presence, database, blobs)
+
+    @classmethod
+    def _of(
+        cls, path: Path, clock: Clock, presence: Presence, database: Database, blobs: DirectoryBlobs
+    ) -> Self:
         catalogue = Catalogue(database, FileJournal(path / JOURNAL), clock)
-        return cls(path, presence, catalogue=catalogue, blobs=blobs, leases=Leases(catalogue, clock))
+        return cls(
+            path, presence, catalogue=catalogue, blobs=blobs, leases=Leases(catalogue, clock), clock=clock
+        )
 
     def repository(
         self, name: RepositoryName, *, children: Children = Children.REQUIRED
@@ -161,6 +207,18 @@ class BuiltinStore:
         desc = Descriptor(OCTET_STREAM, digest, size)
         async with source.fetch(desc) as chunks:
             await self.blobs.write(desc, chunks, where=source.name)
+
+    async def collect_garbage(
+        self, rules: "Rules", run: "Run", explain: "Explain | None" = None
+    ) -> "GarbageReport":
+        """Delete what nothing leads to, while the store is in use; may be cancelled at any moment.
+
+        `explain` is told what becomes of everything, and why. Raises StoreError or StorageError.
+        """
+        from regsync.store.gc import collect  # few runs need it
+
+        parts = (self._catalogue, self.blobs, self.sessions, self._clock)
+        return await collect(*parts, rules=rules, run=run, explain=explain)
 
     async def stats(self) -> queries.StoreStats:
         """How much the store holds."""

@@ -7,6 +7,7 @@ survives a power loss (sqlite.org, "PRAGMA synchronous").
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,12 +68,19 @@ class Database(Protocol):
         ...
 
 
+class Use(Enum):
+    """What a database is opened for."""
+
+    WRITE = "write"
+    LOOK = "look"  # not a byte of it changes
+
+
 class SQLiteDatabase:
     """A SQLite file that several processes of one host may have open."""
 
-    def __init__(self, path: Path, *, name: str) -> None:
+    def __init__(self, path: Path, *, name: str, use: Use = Use.WRITE) -> None:
         self.path, self.name = path, name
-        url = f"sqlite:///{path}"
+        url = f"sqlite:///{path}" if use is Use.WRITE else _look_only(path)
         self._readers = create_engine(
             url,
             poolclass=QueuePool,
@@ -88,6 +96,9 @@ class SQLiteDatabase:
         )
         event.listen(self._readers, "connect", _prepare)
         event.listen(self._writer, "connect", _prepare)
+        if use is Use.LOOK:
+            for engine in (self._readers, self._writer):
+                event.listen(engine, "connect", _forbid_writing)
         event.listen(self._writer, "connect", _begin_by_hand)
         event.listen(self._writer, "begin", _begin_immediate)
 
@@ -125,6 +136,20 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute(f"PRAGMA cache_size=-{_CACHE}")
     cursor.close()
+
+
+def _look_only(path: Path) -> str:
+    """A log that a killed process left would be folded into the file by whoever closes it, unless `mode=ro`.
+
+    Without one that mode is not needed, and would leave an empty log behind.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    left = log.exists() and log.stat().st_size > 0
+    return f"sqlite:///{path.absolute().as_uri()}?{'mode=ro&' if left else ''}uri=true"
+
+
+def _forbid_writing(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA query_only=ON").close()
 
 
 def _begin_by_hand(connection: sqlite3.Connection, _record: object) -> None:

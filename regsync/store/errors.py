@@ -113,6 +113,15 @@ class JournalTooNewError(StoreError):
         )
 
 
+class StoreOlderError(StoreError):
+    """An earlier version of regsync has written the store, and it was opened only to look."""
+
+    advice = "run `regsync store stats` once: it brings the store to today's schema"
+
+    def __init__(self, store: str) -> None:
+        super().__init__(store, "its schema is older, and nothing may be changed now")
+
+
 class NetworkFileSystemError(StoreError):
     """The store lies on a file system whose locks do not hold across machines."""
 

@@ -25,6 +25,7 @@ from regsync.store.blobs import BlobStore
 from regsync.store.catalogue import Catalogue, Transaction
 from regsync.store.incoming import Incoming
 from regsync.store.leases import Leases
+from regsync.store.pulls import LastPulls, last_pulls
 from regsync.store.sessions import Sessions
 
 Found = TypeVar("Found")
@@ -258,6 +259,10 @@ class BuiltinRepository:
     ) -> Sequence[Descriptor]:
         """The manifests whose subject it is, in the order of their digests."""
         return await self._catalogue.look_up(lambda one: queries.referrers(one, self.repository, subject))
+
+    async def last_pulls(self) -> LastPulls:
+        """When its tags and manifests were last pulled, as far as that is known."""
+        return await self._catalogue.scan(lambda one: last_pulls(one, self.repository))
 
     def can_mount_from(self, other: Source) -> bool:
         """Whether `other` is a repository of the same store."""

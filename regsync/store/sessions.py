@@ -9,8 +9,8 @@ import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -90,6 +90,14 @@ class Sessions(Protocol):
 
     async def cancel(self, repository: RepositoryName, session: str) -> None:
         """Drop it; raises UploadUnknownError."""
+        ...
+
+    def under_way(self) -> Mapping[str, int]:
+        """The uploads of all repositories by their names, with how many bytes each has. Blocking."""
+        ...
+
+    def drop(self, stale: Mapping[str, int]) -> Mapping[str, int]:
+        """Drop those of these uploads that still have that many bytes; returns which. Blocking."""
         ...
 
 
@@ -182,6 +190,27 @@ class DirectorySessions:
         path = self._path(repository, session)
         with self._locked(path, session):
             self._forget(path)
+
+    def under_way(self) -> Mapping[str, int]:
+        """The uploads of all repositories by their names, with how many bytes each has. Blocking."""
+        found: dict[str, int] = {}
+        for path in self._files():
+            with storage_errors(path), suppress(FileNotFoundError):  # finished meanwhile
+                found[path.name] = os.stat(path).st_size
+        return found
+
+    def drop(self, stale: Mapping[str, int]) -> Mapping[str, int]:
+        """Drop those of these uploads that still have that many bytes; returns which. Blocking."""
+        dropped: dict[str, int] = {}
+        for path in [one for one in self._files() if one.name in stale]:
+            with suppress(UploadUnknownError, UploadBusyError), self._locked(path, path.name) as fd:
+                if os.fstat(fd).st_size == stale[path.name]:
+                    self._forget(path)
+                    dropped[path.name] = stale[path.name]
+        return dropped
+
+    def _files(self) -> Iterator[Path]:
+        return self._root.glob("*/*")
 
     def _directory(self, repository: RepositoryName) -> Path:
         # A repository's name may be as long as a path, and hold what is a separator.
