@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from anyio import CancelScope, CapacityLimiter
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from regsync.content.durable import StorageFullError, make_directory, storage_errors, sync, sync_directory
@@ -25,11 +25,12 @@ from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import SHA256, Digest, Hasher
 from regsync.oci.media_type import OCTET_STREAM
 from regsync.oci.reference import RepositoryName
+from regsync.store.appending import Appending, Gathering
 from regsync.store.blobs import DirectoryBlobs
 from regsync.store.leases import Leases
 
 MIB = 1024 * 1024
-HOP_SIZE = MIB  # bytes per hop to a worker thread
+HOP_SIZE = MIB  # bytes read per hop to a worker thread
 MAX_REMEMBERED = 1000  # sessions whose hash is kept in memory
 _ID_BYTES = 16
 _THREADS = 8
@@ -121,6 +122,7 @@ class DirectorySessions:
     def __init__(self, root: Path, blobs: DirectoryBlobs, leases: Leases) -> None:
         self._root, self._blobs, self._leases = root, blobs, leases
         self._limiter = CapacityLimiter(_THREADS)
+        self._gathering = Gathering()
         self._hashed: dict[str, _Hashed] = {}
 
     async def start(self, repository: RepositoryName) -> str:
@@ -155,9 +157,9 @@ class DirectorySessions:
             offset = os.fstat(fd).st_size
             if at is not None and at != offset:
                 raise OutOfOrderError(offset)
-            writer = _Appending(fd, offset, self._continued(session, offset), self._limiter)
+            writer = Appending(fd, offset, self._continued(session, offset), self._limiter)
             try:
-                await writer.take(self._leases.held_while(repository, chunks))
+                await writer.take(self._leases.held_while(repository, chunks), self._gathering)
             except StorageFullError:
                 self._forget(path)
                 raise
@@ -247,7 +249,7 @@ class DirectorySessions:
             return known.hasher
         return hashlib.sha256() if offset == 0 else None
 
-    def _remember(self, session: str, writer: "_Appending") -> None:
+    def _remember(self, session: str, writer: Appending) -> None:
         if writer.hasher is not None:
             while len(self._hashed) >= MAX_REMEMBERED:
                 del self._hashed[next(iter(self._hashed))]
@@ -262,39 +264,6 @@ class DirectorySessions:
         self._hashed.pop(path.name, None)
         with storage_errors(path):
             path.unlink(missing_ok=True)
-
-
-class _Appending:
-    """Writes a stream behind what a file has; hashes it while it goes."""
-
-    def __init__(self, fd: int, offset: int, hasher: Hasher | None, limiter: CapacityLimiter) -> None:
-        self._fd, self.offset, self.hasher, self._limiter = fd, offset, hasher, limiter
-
-    async def take(self, chunks: AsyncIterable[bytes]) -> None:
-        pending: list[bytes] = []
-        size = 0
-        try:
-            async for chunk in chunks:
-                pending.append(chunk)
-                size += len(chunk)
-                if size >= HOP_SIZE:
-                    await run_sync(self._write, pending, limiter=self._limiter)
-                    pending, size = [], 0
-        finally:
-            if pending:
-                with CancelScope(shield=True):
-                    await run_sync(self._write, pending, limiter=self._limiter)
-
-    def _write(self, buffers: list[bytes]) -> None:
-        with storage_errors("uploads"):
-            for buffer in buffers:
-                rest = memoryview(buffer)
-                while rest:
-                    count = os.pwrite(self._fd, rest, self.offset)
-                    if self.hasher is not None:
-                        self.hasher.update(rest[:count])
-                    self.offset += count
-                    rest = rest[count:]
 
 
 def _create(path: Path) -> int:
