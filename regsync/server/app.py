@@ -65,6 +65,9 @@ class Application:
         exchange = Exchange(request, self._clock.monotonic())
         try:
             exchange.response = await self.respond(exchange)
+            if request.method not in _READING and request.is_unread:
+                # The server closes the connection then: who is not told sends its next request into it.
+                exchange.response.add(b"connection", "close")
             exchange.sent = await send_response(exchange, exchange.response, send)
         except ClientGoneError:
             pass  # nobody is there to answer

@@ -121,6 +121,13 @@ class Request:
                     self._query.setdefault(key, []).append(value)
         return self._query
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether a part of its body, or all of it, was not read."""
+        if self.body.is_read:
+            return False
+        return self.header(b"content-length") not in (None, "0") or bool(self.header(b"transfer-encoding"))
+
     def parameter(self, name: str) -> str | None:
         """The last value of one field of the query."""
         values = self.query.get(name)

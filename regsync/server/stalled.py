@@ -54,7 +54,6 @@ class Bodies:
                 "BLOB_UPLOAD_INVALID",
                 f"{body.received} bytes of the body came, then too little for {self.patience:.0f} s; "
                 "what came is kept where an upload can go on",
-                headers={"Connection": "close"},
             )
 
     async def watch(self) -> None:

@@ -4,6 +4,8 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
+from anyio import CancelScope
+
 from regsync.content.verified import VerifiedChunks
 from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
@@ -43,8 +45,9 @@ class Uploads:
             session = await self._sessions.start(name)
             try:
                 return await self._finish(request, name, session, wanted)
-            except RegsyncError:  # the client does not know the upload's name: it cannot go on with it
-                await self._drop(name, session)
+            except BaseException:  # the client does not know the upload's name: it cannot go on with it
+                with CancelScope(shield=True):
+                    await self._drop(name, session)
                 raise
         session = await self._sessions.start(name)
         return _accepted(name, session, 0)
