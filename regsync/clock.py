@@ -1,8 +1,8 @@
 """Time, randomness and identifiers: the only module that asks the machine for them."""
 
+import os
 import random
 import time
-import uuid
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -44,4 +44,4 @@ class SystemClock:
 
     def new_id(self) -> str:
         """A short identifier that no other call returns."""
-        return uuid.uuid4().hex[:16]
+        return os.urandom(8).hex()

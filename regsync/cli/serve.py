@@ -55,8 +55,7 @@ def command(
     from regsync.cli import streams
     from regsync.cli.exit_codes import DONE, FAILED
     from regsync.cli.failures import note, show
-    from regsync.cli.server_configuration import Flags, configuration
-    from regsync.cli.server_upstreams import UpstreamRegistries
+    from regsync.cli.server_configuration import Flags, ServerConfiguration
     from regsync.cli.signals import Stop, run_until_signal
     from regsync.clock import SystemClock
     from regsync.server.access_log import LogFormat
@@ -71,9 +70,8 @@ def command(
         log_format=LogFormat(log_format),
     )
     clock = SystemClock()
-    registries = UpstreamRegistries(clock)
-    flags = Flags(paths, store, listen, anonymous)
-    service = Service(configuration(flags, registries), story, clock)
+    configuration = ServerConfiguration(Flags(paths, store, listen, anonymous), clock)
+    service = Service(configuration, story, clock)
 
     async def serve(stop: Stop) -> bool:
         try:
@@ -81,7 +79,7 @@ def command(
                 stop.event, drain=drain, ready=lambda url: streams.answer([f"listening on {url}\n"])
             )
         finally:
-            await registries.close()
+            await configuration.close()
 
     drained, _ = run_until_signal(serve)
     if not drained:

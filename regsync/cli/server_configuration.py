@@ -3,22 +3,20 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from regsync.cli.server_upstreams import UpstreamRegistries
-from regsync.clock import SystemClock
+from regsync.clock import Clock
 from regsync.errors import UsageError
-from regsync.remote.documents import fetch_document
 from regsync.server.access import Action, AnonymousAccess
-from regsync.server.configured import Configuration, Configured
-from regsync.server.failed_logins import FailedLogins
+from regsync.server.configured import Configured
+from regsync.server.policy import Policy
 from regsync.server.reloading import states_of
-from regsync.server.spec_policy import Means, policy_of
 from regsync.spec.files import default_paths, find_files
-from regsync.spec.load import load
-from regsync.spec.model import Spec
 from regsync.spec.problems import NoSpecError
-from regsync.spec.server import DEFAULT_LISTEN, Listen, Server
-from regsync.spec.server_reading import parse_listen
+from regsync.spec.server import DEFAULT_LISTEN, Listen, Server, parse_listen
+
+if TYPE_CHECKING:
+    from regsync.cli.server_document import ServerDocument
 
 DEFAULT_STORE = Path("data")
 _PULL = {Action.PULL}
@@ -40,31 +38,48 @@ class Flags:
     anonymous: str | None
 
 
-def configuration(flags: Flags, registries: UpstreamRegistries) -> Configuration:
-    """Where the configuration comes from; `registries` connects upstreams. Raises ServerUsageError."""
-    paths = _paths(flags)
-    clock = SystemClock()
-    means = Means(clock, FailedLogins(clock), fetch_document)
+class ServerConfiguration:
+    """Implements the server's `Configuration`."""
 
-    def read() -> Configured:
-        before = states_of(files())
-        spec = load(paths) if paths else None
-        server = _document(spec, flags.paths)
-        if flags.listen is not None:
-            server = replace(server, listen=_listen(flags.listen))
-        store = flags.store or server.store or DEFAULT_STORE
-        policy = policy_of(server, means, _anonymous(server, flags))
-        if spec is not None:
-            policy = replace(policy, upstreams=registries.upstreams(spec))
+    def __init__(self, flags: Flags, clock: Clock) -> None:
+        self._flags, self._clock = flags, clock
+        self._paths = _paths(flags)
+        self._document: ServerDocument | None = None
+
+    def read(self) -> Configured:
+        """How it stands now. Blocking. Raises SpecError, ServerUsageError, HtpasswdError."""
+        before = states_of(self.files())
+        server, policy = self._with_document() if self._paths else self._without_document()
+        store = self._flags.store or server.store or DEFAULT_STORE
         return Configured(server, store.absolute(), policy, before)
 
-    def files() -> Iterable[Path]:
+    def files(self) -> Iterable[Path]:
+        """The files that `read` reads. Blocking."""
         try:
-            return [file.path for file in find_files(paths)]
+            return [file.path for file in find_files(self._paths)]
         except NoSpecError:
             return []  # reading them tells why
 
-    return Configuration(read, files)
+    async def close(self) -> None:
+        """Close what reading has opened."""
+        if self._document is not None:
+            await self._document.close()
+
+    def _with_document(self) -> tuple[Server, Policy]:
+        from regsync.cli.server_document import ServerDocument  # a laptop starts sooner without all that
+
+        if self._document is None:
+            self._document = ServerDocument(self._paths, self._clock)
+        spec = self._document.read()
+        if spec.server is None and self._flags.paths:
+            named = ", ".join(str(path) for path in self._paths)
+            raise ServerUsageError(f"there is no Server document in {named}")
+        server = _listening(spec.server or _default(), self._flags)
+        return server, self._document.policy(spec, server, _anonymous(server, self._flags))
+
+    def _without_document(self) -> tuple[Server, Policy]:
+        server = _listening(_default(), self._flags)
+        return server, Policy(_anonymous(server, self._flags))
 
 
 def _paths(flags: Flags) -> Sequence[Path]:
@@ -73,16 +88,17 @@ def _paths(flags: Flags) -> Sequence[Path]:
     try:
         paths = default_paths(Path())
         find_files(paths)
-    except NoSpecError:  # a laptop needs no document
+    except NoSpecError:
         return ()
     return paths
 
 
-def _document(spec: Spec | None, named: Sequence[Path]) -> Server:
-    found = spec.server if spec is not None else None
-    if found is None and named:
-        raise ServerUsageError(f"there is no Server document in {', '.join(str(path) for path in named)}")
-    return found if found is not None else Server(parse_listen(DEFAULT_LISTEN))
+def _default() -> Server:
+    return Server(parse_listen(DEFAULT_LISTEN))
+
+
+def _listening(server: Server, flags: Flags) -> Server:
+    return server if flags.listen is None else replace(server, listen=_listen(flags.listen))
 
 
 def _listen(text: str) -> Listen:

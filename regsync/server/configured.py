@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from regsync.errors import RegsyncError
 from regsync.server.access_log import LogFormat
@@ -31,12 +32,13 @@ class Configured:
     files: FileStates = frozenset()  # those that it was read from, as they were before
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
-    """Where that comes from: `read` raises SpecError and other RegsyncErrors, `files` are what it reads.
+class Configuration(Protocol):
+    """Where that comes from."""
 
-    Both block.
-    """
+    def read(self) -> Configured:
+        """How it stands now. Blocking. Raises SpecError and other RegsyncErrors."""
+        ...
 
-    read: Callable[[], Configured]
-    files: Callable[[], Iterable[Path]]
+    def files(self) -> Iterable[Path]:
+        """The files that `read` reads. Blocking."""
+        ...

@@ -1,18 +1,21 @@
 """A `Server` document to the policy that a running server judges by."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from regsync.clock import Clock
 from regsync.server.access import Access
 from regsync.server.failed_logins import FailedLogins
 from regsync.server.htpasswd import Htpasswd
 from regsync.server.immutability import Immutability
-from regsync.server.issuer_keys import Fetch
 from regsync.server.logins import Logins
 from regsync.server.policy import Policy, nothing_is_immutable
 from regsync.server.role_access import RoleAccess
 from regsync.server.roles import Roles
 from regsync.spec.server import Server, ServerAuth
+
+if TYPE_CHECKING:
+    from regsync.server.issuer_keys import Fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class Means:
 
     clock: Clock
     failed: FailedLogins
-    fetch: Fetch  # for the keys of issuers
+    fetch: "Fetch"  # for the keys of issuers
 
 
 def policy_of(server: Server, means: Means, without_rules: Access) -> Policy:

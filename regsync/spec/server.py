@@ -5,10 +5,12 @@ Users of `auth.htpasswd` have plain names, which hold no colon. Those of an issu
 be taken for somebody that another, or the htpasswd file, knows by the same name.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
+from ipaddress import ip_address
 from pathlib import Path
 
 from regsync.oci.reference import RepositoryName
@@ -16,6 +18,7 @@ from regsync.spec.model import Position
 
 DEFAULT_LISTEN = "127.0.0.1:5000"
 SECOND = timedelta(seconds=1)
+_LISTEN = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^\[\]:/\s]+)):(?P<port>[0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,25 @@ class Listen:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_listen(text: str) -> Listen:
+    """`ADDRESS:PORT`, `[IPV6]:PORT` or `localhost:PORT`; raises ValueError."""
+    found = _LISTEN.fullmatch(text)
+    host = (found["v6"] or found["host"]) if found is not None else ""
+    if found is None or not _is_address(host) or int(found["port"]) > 65535:
+        raise ValueError(
+            f"expected an address of this host and a port, such as 0.0.0.0:5000, found {text[:80]!r}"
+        )
+    return Listen(host, int(found["port"]))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return True
 
 
 @dataclass(frozen=True, slots=True)

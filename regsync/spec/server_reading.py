@@ -1,9 +1,7 @@
 """A `Server` document to what it means, with what a single document cannot tell: names that it refers to."""
 
-import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +24,7 @@ from regsync.spec.server import (
     ServerTls,
     Subject,
     Upstream,
+    parse_listen,
 )
 from regsync.spec.server_keys import (
     JwtKeys,
@@ -36,8 +35,6 @@ from regsync.spec.server_keys import (
     UpstreamKeys,
 )
 from regsync.spec.subjects import InvalidSubjectError, Known, parse_subject
-
-_LISTEN = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^\[\]:/\s]+)):(?P<port>[0-9]{1,5})")
 
 
 def read_server(found: Sequence[Document], registries: Registries, problems: Problems) -> Server | None:
@@ -51,25 +48,6 @@ def read_server(found: Sequence[Document], registries: Registries, problems: Pro
     if not isinstance(found[0].model, ServerDocument):
         return None
     return _Reader(found[0], found[0].model.spec, registries, problems).server()
-
-
-def parse_listen(text: str) -> Listen:
-    """`ADDRESS:PORT`, `[IPV6]:PORT` or `localhost:PORT`; raises ValueError."""
-    found = _LISTEN.fullmatch(text)
-    host = (found["v6"] or found["host"]) if found is not None else ""
-    if found is None or not _is_address(host) or int(found["port"]) > 65535:
-        raise ValueError(
-            f"expected an address of this host and a port, such as 0.0.0.0:5000, found {text[:80]!r}"
-        )
-    return Listen(host, int(found["port"]))
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from tests.support.processes import wait_until
 from tests.support.regsync_server import PROJECT, RegsyncServer
 
 Factory = Callable[..., RegsyncServer]
-LARGE = 8 * 1024 * 1024  # bytes; more than sockets hold
+MIB = 1024 * 1024
+LARGE = 8 * MIB  # bytes; more than sockets hold
 
 
 def started_upload(server: RegsyncServer, repository: str = "team/app") -> str:
@@ -153,21 +154,22 @@ def test_a_transfer_that_takes_too_long_is_cut_and_goes_on_where_it_was(
     location = started_upload(server)
     with RawClient(server.process.port) as upload:
         upload.request("PATCH", location, f"Content-Length: {LARGE}")
-        upload.send(b"x" * 1000)
+        upload.send(b"x" * (MIB + 1000))
+        wait_until(lambda: received(server, location) >= MIB, what="the first bytes are kept")
         server.process.send(signal.SIGTERM)
         assert server.process.wait() == 1
     assert "still in flight" in server.log()
     server.restart()
-    assert received(server, location) == 1000
+    assert received(server, location) == MIB + 1000
 
 
 def test_what_was_acknowledged_survives_sigkill_and_an_upload_goes_on(regsync_server: RegsyncServer) -> None:
     image = regsync_server.push("team/app", images.image("kept"), "v1")
     location = started_upload(regsync_server)
-    data = os.urandom(3 * 1024 * 1024)
+    data = os.urandom(3 * MIB)
     with RawClient(regsync_server.process.port) as upload:
         upload.request("PATCH", location, f"Content-Length: {len(data)}")
-        upload.send(data[: 2 * 1024 * 1024])
+        upload.send(data[: 2 * MIB])
         wait_until(lambda: received(regsync_server, location) > 0, what="the first bytes are kept")
         regsync_server.process.kill()
     regsync_server.restart()
