@@ -6,6 +6,7 @@ from regsync.cli.lazy import LazyGroup, Verb
 
 VERBS = {
     "stats": Verb("regsync.cli.store_stats", "Show how much a store holds."),
+    "gc": Verb("regsync.cli.store_gc", "Delete what nothing leads to."),
     "fsck": Verb("regsync.cli.store_fsck", "Find what is missing or damaged, and heal it."),
     "rebuild": Verb("regsync.cli.store_rebuild", "Restore the catalogue from journal and blobs."),
 }

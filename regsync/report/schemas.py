@@ -104,11 +104,49 @@ def store_check_schema() -> Schema:
     return {"$schema": _DRAFT, "title": "regsync StoreCheckReport", **_object(properties)}
 
 
+def garbage_schema() -> Schema:
+    """What `store gc -o json` prints."""
+    count = _object({"kept": _COUNT, "waiting": _COUNT, "deleted": _COUNT})
+    decision = _object(
+        {
+            "kind": _enum("manifest", "link", "blob", "upload", "part"),
+            "repository": _described(_nullable(_TEXT), "null: of no repository alone."),
+            "name": _described(_TEXT, "A digest, or an upload's name."),
+            "fate": _enum("kept", "waiting", "deleted"),
+            "reason": _TEXT,
+            "size": _described(_COUNT, "Bytes."),
+        }
+    )
+    properties: dict[str, Schema] = {
+        "apiVersion": {"const": API_VERSION},
+        "kind": {"const": "GarbageReport"},
+        "store": _described(_TEXT, "The directory."),
+        "dryRun": _described(_FLAG, "Nothing was deleted; what is called deleted would be."),
+        "rules": _described(_object(dict.fromkeys(("grace", "untagged", "uploads"), _COUNT)), "Seconds."),
+        "repositories": _COUNT,
+        "freed": _described(_COUNT, "Bytes."),
+        "summary": _object(
+            {
+                "manifests": count,
+                "links": _described(count, "Blobs, each in every repository that has it."),
+                "blobs": _described(count, "The bytes, which repositories share."),
+                "uploads": count,
+                "parts": _described(count, "Files that dead processes were writing."),
+            }
+        ),
+        "decisions": _described(_list(decision), "With --explain."),
+        "run": _object({"seconds": {"type": "number", "minimum": 0}}),
+    }
+    title = "regsync GarbageReport"
+    return {"$schema": _DRAFT, "title": title, **_object(properties, {"decisions"})}
+
+
 SCHEMAS = {
     "plan": plan_schema,
     "report": report_schema,
     "event": event_schema,
     "store-check": store_check_schema,
+    "garbage": garbage_schema,
 }
 
 

@@ -21,7 +21,7 @@ from regsync.server.stalled import Bodies
 from regsync.server.states import States
 from regsync.server.uploads import Uploads
 from regsync.server.upstreams import Located, Upstream
-from regsync.server.values import parse_name
+from regsync.server.values import parse_digest, parse_name
 from regsync.server.watch import Exchange, Watch
 from regsync.store.builtin import BuiltinStore
 
@@ -170,7 +170,8 @@ class Application:
         asks.require(Action.PULL, name)
         if endpoint is Endpoint.BLOB:
             _only(request, "GET", "HEAD", also=("DELETE",))
-            return await self._blobs.get(request, name, reference)
+            get = partial(self._blobs.get, request, name, reference)
+            return await self._relied_on(asks, name, reference, get)
         _only(request, "GET", "HEAD")
         if endpoint is Endpoint.TAGS:
             return await self._listings.tags(request, name)
@@ -188,8 +189,23 @@ class Application:
             return await self._manifests.delete(request, name, reference, asks.policy.is_immutable)
         _only(request, "GET", "HEAD", also=("PUT", "DELETE"))
         asks.require(Action.PULL, name)
-        get = self._manifests.head if request.method == "HEAD" else self._manifests.get
-        return await get(request, name, reference)
+        if request.method == "GET":
+            return await self._manifests.get(request, name, reference)
+        return await self._relied_on(
+            asks, name, reference, partial(self._manifests.head, request, name, reference)
+        )
+
+    async def _relied_on(self, asks: Asks, name: RepositoryName, reference: str, answer: Handler) -> Response:
+        """An answer that whoever pushes takes for a promise: content that is there is not sent again."""
+        response = await answer()
+        request = asks.request
+        if request.method != "HEAD" or response.status >= 400 or ":" not in reference:
+            return response
+        if asks.policy.read_only or not asks.may(Action.PUSH, name):
+            return response
+        if await self._store.repository(name).claim(parse_digest(reference)):
+            return response
+        return await answer()  # it was deleted between the look and the promise
 
     async def _upload(self, asks: Asks, found: Route, name: RepositoryName) -> Response:
         request, uploads, session = asks.request, self._uploads, found.reference

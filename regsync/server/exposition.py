@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from regsync.server.garbage import Collected
 from regsync.server.metrics import BUCKETS, RequestMetrics
+from regsync.store.gc_report import Kind
 from regsync.store.queries import StoreStats
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ def exposition(requests: RequestMetrics, gauges: Gauges) -> bytes:
         def collect(self) -> Iterable["Metric"]:
             yield from _requests(requests)
             yield from _gauges(gauges)
+            yield from _garbage(requests.collected)
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Counted())
@@ -87,6 +90,25 @@ def _gauges(gauges: Gauges) -> Iterator["Metric"]:
     yield CounterMetricFamily(
         "regsync_access_log_lines_lost", "Since whoever reads them was too slow.", gauges.log_lines_lost
     )
+
+
+def _garbage(collected: Collected) -> Iterator["Metric"]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    runs = CounterMetricFamily("regsync_gc_runs", "Garbage collections.", labels=("outcome",))
+    runs.add_metric(("done",), collected.runs)
+    runs.add_metric(("failed",), collected.failures)
+    yield runs
+    yield CounterMetricFamily("regsync_gc_seconds", "That they took.", collected.seconds)
+    yield CounterMetricFamily("regsync_gc_freed_bytes", "That they freed.", collected.freed)
+    deleted = CounterMetricFamily("regsync_gc_deleted", "What they deleted.", labels=("kind",))
+    waiting = GaugeMetricFamily(
+        "regsync_gc_waiting", "What nothing leads to and is kept for its time.", labels=("kind",)
+    )
+    for kind in Kind:
+        deleted.add_metric((kind.value,), collected.deleted[kind])
+        waiting.add_metric((kind.value,), collected.waiting[kind])
+    yield from (deleted, waiting)
 
 
 def _by_class(statuses: dict[int, int]) -> Sequence[tuple[str, int]]:

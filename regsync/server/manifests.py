@@ -33,6 +33,7 @@ class Manifests:
             desc, raw = await self._store.repository(name).manifest(wanted)
         except ContentNotFoundError:
             raise _unknown(name, reference) from None
+        self._store.pulls.note(name, wanted, desc.digest)
         return _shown(request, desc, raw)
 
     async def head(self, request: Request, name: RepositoryName, reference: str) -> Response:

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
+from regsync.server.garbage import Collected
 from regsync.server.watch import Exchange
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # s
@@ -24,7 +25,8 @@ class Requests:
 class RequestMetrics:
     """Watches, and counts: `kinds` by endpoint and method."""
 
-    def __init__(self) -> None:
+    def __init__(self, collected: Collected) -> None:
+        self.collected = collected  # garbage
         self.kinds: dict[tuple[str, str], Requests] = {}
         self.wrong_credentials = 0  # logins that failed
         self.denials = 0  # of what who asked may not do

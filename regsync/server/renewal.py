@@ -6,6 +6,7 @@ Something that is wrong is told of, and everything stays as it was.
 import signal
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from anyio import create_task_group, open_signal_receiver
@@ -48,6 +49,12 @@ class Renewal:
         self._application, self._listening, self._story = application, listening, story
         self._accepting: _Accepting | None = None
         self._reloading = Reloading(self._files, self._renew)
+
+    @property
+    def gc_interval(self) -> timedelta | None:
+        """How often garbage is to be collected now; None: not at all, also while nothing may change."""
+        server = self._configured.server
+        return None if server.gc is None or self._application.policy.read_only else server.gc.interval
 
     async def start(self) -> None:
         """Accept connections. Raises TlsFilesError."""

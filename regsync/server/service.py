@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 from anyio import Event, create_task_group
 
@@ -10,6 +11,7 @@ from regsync.server.access_log import AccessLog
 from regsync.server.app import Application
 from regsync.server.audit import AuditFileError, AuditLog
 from regsync.server.configured import Configuration, Story
+from regsync.server.garbage import Collected, GarbageCollection
 from regsync.server.listening import Listening, bind
 from regsync.server.metrics import RequestMetrics
 from regsync.server.pages import MetricsPage, Readiness, pages
@@ -36,7 +38,8 @@ class Service:
         with bind(server.listen) as bound:
             address = Listen(*bound.getsockname()[:2])
             async with BuiltinStore.open(self._configured.store, clock=self._clock) as store:
-                readiness, application, log = self._application(store, audit)
+                garbage = GarbageCollection(store, self._story.show)
+                readiness, application, log = self._application(store, audit, garbage.collected)
                 async with create_task_group() as tasks:
                     listening = Listening(application, bound, tasks)
                     renewal = Renewal(
@@ -44,6 +47,7 @@ class Service:
                     )
                     await renewal.start()
                     works = [log.run, application.bodies.watch, application.pull_through.run, renewal.run]
+                    works += [store.pulls.run, partial(garbage.run, lambda: renewal.gc_interval)]
                     for work in works if audit is None else [*works, audit.run]:
                         tasks.start_soon(work)
                     ready(f"{'http' if server.tls is None else 'https'}://{address}")
@@ -61,10 +65,10 @@ class Service:
         return audit
 
     def _application(
-        self, store: BuiltinStore, audit: AuditLog | None
+        self, store: BuiltinStore, audit: AuditLog | None, collected: Collected
     ) -> tuple[Readiness, Application, AccessLog]:
         log = AccessLog(self._story.write, self._clock, self._story.log_format)
-        metrics, bodies = RequestMetrics(), Bodies(self._clock)
+        metrics, bodies = RequestMetrics(collected), Bodies(self._clock)
         readiness = Readiness(store, audit, self._clock)
         shown = MetricsPage(store, metrics, log, audit, bodies, self._clock)
         application = Application(

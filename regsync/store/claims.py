@@ -20,14 +20,13 @@ from regsync.store.schema import blobs, manifests, repositories, repository_blob
 SizeNow = Callable[[Digest], int | None]
 
 _SIZE = select(blobs.c.size).where(blobs.c.digest == bindparam("digest"))
-_MARKED = union_all(
+_MARKS = union_all(
     *(
-        select(table.c.digest)
+        select(table.c.unused_since)
         .select_from(table.join(repositories, repositories.c.id == table.c.repository_id))
         .where(
             repositories.c.name == bindparam("repository"),
             table.c.digest == bindparam("digest"),
-            table.c.unused_since.is_not(None),
         )
         for table in (manifests, repository_blobs)
     )
@@ -67,19 +66,19 @@ def link_known_blob(
     return True
 
 
-def is_marked(connection: Connection, repository: str, digest: Digest) -> bool:
-    """Whether a blob or manifest of the repository was seen unused."""
-    return connection.execute(_MARKED, {"repository": repository, "digest": str(digest)}).first() is not None
+def is_marked(connection: Connection, repository: str, digest: Digest) -> bool | None:
+    """Whether a blob or manifest of the repository was seen unused; None if it is not there."""
+    asked = {"repository": repository, "digest": str(digest)}
+    marks = connection.execute(_MARKS, asked).scalars().all()
+    return any(mark is not None for mark in marks) if marks else None
 
 
-def claim(transaction: Transaction, repository: Repository, digest: Digest) -> None:
-    """Take away the mark of a blob or manifest of the repository, if it is there and has one."""
+def claim(transaction: Transaction, repository: Repository, digest: Digest) -> bool:
+    """Take away the mark of a blob or manifest of the repository; False when it is not there any more."""
     transaction.flush()
     key = transaction.repository(repository.name)
+    found = 0
     for table in (manifests, repository_blobs):
-        marked = update(table).where(
-            table.c.repository_id == key,
-            table.c.digest == str(digest),
-            table.c.unused_since.is_not(None),
-        )
-        transaction.connection.execute(marked.values(unused_since=None))
+        named = update(table).where(table.c.repository_id == key, table.c.digest == str(digest))
+        found += transaction.connection.execute(named.values(unused_since=None)).rowcount
+    return found > 0

@@ -149,16 +149,16 @@ class BuiltinRepository:
         link = partial(claims.link_known_blob, size_now=self._blobs.size_now)
         return await self._catalogue.change(partial(link, repository=self._me, desc=desc))
 
-    async def claim(self, name: Tag | Digest) -> None:
-        """Before telling someone who pushes that content is there: it stays until the push can be over.
+    async def claim(self, digest: Digest) -> bool:
+        """Whether a blob or manifest is there: then it stays until a push that relies on it can be over.
 
-        What a tag names stays anyway. Raises StoreError.
+        Raises StoreError.
         """
-        if isinstance(name, Tag):
-            return
         await self._leases.hold(self.repository)
-        if await self._catalogue.look_up(lambda one: claims.is_marked(one, self.repository, name)):
-            await self._catalogue.change(partial(claims.claim, repository=self._me, digest=name))
+        marked = await self._catalogue.look_up(lambda one: claims.is_marked(one, self.repository, digest))
+        if not marked:
+            return marked is not None
+        return await self._catalogue.change(partial(claims.claim, repository=self._me, digest=digest))
 
     def incoming(self, desc: Descriptor) -> Incoming:
         """A blob to write that others read meanwhile; `keep` makes it part of the repository."""
