@@ -96,7 +96,7 @@ def command(
             opened = await stack.enter_async_context(BuiltinStore.open(path, clock=clock))
             found_in = await stack.enter_async_context(healing.open(clock))
             check = Check(opened, clock, rate=rate, after=after, sources=found_in, stop=stop.event)
-            async with watched(check.found.progress, manner):
+            async with watched(check.found.progress, manner, "checking"):
                 return await check.run()
 
     found, interrupted = run_until_signal(work)

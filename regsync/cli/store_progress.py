@@ -34,8 +34,8 @@ class Progress(Protocol):
 
 
 @asynccontextmanager
-async def watched(progress: Progress, manner: Manner) -> AsyncIterator[None]:
-    """Tell how far it is until the end."""
+async def watched(progress: Progress, manner: Manner, word: str) -> AsyncIterator[None]:
+    """Tell how far it is until the end; `word` says what is going on."""
     terminal = sys.stderr.isatty() and not manner.json_log
 
     async def tell() -> None:
@@ -45,7 +45,7 @@ async def watched(progress: Progress, manner: Manner) -> AsyncIterator[None]:
             if terminal:
                 streams.tell(f"\r\x1b[K{text}")
             else:
-                note("checking", text, manner)
+                note(word, text, manner)
 
     async with anyio.create_task_group() as group:
         group.start_soon(tell)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.merge import adds_to
-from regsync.content.protocol import ListsReferrers, Store
+from regsync.content.protocol import ListsReferrers, Source
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import HEX_LENGTH, SHA256, Digest
 from regsync.oci.reference import Tag
@@ -65,7 +65,7 @@ class Evidence:
 class Shelf:
     """A repository in which evidence is looked for, with its tags where they were listed."""
 
-    def __init__(self, store: Store, listed: Mapping[Tag, Descriptor | None] | None) -> None:
+    def __init__(self, store: Source, listed: Mapping[Tag, Descriptor | None] | None) -> None:
         self.store, self.listed = store, listed
         self._digest_tags: dict[Digest, list[DigestTag]] = {}
         for tag in listed or ():
@@ -120,7 +120,7 @@ async def lacking(source: Shelf, target: Shelf, subject: Digest, takes: Takes) -
     return Evidence(tuple(one for one in here.referrers if one.digest not in known), tuple(tags))
 
 
-async def _differ(source: Store, target: Store, tag: Tag) -> bool:
+async def _differ(source: Source, target: Source, tag: Tag) -> bool:
     """Whether `source` has layers under a digest tag that `target` lacks: others may have signed there."""
     at_source, at_target = await source.resolve(tag), await target.resolve(tag)
     if at_source.digest == at_target.digest:

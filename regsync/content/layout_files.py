@@ -31,7 +31,7 @@ RESERVED = frozenset({INDEX_FILE, MARKER_FILE, BLOBS, PARTS, LOCK_FILE})
 MIB = 1024 * 1024
 MAX_INDEX_SIZE = 32 * MIB  # bytes; about 100,000 tags
 _MAX_MARKER_SIZE = 4096  # bytes
-_MARKER = b'{"imageLayoutVersion":"1.0.0"}'
+MARKER = b'{"imageLayoutVersion":"1.0.0"}'
 _LINK_REFUSED = frozenset(
     {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 )
@@ -71,7 +71,7 @@ class LayoutFiles:
             )
             if not (self.root / INDEX_FILE).exists():
                 write_durably(self.root / INDEX_FILE, empty, parts=self.parts)
-            write_durably(self.root / MARKER_FILE, _MARKER, parts=self.parts)
+            write_durably(self.root / MARKER_FILE, MARKER, parts=self.parts)
 
     def is_there(self) -> bool:
         """Whether there is a layout of a version we know; raises InvalidLayoutError for another."""

@@ -10,7 +10,7 @@ from regsync.content.evidence import Shelf
 from regsync.content.evidence_copy import EvidenceCopy
 from regsync.content.graph import Shape, read_graph
 from regsync.content.manifests import Manifests
-from regsync.content.protocol import ListsTags, Store
+from regsync.content.protocol import ListsTags, Source, Store
 from regsync.content.transfers import Transfers
 from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
@@ -31,7 +31,7 @@ class CopyReport:
 
 
 async def copy_image(
-    source: Store,
+    source: Source,
     name: Tag | Digest,
     target: Store,
     tag: Tag | None,
@@ -74,13 +74,13 @@ async def copy_image(
     )
 
 
-async def _describe(manifests: Manifests, source: Store, name: Tag | Digest) -> Descriptor:
+async def _describe(manifests: Manifests, source: Source, name: Tag | Digest) -> Descriptor:
     if isinstance(name, Digest):
         return await source.resolve(name)
     return (await manifests.at_tag(source, name)).descriptor
 
 
-async def _list(source: Store) -> dict[Tag, Descriptor | None] | None:
+async def _list(source: Source) -> dict[Tag, Descriptor | None] | None:
     """The source's tags, for its digest tags; None where they cannot be listed."""
     if not isinstance(source, ListsTags):
         return None

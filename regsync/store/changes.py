@@ -277,8 +277,16 @@ def delete_manifest(
         for held in transaction.connection.execute(_TAGS_OF, {"key": key, "digest": str(digest)}).scalars():
             if fixed(Tag(held)):
                 raise TagFixedError(Tag(held), str(digest), where=repository.where)
+    drop_manifest(transaction, repository, digest)
+
+
+def drop_manifest(transaction: Transaction, repository: Repository, digest: Digest) -> None:
+    """Delete a manifest that was seen to be of no use; raises ContentNotFoundError."""
+    transaction.flush()
+    key = transaction.repository(repository.name)
     gone = delete(manifests).where(manifests.c.repository_id == key, manifests.c.digest == str(digest))
-    transaction.connection.execute(gone)  # its tags and references go with it
+    if not transaction.connection.execute(gone).rowcount:  # its tags and references go with it
+        raise ContentNotFoundError(digest, where=repository.where)
     transaction.record("delete", repository=repository.name, digest=str(digest))
 
 
@@ -288,10 +296,17 @@ def unlink_blob(transaction: Transaction, repository: Repository, digest: Digest
     key = transaction.repository(repository.name)
     if key is not None:
         _refuse_if_used(transaction, key, repository, digest, "blob")
+    drop_blob(transaction, repository, digest)
+
+
+def drop_blob(transaction: Transaction, repository: Repository, digest: Digest) -> None:
+    """Take out a blob that was seen to be of no use; raises ContentNotFoundError."""
+    transaction.flush()
+    key = transaction.repository(repository.name)
     gone = delete(repository_blobs).where(
         repository_blobs.c.repository_id == key, repository_blobs.c.digest == str(digest)
     )
-    if key is None or not transaction.connection.execute(gone).rowcount:
+    if not transaction.connection.execute(gone).rowcount:
         raise ContentNotFoundError(digest, where=repository.where)
     transaction.record("unlink", repository=repository.name, digest=str(digest))
 

@@ -177,8 +177,8 @@ class Check:
         return False
 
 
-class _StoppedError(RegsyncError):
-    """The check was interrupted in the middle of a blob; met by nobody."""
+class _StoppedError(Exception):
+    """The check was interrupted in the middle of a blob; caught here."""
 
 
 def _named(path: Path) -> Digest | None:

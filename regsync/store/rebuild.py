@@ -11,11 +11,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete
 
 from regsync.clock import Clock
 from regsync.content.durable import make_directory, storage_errors, sync, sync_directory
 from regsync.errors import RegsyncError
+from regsync.store import schema
 from regsync.store.blobs import DirectoryBlobs
 from regsync.store.catalogue import journal_end, set_journal_end
 from regsync.store.database import SQLiteDatabase, database_errors
@@ -31,6 +32,7 @@ from regsync.store.replay import Replayed, replay
 
 REPLACED = "replaced"
 _NEW = "rebuilding"
+_AT_ONCE = 1000  # digests in one IN (…)
 _LOG = ("-wal", "-shm")
 
 
@@ -115,20 +117,39 @@ def _replay(path: Path, connection: Connection) -> Replayed:
     connection.rollback()  # the look began a transaction
     entries = read(path / JOURNAL, start)
     done = replay(connection, entries, store=str(path))
-    if done.end is not None:
-        with connection.begin():
+    with connection.begin():
+        if done.end is not None:
             set_journal_end(connection, done.end)
+        _forget_collected(path, connection)
     return done
 
 
+def _forget_collected(path: Path, connection: Connection) -> None:
+    """Blobs of no repository whose bytes are gone: garbage collection removes those without a record."""
+    blobs = _blobs(path)
+    gone = [
+        str(one.desc.digest)
+        for one in recorded(connection)
+        if not one.linked and blobs.size_now(one.desc.digest) is None
+    ]
+    for start in range(0, len(gone), _AT_ONCE):
+        connection.execute(
+            delete(schema.blobs).where(schema.blobs.c.digest.in_(gone[start : start + _AT_ONCE]))
+        )
+
+
 def _compare(path: Path, connection: Connection) -> tuple[Sequence[Lost], Sequence[Orphan]]:
-    blobs = DirectoryBlobs(path / BLOBS, parts=path / PARTS)
+    blobs = _blobs(path)
     lost = []
     for one in recorded(connection):
         problem = looked_for(one, blobs.size_now(one.desc.digest)) if one.linked else None
         if problem is not None:
             lost.append(problem)
     return tuple(lost), tuple(orphans(path / BLOBS, connection))
+
+
+def _blobs(path: Path) -> DirectoryBlobs:
+    return DirectoryBlobs(path / BLOBS, parts=path / PARTS)
 
 
 def _settle(file: Path) -> None:

@@ -49,10 +49,6 @@ def replay(connection: Connection, entries: Iterable[Entry], *, store: str) -> R
     return done
 
 
-class _NotUnderstoodError(RegsyncError):
-    """A record that says nothing that can be done; kept in `Replayed.unusable`."""
-
-
 # What a record leads to that was damaged, or whose past is missing.
 _UNUSABLE = (IntegrityError, RegsyncError, KeyError, TypeError, ValueError)
 
@@ -73,7 +69,7 @@ def _do(connection: Connection, group: Iterable[Entry], store: str) -> None:
         transaction = Transaction(connection, 0)
         for entry in group:
             if entry.record is None:
-                raise _NotUnderstoodError(entry.where)
+                raise ValueError(entry.where)
             if entry.record != GAP:
                 _step(transaction, entry.record, store)
         transaction.flush()
@@ -113,11 +109,11 @@ def _untag(transaction: Transaction, repository: changes.Repository, fields: Fie
 
 
 def _delete(transaction: Transaction, repository: changes.Repository, fields: Fields) -> None:
-    changes.delete_manifest(transaction, repository, _digest(fields))
+    changes.drop_manifest(transaction, repository, _digest(fields))
 
 
 def _unlink(transaction: Transaction, repository: changes.Repository, fields: Fields) -> None:
-    changes.unlink_blob(transaction, repository, _digest(fields))
+    changes.drop_blob(transaction, repository, _digest(fields))
 
 
 def _on_demand(transaction: Transaction, repository: changes.Repository, fields: Fields) -> None:
@@ -141,5 +137,5 @@ def _digest(fields: Fields) -> Digest:
 
 def _number(value: object) -> int:
     if not isinstance(value, int):
-        raise _NotUnderstoodError(f"{value!r:.40} is no time")
+        raise TypeError(f"{value!r:.40} is no time")
     return value

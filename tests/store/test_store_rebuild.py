@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,21 @@ from regsync.store.errors import (
     StoreInUseError,
     StoreRebuildingError,
 )
+from regsync.store.gc_report import Rules, Run
 from regsync.store.place import is_store
 from regsync.store.presence import alone
 from regsync.store.rebuild import Rebuilt, rebuild
 from tests.contract.places import blob, put, stream
 from tests.store.test_store_model import StoreMachine
+from tests.support.clock import FrozenClock
 from tests.support.images import image, index, referrer
 
 APP = RepositoryName("team/app")
 JOURNAL = Path("journal/000001.jsonl")
-UNTOLD = {"alembic_version", "journal_position"}
+UNTOLD = {  # what is noted for a while, and no part of the history
+    *("alembic_version", "journal_position", "leases", "unlinked_blobs", "upload_progress"),
+    *("manifest_pulls", "tag_pulls"),
+}
 
 
 def rebuilt(path: Path) -> Rebuilt:
@@ -56,7 +62,13 @@ def rows_of(file: Path) -> dict[str, list[Any]]:
             cursor = connection.execute(f"SELECT * FROM {table}")
             columns = [column[0] for column in cursor.description]
             found[table] = sorted(
-                repr([(key, names[value] if key == "repository_id" else value) for key, value in row])
+                repr(
+                    [
+                        (key, names[value] if key == "repository_id" else value)
+                        for key, value in row
+                        if key != "unused_since"
+                    ]
+                )
                 for row in ([*zip(columns, values, strict=True)] for values in cursor)
             )
         found["repositories"] = sorted(
@@ -149,6 +161,26 @@ async def test_records_that_a_crash_left_uncommitted_do_not_keep_a_store_from_op
     async with BuiltinStore.open(tmp_path) as store:
         await put(store.repository(APP), image("later"), "later")
     assert b'"tag":"x"' not in (tmp_path / JOURNAL).read_bytes()
+
+
+@pytest.mark.anyio
+async def test_what_garbage_collection_removed_stays_removed(tmp_path: Path, clock: FrozenClock) -> None:
+    async with BuiltinStore.open(tmp_path, clock=clock) as store:
+        repository = store.repository(APP)
+        multi = index(image("a"), image("b", arch="arm64"))
+        await put(repository, multi, "old")
+        await put(repository, referrer(multi))
+        await put(repository, image("kept"), "v1")
+        await repository.untag(Tag("old"))
+        for _ in range(3):
+            await store.collect_garbage(Rules(grace=0, untagged=0, uploads=0), Run.FOR_REAL)
+            clock.advance(timedelta(days=8))
+    before = rows_of(tmp_path / "catalogue.db")
+    assert len(before["manifests"]) == 1
+    assert len(before["blobs"]) == len(image("kept").blobs)
+    done = rebuilt(tmp_path)
+    assert rows_of(tmp_path / "catalogue.db") == before
+    assert done.is_sound
 
 
 @pytest.mark.anyio
