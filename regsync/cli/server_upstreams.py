@@ -1,6 +1,7 @@
 """The upstreams of a `Server` document, connected to their registries."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ from regsync.spec.model import Location, Registry, RemotePlace, Spec
 
 if TYPE_CHECKING:
     from regsync.cli.remotes import Remotes
+
+
+MAX_WAIT = 8.0  # seconds; `limits.maxWait` is for runs that nobody waits for, and here a client does
 
 
 class UpstreamRegistries:
@@ -32,9 +36,9 @@ class UpstreamRegistries:
         from regsync.cli.remotes import Remotes  # brings an HTTP client, which few servers need
         from regsync.reconcile.ledger_memory import MemoryLedger
 
-        registries = {one.registry: spec.registries[one.registry] for one in spec.server.upstreams}
+        registries = {one.registry: _hurried(spec.registries[one.registry]) for one in spec.server.upstreams}
         if registries != self._registries:
-            self._remotes.append(Remotes(spec, self._clock, MemoryLedger()))
+            self._remotes.append(Remotes(replace(spec, registries=registries), self._clock, MemoryLedger()))
             self._registries = registries
         remotes = self._remotes[-1]
         return Upstreams([_upstream(one, registries[one.registry], remotes) for one in spec.server.upstreams])
@@ -44,6 +48,11 @@ class UpstreamRegistries:
         with CancelScope(shield=True):
             for remotes in self._remotes:
                 await remotes.close()
+
+
+def _hurried(registry: Registry) -> Registry:
+    limits = registry.limits
+    return replace(registry, limits=replace(limits, max_wait=min(limits.max_wait, MAX_WAIT)))
 
 
 def _upstream(found: spec_server.Upstream, registry: Registry, remotes: "Remotes") -> Upstream:

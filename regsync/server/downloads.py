@@ -7,11 +7,11 @@ bytes are readable only after the digest was checked, so that no client holds al
 
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import anyio
+from anyio import CancelScope
 
-from regsync.clock import Clock
 from regsync.content.protocol import Source
 from regsync.content.verified import VerifiedChunks
 from regsync.errors import RegsyncError, TemporaryError
@@ -35,10 +35,13 @@ class DownloadEndedError(TemporaryError):
 class Download:
     """One blob on its way from an upstream into a repository."""
 
-    def __init__(self, source: Source, repository: BuiltinRepository, desc: Descriptor, clock: Clock) -> None:
+    def __init__(self, source: Source, repository: BuiltinRepository, desc: Descriptor) -> None:
         self.desc = desc
-        self._source, self._repository, self._clock = source, repository, clock
+        self._source, self._repository = source, repository
         self._incoming = repository.incoming(desc)
+        self._pending: list[bytes] = []  # in memory
+        self._writing = anyio.Lock()
+        self._broken: RegsyncError | None = None  # the file lacks bytes
         self._arrived = 0  # bytes in the file
         self._is_stored = False
         self._failure: RegsyncError | None = None  # once it is over without being stored
@@ -63,20 +66,45 @@ class Download:
             await self._incoming.close()
 
     async def _receive(self, chunks: VerifiedChunks) -> None:
-        pending: list[bytes] = []
-        size, since = 0, self._clock.monotonic()
-        async for chunk in chunks:
-            pending.append(chunk)
-            size += len(chunk)
-            if size >= HOP_SIZE or self._clock.monotonic() - since >= LATENCY:
-                await self._append(pending, size)
-                pending, size, since = [], 0, self._clock.monotonic()
-        await self._append(pending, size)
+        failure: RegsyncError | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._write_in_time)
+            try:
+                await self._take(chunks)
+            except RegsyncError as error:
+                failure = error
+            group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        await self._write()
 
-    async def _append(self, pending: list[bytes], size: int) -> None:
-        await self._incoming.append(pending)
-        self._arrived += size
-        self._step()
+    async def _take(self, chunks: VerifiedChunks) -> None:
+        async for chunk in chunks:
+            self._pending.append(chunk)
+            if sum(map(len, self._pending)) >= HOP_SIZE:
+                await self._write()
+
+    async def _write_in_time(self) -> None:
+        """An upstream that stalls holds back the little that it gave from nobody."""
+        while True:
+            await anyio.sleep(LATENCY)
+            with suppress(RegsyncError), CancelScope(shield=True):
+                await self._write()  # if it fails so does every one that comes
+
+    async def _write(self) -> None:
+        async with self._writing:
+            if self._broken is not None:
+                raise self._broken
+            pending, self._pending = self._pending, []
+            if not pending:
+                return
+            try:
+                await self._incoming.append(pending)
+            except RegsyncError as error:
+                self._broken = error
+                raise
+            self._arrived += sum(map(len, pending))
+            self._step()
 
     def _step(self) -> None:
         self._moved.set()

@@ -29,7 +29,7 @@ class PullThrough:
     def __init__(self, store: BuiltinStore, clock: Clock) -> None:
         self._manifests, self._blobs, self._listings = Manifests(store), Blobs(store), Listings(store)
         self._upstream_manifests = UpstreamManifests(store, clock)
-        self._upstream_blobs = UpstreamBlobs(store, clock)
+        self._upstream_blobs = UpstreamBlobs(store)
         self._upstream_listings = UpstreamListings(clock)
 
     @property

@@ -3,7 +3,6 @@
 from anyio import fail_after
 from anyio.abc import TaskGroup
 
-from regsync.clock import Clock
 from regsync.content.references import Children
 from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
@@ -24,8 +23,8 @@ class UpstreamBlobs:
     nobody has the server fetch what no image needs. Downloads run in `group`, which ends them.
     """
 
-    def __init__(self, store: BuiltinStore, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: BuiltinStore) -> None:
+        self._store = store
         self.group: TaskGroup | None = None
         self._downloads: dict[tuple[RepositoryName, Digest], Download] = {}
 
@@ -97,7 +96,7 @@ class UpstreamBlobs:
     def _start(self, pull: Pull, repository: BuiltinRepository, desc: Descriptor) -> Download:
         if self.group is None:
             raise ApiError(503, "UNAVAILABLE", "nothing is fetched while the server starts or stops")
-        download = Download(pull.upstream.source(pull.name), repository, desc, self._clock)
+        download = Download(pull.upstream.source(pull.name), repository, desc)
         key = (pull.name, desc.digest)
         self._downloads[key] = download
 
