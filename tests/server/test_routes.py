@@ -28,6 +28,10 @@ def test_the_base_is_found_with_and_without_its_slash(path: str) -> None:
     assert route(path) == Route(Endpoint.BASE)
 
 
+def test_all_repositories_have_one_state() -> None:
+    assert route("/v2/_regsync/state") == Route(Endpoint.STATE)
+
+
 @pytest.mark.parametrize(
     "path",
     ["", "/", "/v1/", "/v3", "/v2x", "v2/", "/v2/a", "/v2/a/b", "/v2/manifests/x", "/v2/tags/list", "//v2/"],
