@@ -82,7 +82,7 @@ class Application:
         try:
             if request.method in _READING:
                 return await self._answer(exchange)
-            with self.bodies.reading(request.body):
+            with self.bodies.reading(request):
                 return await self._answer(exchange)
         except ClientGoneError:
             raise

@@ -14,7 +14,7 @@ from regsync.content.references import ContentInUseError, MissingReferencesError
 from regsync.errors import RegsyncError
 from regsync.oci.digest import InvalidDigestError
 from regsync.oci.manifest import InvalidManifestError
-from regsync.server.message import BodyTooLargeError, QueryTooLongError, Response
+from regsync.server.message import BodyEndedError, BodyTooLargeError, QueryTooLongError, Response
 from regsync.store import errors as store
 from regsync.store.changes import TagFixedError
 from regsync.store.sessions import OutOfOrderError, UploadBusyError, UploadUnknownError
@@ -80,6 +80,7 @@ _KINDS: tuple[tuple[type[RegsyncError], int, str], ...] = (
     (SizeMismatchError, 400, "SIZE_INVALID"),
     (InterruptedStreamError, 400, "SIZE_INVALID"),
     (InvalidManifestError, 400, "MANIFEST_INVALID"),
+    (BodyEndedError, 408, "BLOB_UPLOAD_INVALID"),
     (BodyTooLargeError, 413, "SIZE_INVALID"),
     (QueryTooLongError, 400, "UNSUPPORTED"),
     (UploadUnknownError, 404, "BLOB_UPLOAD_UNKNOWN"),

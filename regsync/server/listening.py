@@ -106,27 +106,27 @@ class Listening:
 
         Raises AddressError and TlsFilesError, and leaves everything as it was.
         """
-        self._listen()
         server = _Server(self._application, self._bound, limits, tls)
         self._servers.add(server)
         self._group.start_soon(self._serve, server)
         for _ in range(_STEPS):
             await checkpoint()
         if server.interrupt_children:
-            assert tls is not None  # noqa: S101 - nothing else can stop it from starting
-            raise TlsFilesError(tls, "they are not what the TLS library takes")
+            self._check_address()
+            raise TlsFilesError(tls, "the TLS library refuses them") if tls is not None else ServerEndedError
         before, self._current = self._current, server
         if before is not None:
             before.end()
 
-    def _listen(self) -> None:
+    def _check_address(self) -> None:
+        """Raise AddressError where another process was first to listen at an address that both have bound."""
         try:
             self._bound.listen(BACKLOG)
         except OSError as cause:
             raise AddressError(Listen(*self._bound.getsockname()[:2]), cause) from cause
 
     async def drain(self, limit: timedelta) -> bool:
-        """Accept no more and let requests in flight end; whether they did within `limit`."""
+        """Accept no more and let requests in flight end; whether they did within `limit`. Twice: wait on."""
         self._bound.close()
         if self._current is not None:
             current, self._current = self._current, None

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from anyio import CancelScope
+
 from regsync.errors import RegsyncError
 
 Scope = MutableMapping[str, Any]
@@ -29,6 +31,15 @@ class ClientGoneError(RegsyncError):
 
     def __init__(self, received: int) -> None:
         super().__init__(f"the client closed the connection after {received} bytes of its request")
+
+
+class BodyEndedError(RegsyncError):
+    """A body was not waited for any longer."""
+
+    def __init__(self, received: int) -> None:
+        super().__init__(
+            f"{received} bytes of the body came, then too little for too long; an upload keeps what came"
+        )
 
 
 class BodyTooLargeError(RegsyncError):
@@ -47,27 +58,45 @@ class QueryTooLongError(RegsyncError):
 
 
 class Body:
-    """The bytes of a request, read once. `received` is how many came; `waiting`: for the client to send."""
+    """The bytes of a request, read once, and never more than `limit`.
 
-    __slots__ = ("_receive", "is_read", "received", "waiting")
+    `received` is how many came; `waiting`: for the client to send.
+    """
+
+    __slots__ = ("_end", "_receive", "is_read", "limit", "received", "waiting")
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
+        self._end: CancelScope | None = None
+        self.limit: int | None = None
         self.received = 0
         self.is_read = self.waiting = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while not self.is_read:
-            self.waiting = True
-            message = await self._receive()
-            self.waiting = False
+            message = await self._next()
             if message["type"] != "http.request":
                 raise ClientGoneError(self.received)
             self.is_read = not message.get("more_body", False)
             chunk: bytes = message.get("body", b"")
             if chunk:
                 self.received += len(chunk)
+                if self.limit is not None and self.received > self.limit:
+                    raise BodyTooLargeError(self.limit)
                 yield chunk
+
+    async def _next(self) -> MutableMapping[str, Any]:
+        with CancelScope() as self._end:
+            self.waiting = True
+            message = await self._receive()
+            self.waiting = False
+            return message
+        raise BodyEndedError(self.received)
+
+    def end(self) -> None:
+        """Wait for no more of it: who reads it gets BodyEndedError, and may keep what came."""
+        if self._end is not None:
+            self._end.cancel()
 
     async def gone(self) -> None:
         """Wait until the client goes away; what it still sends is dropped."""

@@ -99,7 +99,8 @@ class Renewal:
         if wanted != self._accepting:
             await self._listening.start(server.tls, server.limits)
             self._accepting = wanted
-        self._application.bodies.patience = server.limits.body_timeout.total_seconds()
+        bodies, limits = self._application.bodies, server.limits
+        bodies.patience, bodies.limit = limits.body_timeout.total_seconds(), limits.body_size
 
 
 def _tls_files(server: Server) -> Iterable[Path]:

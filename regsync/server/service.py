@@ -20,6 +20,8 @@ from regsync.server.stalled import Bodies
 from regsync.spec.server import Listen, Server
 from regsync.store.builtin import BuiltinStore
 
+LAST_WORDS = timedelta(seconds=2)  # for uploads that are cut to keep what came
+
 
 class Service:
     """One store, served until `stop` is set."""
@@ -54,6 +56,9 @@ class Service:
                     await stop.wait()
                     readiness.draining = True
                     drained = await listening.drain(drain)
+                    if not drained:
+                        application.bodies.end()
+                        await listening.drain(LAST_WORDS)
                     tasks.cancel_scope.cancel()
         return drained
 

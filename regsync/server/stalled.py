@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from anyio import CancelScope, sleep
+from anyio import sleep
 
 from regsync.clock import Clock
-from regsync.server.failures import ApiError
-from regsync.server.message import Body
+from regsync.server.message import Body, BodyTooLargeError, Request
 
 PATIENCE = 60.0  # seconds in which a body has to bring PROGRESS, unless a spec says otherwise
 PROGRESS = 16 * 1024  # bytes
@@ -20,46 +19,41 @@ class _Open:
     body: Body
     since: float  # seconds, on the clock's monotonic
     received: int = 0  # bytes by then
-    scope: CancelScope = field(default_factory=CancelScope)
 
 
 class Bodies:
     """The requests whose bodies are being read.
 
-    They are looked at every few seconds: a timeout for each chunk of a blob would cost more than its
-    way from the socket to the file.
+    They are looked at every few seconds: a timeout for each chunk of a blob would cost more.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.patience = PATIENCE
         self._open: set[_Open] = set()
+        self.patience = PATIENCE
+        self.limit: int | None = None  # bytes of one body
 
     def __len__(self) -> int:
         return len(self._open)
 
     @contextmanager
-    def reading(self, body: Body) -> Iterator[None]:
-        """While inside, a body that stalls ends the work, which then raises ApiError (408)."""
-        one = _Open(body, self._clock.monotonic())
+    def reading(self, request: Request) -> Iterator[None]:
+        """While inside, the request's body is watched. Raises BodyTooLargeError for what it says to be."""
+        length = request.header(b"content-length")
+        if self.limit is not None and length is not None and length.isdigit() and int(length) > self.limit:
+            raise BodyTooLargeError(self.limit)
+        request.body.limit = self.limit
+        one = _Open(request.body, self._clock.monotonic())
         self._open.add(one)
         try:
-            with one.scope:
-                yield
+            yield
         finally:
             self._open.discard(one)
-        if one.scope.cancelled_caught:
-            raise ApiError(
-                408,
-                "BLOB_UPLOAD_INVALID",
-                f"{body.received} bytes of the body came, then too little for {self.patience:.0f} s; "
-                "what came is kept where an upload can go on",
-            )
 
     async def watch(self) -> None:
         """Look for stalled bodies for ever."""
         while True:
-            await sleep(LOOK_EVERY)
+            await sleep(min(LOOK_EVERY, self.patience))
             self.look()
 
     def look(self) -> None:
@@ -69,4 +63,9 @@ class Bodies:
             if not one.body.waiting or one.body.received - one.received >= PROGRESS:
                 one.since, one.received = now, one.body.received
             elif now - one.since >= self.patience:
-                one.scope.cancel()
+                one.body.end()
+
+    def end(self) -> None:
+        """End all: the process ends, and uploads shall keep what came."""
+        for one in self._open:
+            one.body.end()
