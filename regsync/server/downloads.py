@@ -17,6 +17,7 @@ from regsync.content.verified import VerifiedChunks
 from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
 from regsync.server.blobs import stored_bytes
+from regsync.server.sending import PIECE
 from regsync.store.incoming import HOP_SIZE, Reading
 from regsync.store.repository import BuiltinRepository
 
@@ -132,7 +133,7 @@ class Download:
         try:
             while position < end:
                 await self._beyond(position)
-                chunk = await reading.read(position, min(self._arrived, end) - position)
+                chunk = await reading.read(position, min(self._arrived, end, position + PIECE) - position)
                 position += len(chunk)
                 yield chunk
         finally:

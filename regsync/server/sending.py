@@ -9,6 +9,8 @@ from regsync.errors import RegsyncError
 from regsync.server.message import Request, Response, Send
 from regsync.server.watch import Exchange
 
+# What is sent at once: for a client that does not read, the server holds about eight of them.
+PIECE = 128 * 1024  # bytes
 _API_VERSION = (b"docker-distribution-api-version", b"registry/2.0")
 
 
@@ -44,7 +46,9 @@ async def _stream(exchange: Exchange, chunks: AsyncGenerator[bytes, None], send:
         try:
             async with aclosing(chunks):
                 async for chunk in chunks:
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    for start in range(0, len(chunk), PIECE):
+                        piece = chunk[start : start + PIECE]
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
                     sent += len(chunk)
             await send({"type": "http.response.body", "body": b""})
         except RegsyncError as error:
