@@ -17,12 +17,12 @@ from regsync.content.verified import VerifiedChunks
 from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
 from regsync.server.blobs import stored_bytes
-from regsync.server.sending import PIECE
 from regsync.store.incoming import HOP_SIZE, Reading
 from regsync.store.repository import BuiltinRepository
 
 _log = logging.getLogger(__name__)
 
+READ_SIZE = 512 * 1024  # bytes that are held for each client
 LATENCY = 0.1  # seconds that bytes of a slow upstream may wait in memory for more to come
 
 
@@ -133,7 +133,7 @@ class Download:
         try:
             while position < end:
                 await self._beyond(position)
-                chunk = await reading.read(position, min(self._arrived, end, position + PIECE) - position)
+                chunk = await reading.read(position, min(self._arrived, end, position + READ_SIZE) - position)
                 position += len(chunk)
                 yield chunk
         finally:
