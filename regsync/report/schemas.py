@@ -141,12 +141,42 @@ def garbage_schema() -> Schema:
     return {"$schema": _DRAFT, "title": title, **_object(properties, {"decisions"})}
 
 
+def state_schema() -> Schema:
+    """What the server's `_regsync/state` answers: of a repository, or with `depth` of all below a name."""
+    digest = _described(_DIGEST_TEXT, "The same where the same tags point to the same content.")
+    rolled_up: dict[str, Schema] = {"digest": digest, "repositories": _COUNT, "tagCount": _COUNT}
+    size = _described(_COUNT, "Of the manifest, in bytes.")
+    tag = _object({"digest": _DIGEST_TEXT, "size": size, "pushedAt": _TIME})
+    tags: Schema = {"type": "object", "propertyNames": _TAG_TEXT, "additionalProperties": tag}
+    children: Schema = {"type": "object", "additionalProperties": _object(rolled_up)}
+    repository = {"name": _TEXT, "digest": digest, "tagCount": _COUNT, "tags": tags}
+    namespace = {
+        "name": _described(_TEXT, "Empty: all repositories."),
+        "depth": _COUNT,
+        **rolled_up,
+        "children": _described(children, "By how their names go on; `.` is the repository `name` itself."),
+    }
+    return {
+        "$schema": _DRAFT,
+        "title": "regsync state",
+        "oneOf": [
+            _object(_headed("RepositoryState") | repository),
+            _object(_headed("NamespaceState") | namespace, {"children"}),
+        ],
+    }
+
+
+def _headed(kind: str) -> dict[str, Schema]:
+    return {"apiVersion": {"const": API_VERSION}, "kind": {"const": kind}}
+
+
 SCHEMAS = {
     "plan": plan_schema,
     "report": report_schema,
     "event": event_schema,
     "store-check": store_check_schema,
     "garbage": garbage_schema,
+    "state": state_schema,
 }
 
 

@@ -5,9 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from regsync.oci.reference import RepositoryName
+from regsync.report.schemas import SCHEMAS
 from regsync.server.policy import Policy
 from tests.server.asgi import Served, Users, served
 from tests.server.put import put
@@ -32,6 +34,7 @@ async def state(server: Served, target: str) -> dict[str, Any]:
     assert reply.status == 200, reply.body
     assert reply.headers["content-type"] == "application/json"
     document: dict[str, Any] = json.loads(reply.body)
+    jsonschema.validate(document, SCHEMAS["state"]())
     assert reply.headers["etag"] == f'W/"{document["digest"]}"'
     return document
 
