@@ -16,7 +16,7 @@ from regsync.content.durable import storage_errors
 from regsync.oci.digest import Hasher
 
 MIB = 1024 * 1024
-GATHERED = 16 * MIB  # bytes that all streams together gather
+GATHERED = 4 * MIB  # bytes that all streams together gather, each at least _LEAST
 _MOST, _LEAST = MIB, 64 * 1024  # bytes that one gathers
 
 
