@@ -1,7 +1,6 @@
 """Logging in: what a header says, whose password it is, and what is remembered of it."""
 
-import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,26 +23,12 @@ from regsync.server.htpasswd import Htpasswd, HtpasswdError
 from regsync.server.logins import REMEMBERED, Logins
 from regsync.server.tokens import Tokens
 from regsync.spec.server import JwtIssuer
+from tests.server.users import basic, hashed, write
 from tests.support.clock import FrozenClock
 from tests.support.oidc_issuer import AUDIENCE, OidcIssuer
 
 pytestmark = pytest.mark.anyio
 HERE, THERE = "192.0.2.1", "192.0.2.2"
-
-
-def basic(user: str, password: str | bytes) -> str:
-    raw = user.encode() + b":" + (password.encode() if isinstance(password, str) else password)
-    return "Basic " + base64.b64encode(raw).decode()
-
-
-def hashed(password: str | bytes, cost: int = 4) -> str:
-    raw = password.encode() if isinstance(password, str) else password
-    return bcrypt.hashpw(raw, bcrypt.gensalt(cost)).decode()
-
-
-def write(path: Path, users: Mapping[str, str]) -> Path:
-    path.write_text("".join(f"{user}:{hashed(password)}\n" for user, password in users.items()))
-    return path
 
 
 class CountingUsers(Htpasswd):
