@@ -56,6 +56,7 @@ def command(
     from regsync.cli.exit_codes import DONE, FAILED
     from regsync.cli.failures import note, show
     from regsync.cli.server_configuration import Flags, ServerConfiguration
+    from regsync.cli.server_log import StoryHandler
     from regsync.cli.signals import Stop, run_until_signal
     from regsync.clock import SystemClock
     from regsync.server.access_log import LogFormat
@@ -69,6 +70,8 @@ def command(
         note=lambda word, text: note(word, text, manner),
         log_format=LogFormat(log_format),
     )
+    StoryHandler(story).install()
+    _allow_files()
     clock = SystemClock()
     configuration = ServerConfiguration(Flags(paths, store, listen, anonymous), clock)
     service = Service(configuration, story, clock)
@@ -85,3 +88,11 @@ def command(
     if not drained:
         note("interrupted", "requests were still in flight when the time to end was over", manner)
     return DONE if drained else FAILED
+
+
+def _allow_files() -> None:
+    """As many open files as the system lets this process have: each connection is one, each pull another."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
