@@ -69,8 +69,10 @@ class Application:
                 # The server closes the connection then: who is not told sends its next request into it.
                 exchange.response.add(b"connection", "close")
             exchange.sent = await send_response(exchange, exchange.response, send)
-        except ClientGoneError:
-            pass  # nobody is there to answer
+        except ClientGoneError as error:
+            # Who sent nonsense amid a body, or closed one direction only, is there; nobody else minds.
+            answer = ApiError(400, "SIZE_INVALID", str(error), headers={"Connection": "close"})
+            await send_response(exchange, answer.response(), send)
         finally:
             exchange.seconds = self._clock.monotonic() - exchange.started
             for watch in self._watches:
@@ -90,7 +92,7 @@ class Application:
             return self._refusal(exchange, error)
 
     def _refusal(self, exchange: Exchange, error: Exception) -> Response:
-        answer = as_api_error(error)
+        answer = as_api_error(error, place=f"store:{self._store.name}/")
         if answer.status >= 500:
             exchange.failure = error
         response = answer.response()

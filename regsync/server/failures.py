@@ -60,13 +60,17 @@ def name_invalid(cause: str) -> ApiError:
     return ApiError(400, "NAME_INVALID", cause)
 
 
-def as_api_error(error: Exception) -> ApiError:
-    """The answer to what the store raised; a defect is none of the client's business."""
+def as_api_error(error: Exception, *, place: str) -> ApiError:
+    """The answer to what the store raised; a defect is none of the client's business.
+
+    `place` is what the store writes before a repository's name: a path of this machine, left out here.
+    """
     if isinstance(error, ApiError):
         return error
     for kind, status, code in _KINDS:
         if isinstance(error, kind):
-            return ApiError(status, code, _said(error), detail=_detail(error), headers=_headers(error))
+            said = _said(error).replace(place, "")
+            return ApiError(status, code, said, detail=_detail(error), headers=_headers(error))
     return ApiError(500, "UNKNOWN", "the registry failed; its log has the cause under the request's id")
 
 

@@ -13,7 +13,7 @@ from regsync.content.referrers import as_referrer
 from regsync.errors import RefusedError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
-from regsync.oci.manifest import Index, Manifest
+from regsync.oci.manifest import Index, InvalidManifestError, Manifest
 from regsync.oci.reference import Tag
 from regsync.store.catalogue import Transaction
 from regsync.store.schema import (
@@ -39,7 +39,7 @@ _BLOB_SIZES = (
         repository_blobs.c.digest.in_(bindparam("digests", expanding=True)),
     )
 )
-_MANIFEST_SIZES = select(manifests.c.digest, manifests.c.size).where(
+_MANIFEST_KINDS = select(manifests.c.digest, manifests.c.size, manifests.c.media_type).where(
     manifests.c.repository_id == bindparam("key"),
     manifests.c.digest.in_(bindparam("digests", expanding=True)),
 )
@@ -118,7 +118,8 @@ class TagFixedError(RefusedError):
 def put_manifest(transaction: Transaction, repository: Repository, new: NewManifest) -> None:
     """Put a manifest and, in the same step, its tags.
 
-    Raises MissingReferencesError with all that is missing, SizeMismatchError, or TagFixedError.
+    Raises MissingReferencesError with all that is missing, SizeMismatchError or InvalidManifestError
+    where a descriptor lies, or TagFixedError.
     """
     digest = str(new.desc.digest)
     key = transaction.repository(repository.name)
@@ -126,7 +127,7 @@ def put_manifest(transaction: Transaction, repository: Repository, new: NewManif
         _refuse_to_move(transaction, key, repository, new)
     if new.children is Children.ON_DEMAND:
         mark_on_demand(transaction, repository)
-    if key is None or not _has_manifest(transaction, key, digest):
+    if key is None or _manifest_size(transaction, key, digest) is None:
         _check_references(transaction, key, repository, new)
         insert_manifest(transaction, repository, new)
     else:
@@ -160,8 +161,8 @@ def _refuse_to_move(transaction: Transaction, key: int, repository: Repository, 
             raise TagFixedError(tag, held, where=repository.where)
 
 
-def _has_manifest(transaction: Transaction, key: int, digest: str) -> bool:
-    return transaction.connection.execute(_MANIFEST, {"key": key, "digest": digest}).first() is not None
+def _manifest_size(transaction: Transaction, key: int, digest: str) -> int | None:
+    return transaction.connection.execute(_MANIFEST, {"key": key, "digest": digest}).scalar()
 
 
 def _unmark(transaction: Transaction, key: int, digest: str) -> None:
@@ -173,28 +174,33 @@ def _check_references(
     transaction: Transaction, key: int | None, repository: Repository, new: NewManifest
 ) -> None:
     wanted = required(new.parsed, new.children)
-    sizes: dict[str, int] = {}
+    found: dict[str, Any] = {}
     if key is not None:
         of_manifests = [one.digest for one in wanted if one.is_manifest]
         of_blobs = [one.digest for one in wanted if not one.is_manifest]
-        sizes |= _sizes(transaction, _MANIFEST_SIZES, key, of_manifests)
-        sizes |= _sizes(transaction, _BLOB_SIZES, key, of_blobs)
-    missing = [one.digest for one in wanted if str(one.digest) not in sizes]
+        found |= _found(transaction, _MANIFEST_KINDS, key, of_manifests)
+        found |= _found(transaction, _BLOB_SIZES, key, of_blobs)
+    missing = [one.digest for one in wanted if str(one.digest) not in found]
     if missing:
         raise MissingReferencesError(new.desc.digest, missing, where=repository.where)
     for one in wanted:
-        if sizes[str(one.digest)] != one.size:
-            raise SizeMismatchError(one, sizes[str(one.digest)], where=repository.where)
+        held = found[str(one.digest)]
+        if held.size != one.size:
+            raise SizeMismatchError(one, held.size, where=repository.where)
+        if one.is_manifest and held.media_type != one.media_type:
+            said = f"it says that {one.digest} is {one.media_type}, and that is {held.media_type}"
+            raise InvalidManifestError(said, digest=new.desc.digest)
 
 
-def _sizes(
+def _found(
     transaction: Transaction, query: Select[Any], key: int, wanted: Sequence[Digest]
-) -> dict[str, int]:
-    found: dict[str, int] = {}
+) -> dict[str, Any]:
+    """The rows of those that are there, by digest."""
+    found: dict[str, Any] = {}
     for start in range(0, len(wanted), _AT_ONCE):
         digests = [str(digest) for digest in wanted[start : start + _AT_ONCE]]
         rows = transaction.connection.execute(query, {"key": key, "digests": digests})
-        found.update((row.digest, row.size) for row in rows)
+        found.update((row.digest, row) for row in rows)
     return found
 
 
@@ -234,11 +240,11 @@ def put_tag(transaction: Transaction, repository: Repository, desc: Descriptor, 
     """Point a tag to a manifest; raises ContentNotFoundError, SizeMismatchError."""
     transaction.flush()
     key = transaction.repository(repository.name)
-    sizes = _sizes(transaction, _MANIFEST_SIZES, key, [desc.digest]) if key is not None else {}
-    if key is None or not sizes:
+    size = _manifest_size(transaction, key, str(desc.digest)) if key is not None else None
+    if key is None or size is None:
         raise ContentNotFoundError(desc.digest, where=repository.where)
-    if sizes[str(desc.digest)] != desc.size:
-        raise SizeMismatchError(desc, sizes[str(desc.digest)], where=repository.where)
+    if size != desc.size:
+        raise SizeMismatchError(desc, size, where=repository.where)
     _unmark(transaction, key, str(desc.digest))
     point_tag(transaction, repository, desc.digest, tag)
 
@@ -270,7 +276,7 @@ def delete_manifest(
     """Delete a manifest with its tags; raises ContentNotFoundError, ContentInUseError, TagFixedError."""
     transaction.flush()
     key = transaction.repository(repository.name)
-    if key is None or not _has_manifest(transaction, key, str(digest)):
+    if key is None or _manifest_size(transaction, key, str(digest)) is None:
         raise ContentNotFoundError(digest, where=repository.where)
     _refuse_if_used(transaction, key, repository, digest, "manifest")
     if fixed is not None:
