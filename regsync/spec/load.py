@@ -38,7 +38,7 @@ def load(paths: Sequence[Path] = (), *, directory: Path | None = None) -> Spec:
     resolved = [resolve(merged, registries, problems) for merged in merge_all(documents, problems)]
     mirrors = tuple(sorted((one for one in resolved if one is not None), key=lambda mirror: mirror.name))
     known = [mirror for mirror in mirrors if not _speaks_of(mirror, registries.broken)]
-    check(known, registries.by_name, problems)
+    check(known, registries.by_name, problems, server)
     if not documents and not problems.found:
         raise NoSpecError(str(chosen[0]), "there is no document of regsync in it")
     problems.raise_any()
