@@ -147,7 +147,7 @@ class ServerLimits:
 
     header_timeout: timedelta = 10 * SECOND  # from the connection, or the last answer, to a whole head
     header_size: int = 64 * 1024  # bytes
-    body_timeout: timedelta = 60 * SECOND  # without a byte of a request's body
+    body_timeout: timedelta = 60 * SECOND  # in which 16 KiB of a request's body have to come
     body_size: int | None = None  # bytes of one request's body; None: as much as there is room
     connections: int = 4096  # at a time
 

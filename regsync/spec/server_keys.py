@@ -201,7 +201,7 @@ class ServerLimitKeys(Keys):
         None, description="Of a request's head (64KiB)."
     )
     body_timeout: fields.Duration | None = Field(
-        None, description="Without a byte of a request's body (60s)."
+        None, description="In which 16KiB of a request's body have to come (60s)."
     )
     body_size: Annotated[fields.Size, Field(ge=1024 * 1024)] | None = Field(
         None, description="Of one request's body, such as a blob. Without it, what there is room for."
