@@ -41,7 +41,7 @@ class UnorderedArchiveError(ContentError):
 
     def __init__(self, *, where: str) -> None:
         super().__init__(
-            f"{where}: an archive that goes by once has to begin with {INDEX_FILE} and its manifests"
+            f"{where}: as a stream, an archive has to begin with {MARKER_FILE}, {INDEX_FILE} and manifests"
         )
 
 

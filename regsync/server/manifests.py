@@ -15,6 +15,7 @@ from regsync.server.failures import ApiError
 from regsync.server.message import Request, Response
 from regsync.server.values import parse_reference, parse_tag
 from regsync.store.builtin import BuiltinStore
+from regsync.store.repository import LostContentError
 
 MAX_TAGS = 100  # tags that one push may set
 Immutable = Callable[[RepositoryName, Tag], bool]
@@ -31,8 +32,8 @@ class Manifests:
         wanted = parse_reference(reference)
         try:
             desc, raw = await self._store.repository(name).manifest(wanted)
-        except ContentNotFoundError:
-            raise _unknown(name, reference) from None
+        except ContentNotFoundError as cause:
+            raise _unknown(name, reference, cause) from None
         self._store.pulls.note(name, wanted, desc.digest)
         return _shown(request, desc, raw)
 
@@ -41,8 +42,8 @@ class Manifests:
         wanted = parse_reference(reference)
         try:
             desc = await self._store.repository(name).resolve(wanted)
-        except ContentNotFoundError:
-            raise _unknown(name, reference) from None
+        except ContentNotFoundError as cause:
+            raise _unknown(name, reference, cause) from None
         response = _shown(request, desc, b"")
         response.length = desc.size if response.status == 200 else None
         return response
@@ -89,7 +90,7 @@ class Manifests:
                     raise ApiError(405, "DENIED", f"tag {wanted} of {name} is immutable")
                 await repository.untag(wanted)
             else:
-                await repository.delete(await repository.resolve(wanted), fixed=fixed)
+                await repository.delete(await repository.recorded(wanted), fixed=fixed)
         except ContentNotFoundError:
             raise _unknown(name, reference) from None
         return Response(202)
@@ -107,8 +108,12 @@ def _algorithm(request: Request) -> str:
     return request.parameter("digest-algorithm") or SHA256
 
 
-def _unknown(name: RepositoryName, reference: str) -> ApiError:
-    return ApiError(404, "MANIFEST_UNKNOWN", f"{name} has no manifest {quote(reference, safe=':@')[:200]}")
+def _unknown(name: RepositoryName, reference: str, cause: ContentNotFoundError | None = None) -> ApiError:
+    shown = quote(reference, safe=":@")[:200]
+    if isinstance(cause, LostContentError):
+        lost = ", ".join(cause.lost[:3])
+        return ApiError(404, "MANIFEST_UNKNOWN", f"{name} has lost {lost} of {shown}: push the image again")
+    return ApiError(404, "MANIFEST_UNKNOWN", f"{name} has no manifest {shown}")
 
 
 def _shown(request: Request, desc: Descriptor, raw: bytes) -> Response:

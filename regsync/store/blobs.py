@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import AsyncIterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -74,8 +74,8 @@ class BlobStore(Protocol):
         """Move wrong bytes out of the way, so that nobody gets them; False if they are right after all."""
         ...
 
-    async def lost(self) -> frozenset[Digest]:
-        """The blobs that were set aside, or found missing, and are not back."""
+    def lost(self) -> Collection[Digest]:
+        """The blobs that were set aside, or found missing, and are not back. Costs little."""
         ...
 
     def local_path(self, digest: Digest) -> Path | None:
@@ -180,14 +180,9 @@ class DirectoryBlobs:
             return False
         return True
 
-    async def lost(self) -> frozenset[Digest]:
-        """The blobs that were set aside, or found missing, and are not back."""
-
-        def look() -> frozenset[Digest]:
-            marked = self._quarantine.marked()
-            return frozenset(digest for digest in marked if self.size_now(digest) is None)
-
-        return await run_sync(look, limiter=self._limiter)
+    def lost(self) -> Collection[Digest]:
+        """The blobs that were set aside, or found missing, and are not back. Costs little."""
+        return [digest for digest in self._quarantine.marked() if self.size_now(digest) is None]
 
 
 def _is(digest: Digest, path: Path) -> bool:

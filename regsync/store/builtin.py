@@ -199,6 +199,16 @@ class BuiltinStore:
         """What is wrong with the database in itself; raises StoreError where it cannot be read."""
         return await self._catalogue.damage()
 
+    async def set_aside(self, digest: Digest) -> bool:
+        """Move wrong bytes out of the way, and have nobody remember images that need them.
+
+        False if they are right after all. Raises StoreError, StorageError.
+        """
+        if not await self.blobs.set_aside(digest):
+            return False
+        await self._catalogue.touch()
+        return True
+
     async def restore_blob(self, digest: Digest, size: int, source: Source) -> None:
         """Take bytes of a known blob, which were lost, from `source`.
 

@@ -126,6 +126,10 @@ class Catalogue:
 
         return await run_sync(run, limiter=self._scans)
 
+    async def touch(self) -> None:
+        """Have every process look things up again that it remembers; raises StoreError, StorageError."""
+        await self.change(lambda one: set_journal_end(one.connection, journal_end(one.connection)))
+
     async def damage(self) -> Sequence[str]:
         """What the database finds wrong with itself; raises StoreError where it cannot be read."""
         return await run_sync(self._database.damage, limiter=self._scans)

@@ -127,7 +127,7 @@ class Check:
             return None
         if not await self._store.scan(lambda each: known(each, [digest])):
             return None  # deleted in the meantime, record and bytes
-        if await blobs.set_aside(digest):
+        if await self._store.set_aside(digest):
             return problem
         self.found.contradictions.append(
             f"{digest} was read wrong once and right once: the disk or the memory fails"

@@ -80,6 +80,17 @@ _REFERRERS = (
 )
 
 
+_BLOBS_OF = (
+    select(manifest_references.c.digest)
+    .select_from(
+        repositories.join(manifest_references, manifest_references.c.repository_id == repositories.c.id)
+    )
+    .where(
+        _in_repository,
+        manifest_references.c.manifest == bindparam("manifest"),
+        manifest_references.c.kind == "blob",
+    )
+)
 _USERS = (
     select(manifest_references.c.manifest)
     .select_from(
@@ -183,6 +194,15 @@ def referrers(connection: Connection, repository: str, subject: Digest) -> Seque
         )
         for row in rows
     ]
+
+
+def named_among(
+    connection: Connection, repository: str, manifest: Digest, digests: Iterable[Digest]
+) -> Sequence[str]:
+    """Those of `digests` that are blobs of a manifest."""
+    asked = {"repository": repository, "manifest": str(manifest)}
+    wanted = {str(digest) for digest in digests}
+    return [digest for digest in connection.execute(_BLOBS_OF, asked).scalars() if digest in wanted]
 
 
 def leading_to(connection: Connection, repository: str, lost: Iterable[Digest]) -> frozenset[str]:

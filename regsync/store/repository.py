@@ -32,6 +32,17 @@ Found = TypeVar("Found")
 _LARGE = 64 * 1024 * 1024  # bytes; one that may take longer to come than a lease lasts
 
 
+class LostContentError(ContentNotFoundError):
+    """A manifest is there, and a blob that it refers to was found damaged or missing."""
+
+    usual_hint = "push or sync the image again, or run `regsync store fsck --heal-from`"
+
+    def __init__(self, manifest: Digest, lost: Sequence[str], *, where: str) -> None:
+        super().__init__(manifest, where=where)
+        self.lost = lost
+        self.args = (f"{where}: {manifest} has lost {', '.join(lost[:3])}",)
+
+
 class BuiltinRepository:
     """A repository of one store; it comes to be with the first push."""
 
@@ -52,12 +63,35 @@ class BuiltinRepository:
         self._me = changes.Repository(repository, self.name)
 
     async def resolve(self, name: Tag | Digest) -> Descriptor:
-        """What a tag points to, or a manifest's full descriptor; raises ContentNotFoundError."""
+        """What a tag points to, or a manifest's full descriptor.
+
+        Raises ContentNotFoundError, LostContentError when a blob of it is lost.
+        """
+        desc = await self.recorded(name)
+        await self._refuse_lost(desc.digest)
+        return desc
+
+    async def recorded(self, name: Tag | Digest) -> Descriptor:
+        """What `resolve` gives, whether or not all of it is there; raises ContentNotFoundError."""
         found = await self._catalogue.look_up(lambda one: queries.descriptor(one, self.repository, name))
         return self._found(found, name)
 
+    async def _refuse_lost(self, manifest: Digest) -> None:
+        """Clients that push ask for the manifest, and leave out what it refers to when it is there."""
+        lost = self._blobs.lost()
+        if lost:
+            named = await self._catalogue.look_up(
+                lambda one: queries.named_among(one, self.repository, manifest, lost)
+            )
+            if named:
+                raise LostContentError(manifest, named, where=self.name)
+
     async def manifest(self, name: Tag | Digest) -> tuple[Descriptor, bytes]:
-        """A manifest's exact bytes; raises ContentNotFoundError, or DigestMismatchError for bit rot."""
+        """A manifest's exact bytes.
+
+        Raises ContentNotFoundError, LostContentError when a blob of it is lost, or DigestMismatchError for
+        bit rot.
+        """
         version, key = self._catalogue.version(), (self.repository, name)
         if version is not None:
             known = self._catalogue.recent.get(key, version)
@@ -68,6 +102,7 @@ class BuiltinRepository:
         actual = Digest.of(raw, desc.digest.algorithm)
         if actual != desc.digest:
             raise DigestMismatchError(desc.digest, actual, where=self.name)
+        await self._refuse_lost(desc.digest)
         if version is not None:
             self._catalogue.recent.put(key, version, (desc, raw), len(raw))
         return desc, raw
@@ -92,7 +127,7 @@ class BuiltinRepository:
 
         So the next copy or sync brings the blob again.
         """
-        lost = await self._blobs.lost()
+        lost = self._blobs.lost()
         if not lost:
             return ()
         return await self._catalogue.scan(lambda one: queries.leading_to(one, self.repository, lost))
