@@ -11,7 +11,7 @@ import pytest
 from tests.cli.command_line import QUICKSTART, Regsync
 
 ROOT = QUICKSTART.parents[1]
-PAGES = ("README.md", "docs/getting-started.md", "docs/server.md")
+PAGES = ("README.md", "docs/getting-started.md")
 
 
 def specs() -> list[tuple[str, str]]:
