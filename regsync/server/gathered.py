@@ -42,11 +42,11 @@ class Gathered:
                 await sleep(self._every)
                 await self.flush()
         finally:
-            with CancelScope(shield=True):
-                await self.flush()
+            await self.flush()
 
     async def flush(self) -> None:
-        """Write what waits."""
+        """Write what waits, also when it is cancelled: what was taken is in nobody else's hands."""
         lines, self._lines, self._some = self._lines, [], Event()
-        if not await run_sync(self._write, lines):
-            self._some.set()
+        with CancelScope(shield=True):
+            if not await run_sync(self._write, lines):
+                self._some.set()
