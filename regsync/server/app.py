@@ -20,9 +20,9 @@ from regsync.server.sending import send_response
 from regsync.server.stalled import Bodies
 from regsync.server.states import States
 from regsync.server.uploads import Uploads
-from regsync.server.upstreams import Located, Upstream
+from regsync.server.upstreams import Located
 from regsync.server.values import parse_digest, parse_name
-from regsync.server.watch import Exchange, Watch
+from regsync.server.watch import Exchange, Pulled, Watch
 from regsync.store.builtin import BuiltinStore
 
 _READING = ("GET", "HEAD")
@@ -126,7 +126,7 @@ class Application:
         located = policy.upstreams.locate(name, request.header(b"host"), namespace)
         if located.upstream is None or request.method == "DELETE":
             return await self._repository(asks, found, located.name)
-        return await self._pulled(asks, found, located, located.upstream)
+        return await self._pulled(exchange, asks, found, located)
 
     async def _state(self, asks: Asks, found: Route) -> Response:
         _only(asks.request, "GET", "HEAD")
@@ -136,8 +136,9 @@ class Application:
         asks.require(Action.PULL, name)
         return await self._states.repository(asks.request, name)
 
-    async def _pulled(self, asks: Asks, found: Route, located: Located, upstream: Upstream) -> Response:
-        request, name = asks.request, located.name
+    async def _pulled(self, exchange: Exchange, asks: Asks, found: Route, located: Located) -> Response:
+        request, name, upstream = exchange.request, located.name, located.upstream
+        assert upstream is not None  # noqa: S101 - else it is a repository like any other
         if request.method not in _READING or found.endpoint in (Endpoint.UPLOADS, Endpoint.UPLOAD):
             asks.require(Action.PUSH, name)
             said = f"{name} is what {upstream.namespace} has: push it there"
@@ -150,7 +151,10 @@ class Application:
             partial(asks.may, Action.PULL),
             partial(asks.policy.is_immutable, name),
         )
-        return await self.pull_through.answer(request, found, located.asked, pull)
+        exchange.pulled = Pulled(upstream.prefix, name)
+        response, outcome = await self.pull_through.answer(request, found, located.asked, pull)
+        exchange.pulled = Pulled(upstream.prefix, name, outcome)
+        return response
 
     def _check_changes(self, policy: Policy) -> None:
         if policy.read_only:

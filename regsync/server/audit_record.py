@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from regsync.server.message import Response
+from regsync.server.message import Request, Response
+from regsync.server.pull import Outcome
 from regsync.server.routes import Endpoint, Route
 from regsync.server.watch import Exchange
 
+DENIED = "denied"
 _READING = ("GET", "HEAD")
 _DIGEST, _TAG = b"docker-content-digest", b"oci-tag"
 _DENIED = {401, 403}
@@ -24,11 +26,11 @@ def record(exchange: Exchange) -> Mapping[str, object] | None:
         exchange.response,
     )
     return {
-        "event": _event(request.method, route, is_mount=b"mount=" in request.raw_query),
+        "event": "fetch" if _is_fetched(exchange) else _event(request, route),
         "outcome": outcome,
         "who": principal.name or None if principal is not None else None,
         "from": request.client,
-        "repository": route.name or None,
+        "repository": (exchange.pulled.repository if exchange.pulled else route.name) or None,
         "tags": _tags(route, response),
         "digest": _digest(route, response),
         "status": response.status if response is not None else None,
@@ -38,9 +40,9 @@ def record(exchange: Exchange) -> Mapping[str, object] | None:
 
 def _outcome(exchange: Exchange) -> str | None:
     status = exchange.response.status if exchange.response is not None else None
-    changing = exchange.request.method not in _READING
+    changing = exchange.request.method not in _READING or _is_fetched(exchange)
     if status in _DENIED:
-        return "denied" if _is_denial(exchange) else None
+        return DENIED if _is_denial(exchange) else None
     if not changing or not _is_final(exchange, status):
         return None
     if status is None:
@@ -49,7 +51,12 @@ def _outcome(exchange: Exchange) -> str | None:
         return "done"
     if status >= 500:
         return "failed"
-    return "denied" if status in _DENIED_TO_CHANGE else None
+    return DENIED if status in _DENIED_TO_CHANGE else None
+
+
+def _is_fetched(exchange: Exchange) -> bool:
+    """Whether a pull brought something from an upstream into the store."""
+    return exchange.pulled is not None and exchange.pulled.outcome is Outcome.FETCHED
 
 
 def _is_denial(exchange: Exchange) -> bool:
@@ -74,9 +81,9 @@ def _is_final(exchange: Exchange, status: int | None) -> bool:
     return False
 
 
-def _event(method: str, route: Route, *, is_mount: bool) -> str:
-    is_digest = ":" in route.reference
-    match route.endpoint, method:
+def _event(request: Request, route: Route) -> str:
+    is_digest, is_mount = ":" in route.reference, b"mount=" in request.raw_query
+    match route.endpoint, request.method:
         case (Endpoint.BASE, _):
             return "login"
         case (_, "GET" | "HEAD"):

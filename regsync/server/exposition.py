@@ -66,6 +66,14 @@ def _requests(counted: RequestMetrics) -> Iterator["Metric"]:
         received.add_metric(key, kind.received)
         sent.add_metric(key, kind.sent)
     yield from (count, took, received, sent)
+    pulls = CounterMetricFamily(
+        "regsync_upstream_requests",
+        "Requests to repositories of upstreams, by what was done for them.",
+        labels=("prefix", "outcome"),
+    )
+    for pulled, number in sorted(counted.pulls.items()):
+        pulls.add_metric(pulled, number)
+    yield pulls
     failures = CounterMetricFamily("regsync_auth_failures", "Requests refused.", labels=("reason",))
     failures.add_metric(("credentials",), counted.wrong_credentials)
     failures.add_metric(("denied",), counted.denials)

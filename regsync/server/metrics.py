@@ -28,6 +28,7 @@ class RequestMetrics:
     def __init__(self, collected: Collected) -> None:
         self.collected = collected  # garbage
         self.kinds: dict[tuple[str, str], Requests] = {}
+        self.pulls: dict[tuple[str, str], int] = {}  # by the prefix of an upstream and the outcome
         self.wrong_credentials = 0  # logins that failed
         self.denials = 0  # of what who asked may not do
 
@@ -44,6 +45,9 @@ class RequestMetrics:
         kind.seconds += exchange.seconds
         kind.received += request.body.received
         kind.sent += exchange.sent
+        if exchange.pulled is not None:
+            pulled = (str(exchange.pulled.upstream), exchange.pulled.outcome.value)
+            self.pulls[pulled] = self.pulls.get(pulled, 0) + 1
         if status == 403:
             self.denials += 1
         elif status == 401 and request.header(b"authorization") is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 from regsync.content.durable import StorageError
 from regsync.content.errors import ContentNotFoundError
@@ -11,6 +12,16 @@ from regsync.oci.reference import RepositoryName, Tag
 from regsync.server.failures import RETRY_AFTER, ApiError
 from regsync.server.upstreams import Upstream
 from regsync.store.errors import StoreError
+
+
+class Outcome(Enum):
+    """What was done at an upstream for a request."""
+
+    HERE = "here"  # nothing: what is here was answered
+    CHECKED = "checked"  # it was asked, and what is here is what it has
+    FETCHED = "fetched"  # it gave what was not here
+    STALE = "stale"  # it could not be asked, and what is here was answered
+    FAILED = "failed"  # what was asked for could not be had
 
 
 @dataclass(frozen=True, slots=True)

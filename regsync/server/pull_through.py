@@ -12,7 +12,7 @@ from regsync.server.failures import ApiError
 from regsync.server.listings import Listings, referrers_page, tags_page
 from regsync.server.manifests import Manifests
 from regsync.server.message import Request, Response
-from regsync.server.pull import Pull
+from regsync.server.pull import Outcome, Pull
 from regsync.server.routes import Endpoint, Route
 from regsync.server.upstream_blobs import UpstreamBlobs
 from regsync.server.upstream_listings import UpstreamListings
@@ -20,6 +20,7 @@ from regsync.server.upstream_manifests import UpstreamManifests
 from regsync.server.values import page_of, parse_digest, parse_reference
 from regsync.store.builtin import BuiltinStore
 
+_Answer = tuple[Response, Outcome]
 _WARNING_SIZE = 1000  # characters; clients have to read 4096 bytes of warnings (distribution-spec)
 
 
@@ -43,54 +44,56 @@ class PullThrough:
             self._upstream_blobs.group = group
             await sleep_forever()
 
-    async def answer(self, request: Request, found: Route, asked: RepositoryName, pull: Pull) -> Response:
+    async def answer(self, request: Request, found: Route, asked: RepositoryName, pull: Pull) -> _Answer:
         """The answer; `asked` is what the client calls the repository. Raises ApiError."""
         if found.endpoint is Endpoint.MANIFEST:
-            response = await self._manifest(request, found.reference, pull)
+            response, outcome = await self._manifest(request, found.reference, pull)
         elif found.endpoint is Endpoint.BLOB:
-            response = await self._blob(request, found.reference, pull)
+            response, outcome = await self._blob(request, found.reference, pull)
         elif found.endpoint is Endpoint.TAGS:
-            response = await self._tags(request, asked, pull)
+            response, outcome = await self._tags(request, asked, pull)
         elif found.endpoint is Endpoint.REFERRERS:
-            response = await self._referrers(request, asked, found.reference, pull)
+            response, outcome = await self._referrers(request, asked, found.reference, pull)
         else:
             raise ApiError(404, "UNSUPPORTED", "there is no such endpoint")
-        return response.add(b"oci-namespace", pull.upstream.namespace)
+        return response.add(b"oci-namespace", pull.upstream.namespace), outcome
 
-    async def _manifest(self, request: Request, reference: str, pull: Pull) -> Response:
-        warning = await self._upstream_manifests.prepare(pull, parse_reference(reference))
+    async def _manifest(self, request: Request, reference: str, pull: Pull) -> _Answer:
+        prepared = await self._upstream_manifests.prepare(pull, parse_reference(reference))
         get = self._manifests.head if request.method == "HEAD" else self._manifests.get
-        return _warned(await get(request, pull.name, reference), warning)
+        return _warned(await get(request, pull.name, reference), prepared.warning), prepared.outcome
 
-    async def _blob(self, request: Request, reference: str, pull: Pull) -> Response:
+    async def _blob(self, request: Request, reference: str, pull: Pull) -> _Answer:
         digest = parse_digest(reference)
         if request.method == "HEAD":
             desc = await self._upstream_blobs.describe(pull, digest)
             if desc is not None:
-                return blobs.shown(request, desc)
+                return blobs.shown(request, desc), Outcome.CHECKED
         else:
             download = await self._upstream_blobs.find(pull, digest)
             if download is not None:
-                return blobs.shown(request, download.desc, read=download.read)
-        return await self._blobs.get(request, pull.name, reference)
+                return blobs.shown(request, download.desc, read=download.read), Outcome.FETCHED
+        return await self._blobs.get(request, pull.name, reference), Outcome.HERE
 
-    async def _tags(self, request: Request, asked: RepositoryName, pull: Pull) -> Response:
+    async def _tags(self, request: Request, asked: RepositoryName, pull: Pull) -> _Answer:
         listing = await self._upstream_listings.tags(pull)
         if listing.entries is None:
-            return _warned(await self._listings.tags(request, pull.name, asked), listing.warning)
+            response = await self._listings.tags(request, pull.name, asked)
+            return _warned(response, listing.warning), listing.outcome
         limit, last = page_of(request)
         start = bisect_right(listing.entries, last)
-        return tags_page(request, asked, listing.entries[start : start + limit + 1], limit)
+        page = listing.entries[start : start + limit + 1]
+        return tags_page(request, asked, page, limit), listing.outcome
 
     async def _referrers(
         self, request: Request, asked: RepositoryName, reference: str, pull: Pull
-    ) -> Response:
+    ) -> _Answer:
         subject = parse_digest(reference)
         listing = await self._upstream_listings.referrers(pull, subject)
         if listing.entries is None:
             response = await self._listings.referrers(request, pull.name, reference, asked)
-            return _warned(response, listing.warning)
-        return referrers_page(request, asked, subject, listing.entries)
+            return _warned(response, listing.warning), listing.outcome
+        return referrers_page(request, asked, subject, listing.entries), listing.outcome
 
 
 def _warned(response: Response, warning: str | None) -> Response:

@@ -21,7 +21,7 @@ from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName
 from regsync.server.failures import ApiError
-from regsync.server.pull import Pull
+from regsync.server.pull import Outcome, Pull
 from regsync.server.upstream_manifests import UpstreamSlowError
 
 _log = logging.getLogger(__name__)
@@ -47,6 +47,13 @@ class Listing(Generic[Entry]):
 
     entries: Sequence[Entry] | None = None
     warning: str | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What was done at the upstream, now or a moment ago."""
+        if self.entries is not None:
+            return Outcome.CHECKED
+        return Outcome.HERE if self.warning is None else Outcome.STALE
 
 
 class UpstreamListings:

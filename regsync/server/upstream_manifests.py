@@ -24,7 +24,7 @@ from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName, Tag
-from regsync.server.pull import Pull, called
+from regsync.server.pull import Outcome, Pull, called
 from regsync.store.builtin import BuiltinStore
 from regsync.store.repository import BuiltinRepository
 
@@ -54,52 +54,62 @@ class _Word:
     is_there: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What was done so that the store has it, and what to warn the client of."""
+
+    outcome: Outcome
+    warning: str | None = None
+
+
+HERE = Prepared(Outcome.HERE)
+
+
 class UpstreamManifests:
     """Makes sure that manifests of upstreams are in the store before they are served from there."""
 
     def __init__(self, store: BuiltinStore, clock: Clock) -> None:
         self._store, self._clock = store, clock
         self._started = clock.monotonic()
-        self._flights: SingleFlight[_Key, None] = SingleFlight()
+        self._flights: SingleFlight[_Key, Outcome] = SingleFlight()
         self._words: OrderedDict[_Key, _Word] = OrderedDict()
         self._silent: dict[RepositoryName, tuple[float, str]] = {}  # until when, and why
 
-    async def prepare(self, pull: Pull, reference: Tag | Digest) -> str | None:
-        """Have it in the store, as new as is promised; returns what to warn the client of.
+    async def prepare(self, pull: Pull, reference: Tag | Digest) -> Prepared:
+        """Have it in the store, as new as is promised.
 
         Raises ApiError where it cannot be had, or what the store raises.
         """
         repository = self._repository(pull.name)
         here = await _held(repository, reference)
         if here is not None and (isinstance(reference, Digest) or pull.is_fixed(reference)):
-            return None
+            return HERE
         key = (pull.name, reference)
         if self._is_missing(pull, key):
             raise pull.missing(called(reference), reference)
         if here is not None and (not pull.may_fetch or self._is_fresh(pull, key)):
-            return None
+            return HERE
         if pull.refusal is not None:
             raise pull.refusal
         if here is None:
-            await self._fetch(pull, reference)
-            return None
+            return Prepared(await self._fetch(pull, reference))
         return await self._revalidate(pull, key, here)
 
     def _repository(self, name: RepositoryName) -> BuiltinRepository:
         return self._store.repository(name, children=Children.ON_DEMAND)
 
-    async def _fetch(self, pull: Pull, reference: Tag | Digest) -> None:
+    async def _fetch(self, pull: Pull, reference: Tag | Digest) -> Outcome:
         try:
-            await self._flights.run((pull.name, reference), partial(self._get, pull, reference))
+            return await self._flights.run((pull.name, reference), partial(self._get, pull, reference))
         except RegsyncError as error:
             raise pull.failure(error, called(reference), reference) from error
 
-    async def _revalidate(self, pull: Pull, key: _Key, here: Descriptor) -> str | None:
+    async def _revalidate(self, pull: Pull, key: _Key, here: Descriptor) -> Prepared:
         until, why = self._silent.get(pull.name, (0.0, ""))
         if self._clock.monotonic() < until and self._may_be_stale(pull, key):
-            return _warning(pull, why)
+            return _stale(pull, why)
         try:
-            await self._flights.run(key, partial(self._ask, pull, key[1], here))
+            outcome = await self._flights.run(key, partial(self._ask, pull, key[1], here))
         except ContentNotFoundError as error:
             raise pull.failure(error, called(key[1]), key[1]) from error
         except RegsyncError as error:
@@ -108,11 +118,11 @@ class UpstreamManifests:
             _log.warning("%s:%s is served as it was last seen: %s", pull.name, key[1], error)
             if isinstance(error, TemporaryError):
                 self._note_silence(pull.name, str(error))
-            return _warning(pull, str(error))
+            return _stale(pull, str(error))
         self._silent.pop(pull.name, None)
-        return None
+        return Prepared(outcome)
 
-    async def _ask(self, pull: Pull, reference: Tag | Digest, here: Descriptor) -> None:
+    async def _ask(self, pull: Pull, reference: Tag | Digest, here: Descriptor) -> Outcome:
         """See whether the tag is where it was; fetch what it points to now if it is not."""
         source = pull.upstream.source(pull.name)
         try:
@@ -125,10 +135,10 @@ class UpstreamManifests:
             raise
         if found.digest == here.digest:
             self._note((pull.name, reference), is_there=True)
-        else:
-            await self._get(pull, reference)
+            return Outcome.CHECKED
+        return await self._get(pull, reference)
 
-    async def _get(self, pull: Pull, reference: Tag | Digest) -> None:
+    async def _get(self, pull: Pull, reference: Tag | Digest) -> Outcome:
         source = pull.upstream.source(pull.name)
         try:
             with fail_after(FETCH_WITHIN):
@@ -142,6 +152,7 @@ class UpstreamManifests:
         tags = () if isinstance(reference, Digest) else (reference,)
         await self._repository(pull.name).put_manifest(parsed, tags)
         self._note((pull.name, reference), is_there=True)
+        return Outcome.FETCHED
 
     def _note(self, key: _Key, *, is_there: bool) -> None:
         self._words[key] = _Word(self._clock.monotonic(), is_there)
@@ -182,5 +193,6 @@ async def _held(repository: BuiltinRepository, reference: Tag | Digest) -> Descr
         return None
 
 
-def _warning(pull: Pull, why: str) -> str:
-    return f"{pull.upstream.namespace} cannot be asked now; this is what it last had: {why}"
+def _stale(pull: Pull, why: str) -> Prepared:
+    warning = f"{pull.upstream.namespace} cannot be asked now; this is what it last had: {why}"
+    return Prepared(Outcome.STALE, warning)

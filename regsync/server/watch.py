@@ -3,9 +3,20 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from regsync.oci.reference import RepositoryName
 from regsync.server.access import Principal
 from regsync.server.message import Request, Response
+from regsync.server.pull import Outcome
 from regsync.server.routes import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """A request to a repository of an upstream, by the names that both have here, and what it led to."""
+
+    upstream: RepositoryName  # its prefix
+    repository: RepositoryName
+    outcome: Outcome = Outcome.FAILED
 
 
 @dataclass(slots=True)
@@ -24,6 +35,7 @@ class Exchange:
     seconds: float = 0.0
     sent: int = 0  # bytes of the body
     failure: Exception | None = None
+    pulled: Pulled | None = None
 
 
 class Watch(Protocol):

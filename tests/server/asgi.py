@@ -15,6 +15,7 @@ from regsync.server.app import Application
 from regsync.server.message import Request
 from regsync.server.policy import Policy
 from regsync.server.upstreams import Upstream, Upstreams
+from regsync.server.watch import Exchange
 from regsync.spec.server import FirstPull
 from regsync.store.builtin import BuiltinStore
 from tests.remote.repositories import Registry, at, session_of
@@ -84,11 +85,22 @@ class Client:
             await self.reads.wait()
 
 
+class Told:
+    """Watches."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+
+    def answered(self, exchange: Exchange) -> None:
+        self.exchanges.append(exchange)
+
+
 class Served:
     """An application that runs, and its parts."""
 
-    def __init__(self, app: Application, store: BuiltinStore) -> None:
+    def __init__(self, app: Application, store: BuiltinStore, exchanges: list[Exchange]) -> None:
         self.app, self.store = app, store
+        self.exchanges = exchanges  # all that were answered
 
     def client(self, method: str, target: str, **headers: str) -> Client:
         return Client(self.app, method, target, {key.replace("_", "-"): one for key, one in headers.items()})
@@ -119,11 +131,12 @@ class Users:
 async def served(path: Path, clock: Clock, policy: Policy | None = None) -> AsyncIterator[Served]:
     """A registry over a store of its own; whoever comes may do anything, unless a policy says otherwise."""
     async with BuiltinStore.open(path, clock=clock) as store:
-        app = Application(store, policy or Policy(AnonymousAccess(set(Action))), clock)
+        told = Told()
+        app = Application(store, policy or Policy(AnonymousAccess(set(Action))), clock, watches=[told])
         async with anyio.create_task_group() as group:
             group.start_soon(app.pull_through.run)
             await anyio.lowlevel.checkpoint()
-            yield Served(app, store)
+            yield Served(app, store, told.exchanges)
             group.cancel_scope.cancel()
 
 

@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 
 from regsync.server.access import Action
+from regsync.server.audit_record import record
+from regsync.server.garbage import Collected
+from regsync.server.metrics import RequestMetrics
 from regsync.server.upstream_manifests import MISSING_FOR, SILENT_FOR
 from regsync.spec.server import FirstPull
 from tests.server.asgi import Users, proxied
@@ -230,6 +233,33 @@ async def test_what_was_fetched_can_be_deleted_and_is_fetched_again(
         assert (await server.client("DELETE", f"{APP}/{app.digest}").run()).status == 202
         assert (await server.get(f"{APP}/v1")).body == app.data
     assert fake_registry.count("GET", MANIFESTS) == 2
+
+
+async def test_audit_and_metrics_are_told_what_was_done_at_the_upstream(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry
+) -> None:
+    app = fake_registry.add("team/app", image("app"), "v1")
+    async with proxied(tmp_path, clock, fake_registry, max_age=60, host="hub.example.com") as server:
+        await server.get("/v2/team/app/manifests/v1", host="hub.example.com")
+        await server.get(f"{APP}/v1")
+        clock.advance(61)
+        await server.get(f"{APP}/v1")
+        fake_registry.on(".*", ".*", respond(503))
+        clock.advance(61)
+        await server.get(f"{APP}/v1")
+        await server.get(f"{APP}/v2")
+        await server.get("/v2/team/other/manifests/v1")
+        done = [one.pulled.outcome.value if one.pulled else None for one in server.exchanges]
+        assert done == ["fetched", "here", "checked", "stale", "failed", None]
+        first, *others = [record(one) for one in server.exchanges]
+        assert first is not None
+        assert (first["event"], first["repository"], first["tags"]) == ("fetch", "hub/team/app", ["v1"])
+        assert (first["digest"], first["outcome"]) == (app.digest, "done")
+        assert others == [None] * 5
+        metrics = RequestMetrics(Collected())
+        for one in server.exchanges:
+            metrics.answered(one)
+        assert metrics.pulls == {("hub", word): 1 for word in done if word is not None}
 
 
 async def test_after_a_restart_the_copy_is_served_though_the_upstream_is_down(
