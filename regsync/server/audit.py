@@ -13,13 +13,14 @@ from pathlib import Path
 
 from regsync.clock import Clock
 from regsync.errors import RegsyncError
-from regsync.server.audit_record import record
+from regsync.server.audit_record import DENIED, record
 from regsync.server.failures import RETRY_AFTER, ApiError
 from regsync.server.gathered import Gathered
 from regsync.server.watch import Exchange
 
 EVERY = 0.5  # seconds from an event to its line on disk, at most, besides what the disk takes
-MOST = 1_000_000  # lines in memory while the file cannot be written
+MOST = 1_000_000  # lines that wait for the next write
+MOST_DENIALS = 50_000  # lines in memory, while the file cannot be written, above which denials are counted
 
 
 class AuditFileError(RegsyncError):
@@ -43,6 +44,7 @@ class AuditLog:
         self._waiting: list[str] = []  # what could not be written; touched by the writing thread alone
         self._cut = False  # the file ends within a line
         self._gathered = Gathered(self._write, every=EVERY, most=MOST)
+        self._left_out = 0
         self.failure: AuditFileError | None = None
 
     def open(self) -> None:
@@ -59,13 +61,20 @@ class AuditLog:
     def answered(self, exchange: Exchange) -> None:
         """Note a request if it changed something, or was denied."""
         found = record(exchange)
-        if found is not None:
+        if found is None:
+            return
+        if found["outcome"] == DENIED and len(self._waiting) >= MOST_DENIALS:
+            self._left_out += 1  # whoever is refused may try as often as he likes, and memory has an end
+        else:
             self.note(found)
 
     def note(self, fields: Mapping[str, object]) -> None:
         """Note an event."""
+        self._gathered.add(self._line(fields))
+
+    def _line(self, fields: Mapping[str, object]) -> str:
         time = self._clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self._gathered.add(f"{dumps({'time': time, **fields})}\n")
+        return f"{dumps({'time': time, **fields})}\n"
 
     def require(self) -> None:
         """Raise ApiError while the file cannot be written."""
@@ -82,6 +91,8 @@ class AuditLog:
         try:
             if self._waiting:
                 self._append()
+            if self._left_out:
+                self._tell_what_was_left_out()
         except OSError as cause:
             first = self.failure is None
             self.failure = AuditFileError(self._path, cause)
@@ -92,6 +103,11 @@ class AuditLog:
             self.failure = None
             self._tell(None)
         return True
+
+    def _tell_what_was_left_out(self) -> None:
+        count, self._left_out = self._left_out, 0
+        self._waiting.append(self._line({"event": "left-out", "outcome": DENIED, "count": count}))
+        self._append()
 
     def _append(self) -> None:
         file = self._reopen()

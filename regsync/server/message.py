@@ -126,7 +126,8 @@ class Request:
         self.raw_query: bytes = scope.get("query_string", b"")
         self.raw_headers: RawHeaders = scope["headers"]
         client = scope.get("client")
-        self.client: str = client[0] if client else ""
+        # A socket of IPv6 that takes IPv4 too says ::ffff:192.0.2.7.
+        self.client: str = client[0].removeprefix("::ffff:") if client else ""
         self.body = Body(receive)
         self.id = request_id
         self._headers: dict[bytes, bytes] | None = None

@@ -126,6 +126,19 @@ async def test_nothing_is_lost_when_the_file_takes_half_of_it_and_all_later(tmp_
     log.require()
 
 
+async def test_denials_do_not_fill_the_memory_while_the_file_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regsync.server.audit.MOST_DENIALS", 2)
+    log = AuditLog(Path("/dev/full"), FrozenClock(), lambda failure: None)
+    denied = exchange(request("GET", TAG), 403)
+    for _ in range(3):
+        log.answered(denied)
+        await flushed(log)
+    log.answered(exchange(request("PUT", TAG), 201))
+    await flushed(log)
+    assert [json.loads(line)["event"] for line in log._waiting] == ["pull", "pull", "push-manifest"]
+    assert log._left_out == 1
+
+
 async def test_a_file_in_a_directory_that_is_gone_is_refused_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(AuditFileError, match="No such file or directory"):
         AuditLog(tmp_path / "gone" / "audit.log", FrozenClock(), print).open()
