@@ -37,14 +37,16 @@ async def copy_image(
     tag: Tag | None,
     *,
     shape: Shape = None,
+    shelf: Shelf | None = None,
     emit: Emit = ignore,
 ) -> CopyReport:
     """Bring what `name` is at `source` to `target`, at `tag` or by digest alone.
 
+    `shelf` is where its evidence is, for who copies many images of one repository and has listed it.
     Raises what reading and writing raise; then `tag` has not moved.
     """
     manifests = Manifests()
-    shelf = Shelf(source, await _list(source))
+    shelf = shelf or Shelf(source, await _list(source))
     to = Destination(
         target,
         on_sent=lambda count: emit(Transferred(target.name, count)),

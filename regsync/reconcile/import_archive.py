@@ -17,7 +17,7 @@ from regsync.content.archive_stream import ArchiveStream
 from regsync.content.concurrently import for_each
 from regsync.content.destination import Destination
 from regsync.content.errors import SizeMismatchError
-from regsync.content.evidence import DigestTag
+from regsync.content.evidence import DigestTag, Shelf
 from regsync.content.graph import Shape, Sparse
 from regsync.content.layout_graph import fallback_subject
 from regsync.content.layout_index import LayoutIndex
@@ -32,7 +32,7 @@ from regsync.oci.reference import RepositoryName, Tag
 from regsync.reconcile.copy_image import copy_image
 from regsync.reconcile.events import Emit, Event, Reused, Transferred
 
-IMAGES_AT_ONCE = 4
+IMAGES_AT_ONCE = 32
 SMALL = 1024 * 1024  # bytes of a blob that is kept while the next ones go by
 BLOBS_AT_ONCE = 32
 
@@ -78,11 +78,12 @@ async def import_archive(content: Content, index: LayoutIndex, connect: Connect,
     found = repositories(content, index)
     targets = {name: connect(name) for name in found}
     await _bring_blobs(content, found, targets, count)
+    shelves = {name: _shelf(repository) for name, repository in found.items()}
     work = [(one, name) for one, repository in found.items() for name in roots(repository, content)]
 
     async def bring(item: tuple[RepositoryName | None, Tag | Digest]) -> Imported:
         repository, name = item
-        return await _bring(found[repository], repository, name, targets[repository])
+        return await _bring(shelves[repository], found[repository], repository, name, targets[repository])
 
     report.images = await for_each(bring, work, at_once=IMAGES_AT_ONCE)
     return report
@@ -108,6 +109,7 @@ def _is_evidence(tag: Tag, content: Content) -> bool:
 
 
 async def _bring(
+    shelf: Shelf,
     source: ArchiveRepository,
     repository: RepositoryName | None,
     name: Tag | Digest,
@@ -116,10 +118,16 @@ async def _bring(
     try:
         shape = await _shape(source, name)
         tag = name if isinstance(name, Tag) else None
-        report = await copy_image(source, name, target, tag, shape=shape)
+        report = await copy_image(source, name, target, tag, shape=shape, shelf=shelf)
     except RegsyncError as error:
         return Imported(repository, name, target.name, error=error)
     return Imported(repository, name, target.name, report.refused)
+
+
+def _shelf(repository: ArchiveRepository) -> Shelf:
+    """Where evidence is looked for; a tag that stands for two things is told when it is copied."""
+    tags = repository.index.by_tag
+    return Shelf(repository, {tag: entries[0].desc for tag, entries in tags.items()})
 
 
 async def _shape(source: ArchiveRepository, name: Tag | Digest) -> Shape:
