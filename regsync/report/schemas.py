@@ -78,7 +78,18 @@ def event_schema() -> Schema:
             _event("action-finished", target | finished),
             _event("note", {"message": _TEXT}),
             _event("error", {"message": _TEXT, "hint": _nullable(_TEXT)}),
+            _event("request", _request()),
+            _event("request-failed", {"id": _TEXT, "message": _TEXT}),
         ],
+    }
+
+
+def _request() -> dict[str, Schema]:
+    return {
+        **{name: _TEXT for name in ("id", "from", "method", "path")},
+        "who": _nullable(_TEXT),
+        "status": _nullable(_COUNT),
+        **{"received": _COUNT, "sent": _COUNT, "seconds": {"type": "number", "minimum": 0}},
     }
 
 

@@ -2,8 +2,10 @@
 
 import json
 import threading
+from pathlib import Path
 
 import anyio
+import jsonschema
 import pytest
 
 from regsync.server.access_log import AccessLog, LogFormat
@@ -14,6 +16,7 @@ from tests.support.clock import START, FrozenClock
 
 pytestmark = pytest.mark.anyio
 
+EVENTS = Path(__file__).resolve().parents[2] / "docs" / "schemas" / "event.schema.json"
 HOSTILE = '/v2/a"b\\c/\x1b[31m\r\nforged line\xff'
 
 
@@ -41,6 +44,7 @@ async def test_a_hostile_request_is_one_line_of_ascii(form: LogFormat) -> None:
 async def test_a_line_of_json_says_who_did_what_and_when() -> None:
     asked = request("PUT", HOSTILE, query="token=hunter2", headers={"authorization": "Bearer hunter2"})
     line = json.loads(await written(LogFormat.JSON, exchange(asked, 201, who="builder")))
+    jsonschema.validate(line, json.loads(EVENTS.read_text()))
     assert line["path"] == HOSTILE
     assert line["time"] == START.strftime("%Y-%m-%dT%H:%M:%S.000Z")
     assert (line["who"], line["from"], line["status"], line["id"]) == ("builder", "192.0.2.7", 201, "id-1")
@@ -62,6 +66,7 @@ async def test_a_client_that_left_has_no_status() -> None:
 async def test_a_failure_is_told_under_the_id_of_its_request(failure: Exception, said: str) -> None:
     text = await written(LogFormat.JSON, exchange(request(), 500, failure=failure))
     second = json.loads(text.splitlines()[1])
+    jsonschema.validate(second, json.loads(EVENTS.read_text()))
     assert (second["event"], second["level"], second["id"]) == ("request-failed", "error", "id-1")
     assert said in second["message"]
 
