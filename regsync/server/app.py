@@ -116,6 +116,9 @@ class Application:
             return _base(asks)
         if found.endpoint is Endpoint.CATALOG:
             _only(request, "GET", "HEAD")
+            if policy.upstreams.of_host(request.header(b"host")) is not None:
+                said = "repositories are listed under the registry's own name, not an upstream's"
+                raise ApiError(404, "UNSUPPORTED", said)
             return await self._listings.catalog(request, lambda name: asks.may(Action.PULL, name))
         if found.endpoint is Endpoint.STATE:
             return await self._state(asks, found)
