@@ -47,10 +47,10 @@ def _outcome(exchange: Exchange) -> str | None:
         return None
     if status is None:
         return "unknown"  # the client was gone before it could be told
+    if status >= 500 or exchange.failure is not None:  # what was fetched may have been no good
+        return "failed"
     if status < 400:
         return "done"
-    if status >= 500:
-        return "failed"
     return DENIED if status in _DENIED_TO_CHANGE else None
 
 

@@ -116,8 +116,7 @@ class UpstreamManifests:
             if not self._may_be_stale(pull, key):
                 raise pull.failure(error, called(key[1]), key[1]) from error
             _log.warning("%s:%s is served as it was last seen: %s", pull.name, key[1], error)
-            if isinstance(error, TemporaryError):
-                self._note_silence(pull.name, str(error))
+            self._note_silence(pull.name, str(error))
             return _stale(pull, str(error))
         self._silent.pop(pull.name, None)
         return Prepared(outcome)
@@ -149,9 +148,12 @@ class UpstreamManifests:
             self._note((pull.name, reference), is_there=False)
             raise
         parsed = verified_manifest(raw, desc, where=source.name)
-        tags = () if isinstance(reference, Digest) else (reference,)
-        await self._repository(pull.name).put_manifest(parsed, tags)
-        self._note((pull.name, reference), is_there=True)
+        repository = self._repository(pull.name)
+        if isinstance(reference, Digest):  # nothing has to be remembered of it: it is here now
+            await repository.put_manifest(parsed, ())
+        else:
+            await repository.put_manifest(parsed, (reference,))
+            self._note((pull.name, reference), is_there=True)
         return Outcome.FETCHED
 
     def _note(self, key: _Key, *, is_there: bool) -> None:

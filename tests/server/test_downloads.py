@@ -11,6 +11,7 @@ from anyio.lowlevel import checkpoint
 
 from regsync.oci.reference import RepositoryName
 from regsync.server.access import Action
+from regsync.server.audit_record import record
 from tests.remote.repositories import blob, stream
 from tests.server.asgi import Client, Reply, Served, Users, proxied
 from tests.support.clock import FrozenClock
@@ -172,6 +173,8 @@ async def test_a_blob_of_which_an_upstream_lies_is_never_whole_at_a_client_and_n
         replies = await all_of([server.client("GET", URL) for _ in range(3)])
         assert not any(reply.is_whole for reply in replies)
         assert all(len(reply.body) < len(LAYER) for reply in replies)
+        told = [record(one) for one in server.exchanges[-3:]]
+        assert [(one["event"], one["outcome"]) for one in told if one] == [("fetch", "failed")] * 3
         await settled(server)
         assert stored(tmp_path) == set()
         fake_registry.behave()
