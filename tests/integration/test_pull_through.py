@@ -16,7 +16,7 @@ from tests.support.fake_registry import FakeRegistry, Proceed
 from tests.support.images import cosign_tag, image, index, noise, referrer, sha256
 from tests.support.processes import wait_until
 from tests.support.regsync_server import RegsyncServer
-from tests.support.servers import RegistryServer
+from tests.support.servers import RegistryServer, write_htpasswd
 from tests.support.tools import Tool
 
 MIB = 1024 * 1024
@@ -174,6 +174,46 @@ def test_the_upstream_is_asked_with_the_credentials_of_its_registry(
     )
     assert tool("crane")("digest", "--insecure", proxy.reference("hub/team/app", "v1")) == APP.digest
     assert "secret" not in proxy.log()
+
+
+def test_only_a_client_that_logged_in_makes_the_server_fetch(
+    regsync_server_factory: Start,
+    distribution: RegistryServer,
+    repository: str,
+    tool: Callable[[str], Tool],
+    tmp_path: Path,
+) -> None:
+    distribution.push(repository, APP, "v1")
+    users = write_htpasswd(tmp_path, {"alice": "secret"}).read_text()
+    proxy = regsync_server_factory(
+        spec="""
+        auth: {htpasswd: users}
+        access: [{subjects: [anonymous, "*"], repositories: ["hub/**"], actions: [pull]}]
+        upstreams: [{prefix: hub, registry: up}]
+        """,
+        more=registry(distribution.url),
+        files={"users": users},
+    )
+    url = f"{proxy.url}/v2/hub/{repository}"
+    refused = httpx.get(f"{url}/manifests/v1")
+    assert (refused.status_code, "www-authenticate" in refused.headers) == (401, True)
+    assert distribution.count("GET", rf"/v2/{repository}/manifests/v1") == 0
+    crane = tool("crane")
+    crane("auth", "login", proxy.host, "-u", "alice", "-p", "secret")
+    crane("pull", "--insecure", proxy.reference(f"hub/{repository}", "v1"), tmp_path / "image.tar")
+    assert httpx.get(f"{url}/manifests/v1").content == APP.data  # it is here now, for anybody
+    wait_until(lambda: httpx.get(f"{url}/blobs/{sha256(LAYER)}").content == LAYER, what="the layer is stored")
+
+
+def test_an_upstream_is_taken_up_while_the_server_runs(
+    regsync_server_factory: Start, distribution: RegistryServer, repository: str
+) -> None:
+    distribution.push(repository, APP, "v1")
+    proxy = regsync_server_factory(spec="readOnly: false", more=registry(distribution.url))
+    url = f"{proxy.url}/v2/hub/{repository}/manifests/v1"
+    assert httpx.get(url).status_code == 404
+    proxy.write_spec("upstreams: [{prefix: hub, registry: up, firstPull: anyone}]")
+    wait_until(lambda: httpx.get(url).status_code == 200, what="the upstream is known")
 
 
 class Halfway:
