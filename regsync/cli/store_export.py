@@ -32,7 +32,7 @@ def command(
     STORE is a directory, or the name of a Registry of the spec.
     """
     from regsync.cli import streams
-    from regsync.cli.archive_file import STREAM, archive_file
+    from regsync.cli.archive_file import STREAM, archive_file, is_compressed
     from regsync.cli.signals import Stop, run_until_signal
     from regsync.cli.store_paths import find_store
     from regsync.cli.store_progress import watched
@@ -45,6 +45,7 @@ def command(
     manner = set_manner(log_format, no_color=False)
     path, clock = find_store(store, paths), SystemClock()
     wanted = [_wanted(text) for text in images]
+    is_compressed(archive)  # a name that says nothing is told before any work
 
     async def work(_: Stop) -> Exported:
         done = Exported()

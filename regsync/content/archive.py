@@ -16,7 +16,13 @@ from anyio.to_thread import run_sync
 from regsync.content.archive_names import place_of
 from regsync.content.durable import storage_errors
 from regsync.content.errors import ContentNotFoundError, DigestMismatchError, SizeMismatchError
-from regsync.content.layout_files import INDEX_FILE, MARKER_FILE, MAX_INDEX_SIZE
+from regsync.content.layout_files import (
+    INDEX_FILE,
+    MARKER_FILE,
+    MAX_INDEX_SIZE,
+    MAX_MARKER_SIZE,
+    check_marker,
+)
 from regsync.content.layout_graph import Graph, LayoutScanner
 from regsync.content.layout_index import Entry, LayoutIndex
 from regsync.content.protocol import Chunks
@@ -27,7 +33,6 @@ from regsync.oci.manifest import MAX_MANIFEST_SIZE, InvalidManifestError, parse_
 from regsync.oci.reference import RepositoryName, Tag
 
 MIB = 1024 * 1024
-MAX_MARKER = 4096  # bytes of oci-layout
 MAX_FOREIGN = 256 * MIB  # bytes of members that are no part of a layout, such as docker's manifest.json
 
 
@@ -164,7 +169,7 @@ class ArchiveFile:
     def index(self) -> LayoutIndex:
         """index.json, of a layout whose version is known. Blocking. Raises InvalidArchiveError."""
         return read_index(
-            self._small(MARKER_FILE, MAX_MARKER), self._small(INDEX_FILE, MAX_INDEX_SIZE), self.where
+            self._small(MARKER_FILE, MAX_MARKER_SIZE), self._small(INDEX_FILE, MAX_INDEX_SIZE), self.where
         )
 
     def size(self, digest: Digest) -> int | None:
@@ -254,8 +259,7 @@ def read_index(marker: bytes | None, index: bytes | None, where: str) -> LayoutI
     if index is None or marker is None:
         cause = f"it has no {INDEX_FILE if index is None else MARKER_FILE}; of docker, save as an OCI archive"
         raise InvalidArchiveError(cause, where=where)
-    if b'"1.' not in marker:
-        raise InvalidArchiveError(f"{MARKER_FILE} names a version that is not known", where=where)
+    check_marker(marker, where=where)
     return LayoutIndex.parse(index, where=where)
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from anyio.to_thread import run_sync
 
 from regsync.content.archive import (
-    MAX_MARKER,
     check_foreign,
     checked,
     digest_of,
@@ -20,7 +19,7 @@ from regsync.content.archive import (
     read_index,
 )
 from regsync.content.errors import ContentError, ContentNotFoundError
-from regsync.content.layout_files import INDEX_FILE, MARKER_FILE, MAX_INDEX_SIZE
+from regsync.content.layout_files import INDEX_FILE, MARKER_FILE, MAX_INDEX_SIZE, MAX_MARKER_SIZE
 from regsync.content.layout_index import LayoutIndex
 from regsync.content.tar_reading import Bytes, InvalidArchiveError, Member, TarReader
 from regsync.errors import RegsyncError
@@ -93,7 +92,7 @@ class ArchiveStream:
         index: LayoutIndex | None = None
         while (member := self._part()) is not None:
             if member.name == MARKER_FILE:
-                files[member.name] = self._reader.read_all(member, MAX_MARKER)
+                files[member.name] = self._reader.read_all(member, MAX_MARKER_SIZE)
             elif member.name == INDEX_FILE:
                 files[member.name] = self._reader.read_all(member, MAX_INDEX_SIZE)
             elif index is None:

@@ -299,7 +299,7 @@ DAMAGED: list[tuple[str, Callable[[Members], Members], str]] = [
     ("there is no marker", without("oci-layout"), "oci-layout"),
     ("the index is no JSON", with_file("index.json", b"{"), "index.json"),
     ("the index is immense", with_file("index.json", b" " * 40_000_000), "at most"),
-    ("the version is unknown", with_file("oci-layout", b'{"imageLayoutVersion": "7"}'), "version"),
+    ("the version is unknown", with_file("oci-layout", b'{"imageLayoutVersion": "7"}'), "imageLayoutVersion"),
 ]
 
 
