@@ -5,7 +5,9 @@ import tarfile
 import tracemalloc
 from collections.abc import Callable
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given, settings
 
 from regsync.content import tar_reading
 from regsync.content.tar_reading import BLOCK, InvalidArchiveError, Member, TarReader
@@ -172,3 +174,28 @@ def test_a_member_larger_than_what_is_read_at_once_costs_no_memory() -> None:
         assert len(reader.read(1 << 20)) == 1 << 20
     assert tracemalloc.get_traced_memory()[1] < 8_000_000
     tracemalloc.stop()
+
+
+WHOLE = archive(
+    lambda tar: [add(tar, "d" * 120 + str(number), b"x" * 700) for number in range(3)] and None,
+    format=tarfile.GNU_FORMAT,
+)
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_whatever_the_bytes_are_it_is_read_or_refused(data: st.DataObject) -> None:
+    raw = bytearray(WHOLE[: data.draw(st.integers(0, len(WHOLE)))])
+    for _ in range(data.draw(st.integers(0, 5)) if raw else 0):
+        at = data.draw(st.integers(0, len(raw) - 1))
+        raw[at] = data.draw(st.integers(0, 255))
+        header = at - at % BLOCK
+        if data.draw(st.booleans()) and header + BLOCK <= len(raw):
+            raw[header : header + BLOCK] = with_checksum(raw[header : header + BLOCK])
+    outcomes = []
+    for seekable in (True, False):
+        try:
+            outcomes.append([(one.name, data) for one, data in members(bytes(raw), seekable=seekable)])
+        except InvalidArchiveError:
+            outcomes.append([])
+    assert outcomes[0] == outcomes[1]
