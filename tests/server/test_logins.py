@@ -273,6 +273,15 @@ def test_nobody_costs_as_much_as_the_dearest_user(tmp_path: Path, clock: FrozenC
     assert not bcrypt.checkpw(b"a", decoy)
 
 
+async def test_nobody_is_compared_with_a_hash_and_never_let_in(tmp_path: Path, clock: FrozenClock) -> None:
+    users = Htpasswd(write(tmp_path / "users", {"ann": "secret"}), clock)
+    users._decoy = hashed("guess").encode()
+    assert await users.check("nobody", b"guess") is None
+    users._decoy = b"no hash"
+    with pytest.raises(ValueError, match="salt"):
+        await users.check("nobody", b"guess")
+
+
 @pytest.fixture
 def issuer() -> Iterator[OidcIssuer]:
     with OidcIssuer() as one:

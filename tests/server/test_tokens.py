@@ -249,6 +249,19 @@ async def test_known_keys_stay_good_while_the_issuer_is_down(issuer: OidcIssuer,
     await reader.bearer(issuer.token(exp=int(issuer.now) + 9000))
 
 
+async def test_an_issuer_that_was_down_is_asked_again_soon(issuer: OidcIssuer, clock: FrozenClock) -> None:
+    reader = tokens(issuer, clock, jwks=f"{issuer.url}/keys")
+    token = issuer.token(exp=int(issuer.now) + 9000)
+    await reader.bearer(token)
+    issuer.is_down = True
+    clock.advance(3600)
+    await reader.bearer(token)
+    issuer.is_down = False
+    issuer.rotate()
+    clock.advance(30)
+    assert "key that its issuer does not have" in await refusal(reader, token)
+
+
 async def test_an_issuer_that_never_answered_is_asked_again_in_half_a_minute(
     issuer: OidcIssuer, clock: FrozenClock
 ) -> None:
