@@ -16,7 +16,7 @@ from regsync.server.access import Action
 from regsync.server.asks import Asks
 from regsync.server.conditions import is_unchanged
 from regsync.server.failures import JSON, ApiError
-from regsync.server.message import Request, Response
+from regsync.server.message import RawHeaders, Request, Response
 from regsync.server.values import page_of
 from regsync.store.builtin import BuiltinStore
 from regsync.store.states import RepositoryState, combined, relative, state_of, states_below, tag_states
@@ -46,6 +46,8 @@ class States:
         if state is None and await self._store.repository(name).tag_page("", 1) is None:
             raise ApiError(404, "NAME_UNKNOWN", f"there is no repository {name}")
         digest = combined([], "") if state is None else state.digest
+        if is_unchanged(request, _tag(digest)):
+            return Response(304, _headers(digest))
         page = await self._store.scan(partial(tag_states, repository=name, after=last, limit=limit + 1))
         shown = {
             one.tag: {
@@ -72,6 +74,8 @@ class States:
         states = await self._states(states_below, name)
         _check(asks, name, states)
         digest = combined(states, name)
+        if is_unchanged(request, _tag(digest)):
+            return Response(304, _headers(digest))
         fields: dict[str, object] = {"name": name, "depth": depth, **_rolled_up(states, digest)}
         more = None
         if depth:
@@ -137,16 +141,20 @@ def _rolled_up(states: Sequence[RepositoryState], digest: Digest) -> Mapping[str
     }
 
 
+def _tag(digest: Digest) -> bytes:
+    return f'"{digest}"'.encode()
+
+
+def _headers(digest: Digest) -> RawHeaders:
+    # Weak: the same digest does not say that the times are the same.
+    return (JSON, (b"etag", b"W/" + _tag(digest)))
+
+
 def _answer(
     request: Request, kind: str, fields: Mapping[str, object], digest: Digest, more: str | None
 ) -> Response:
-    tag = f'"{digest}"'
-    # Weak: the same digest does not say that the times are the same.
-    headers = [JSON, (b"etag", f"W/{tag}".encode())]
-    if is_unchanged(request, tag.encode()):
-        return Response(304, headers)
     raw = json.dumps({"apiVersion": API_VERSION, "kind": kind, **fields}).encode()
-    response = Response(200, headers, raw)
+    response = Response(200, _headers(digest), raw)
     if more is not None:
         query = {key: values[-1] for key, values in request.query.items() if key in ("n", "depth")}
         response.add(b"link", f'<{request.path}?{urlencode({**query, "last": more})}>; rel="next"')
