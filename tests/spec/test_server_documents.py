@@ -58,7 +58,8 @@ def test_a_server_says_all_of_it(specs: Specs) -> None:
     readOnly: true
     limits: {headerTimeout: 5s, bodySize: 1GiB, connections: 100}
     audit: {file: audit.log}
-    upstreams: [{prefix: hub, registry: hub, firstPull: anyone, host: Mirror.Example.com, maxAge: 5m, maxStale: 1d}]
+    upstreams:
+      - {prefix: hub, registry: hub, firstPull: anyone, host: Mirror.Example.com, maxAge: 5m, maxStale: 1d}
     gc: {interval: 1h}
     """
     here = specs.directory
@@ -251,7 +252,7 @@ def test_mistakes_in_an_issuer(specs: Specs, issuer: str, expected: str) -> None
         pytest.param("claim:a", f"{{jwt: [{GITHUB}]}}", "expected claim:KEY=GLOB", id="no value"),
         pytest.param("claim:a=[b", f"{{jwt: [{GITHUB}]}}", "invalid glob '[b'", id="no glob"),
         pytest.param(
-            "*", "{htpasswd: a, groups: {ci: [ann, 'k8s:bob']}}", "auth.groups.ci[1]: user:k8s:bob: no issuer",
+            "*", "{htpasswd: a, groups: {ci: [ann, 'k8s:bob']}}", "groups.ci[1]: user:k8s:bob: no issuer",
             id="a member of no issuer",
         ),
     ],

@@ -8,6 +8,7 @@ with OidcIssuer() as issuer:
 """
 
 import json
+import ssl
 import time
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +18,8 @@ from typing import Any, Self
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from tests.support.certificates import Certificates
 
 AUDIENCE = "registry.test"
 
@@ -45,17 +48,21 @@ def public_jwk(key: Key, algorithm: str, **more: str) -> dict[str, Any]:
 class OidcIssuer:
     """Signs tokens; change its attributes while it runs.
 
+    With `certificates` it speaks HTTPS.
+
     Attributes:
         now: seconds since 1970 that tokens are issued at.
         keys: its key set, as it is published.
         discovery: what the discovery document says instead of or beside what is right.
         is_down: answer 503 to everything.
+        redirect: send whoever asks there.
         body: answer this to everything, if it is not None.
         paths: every path that was asked for.
     """
 
-    def __init__(self, algorithm: str = "ES256") -> None:
+    def __init__(self, algorithm: str = "ES256", *, certificates: Certificates | None = None) -> None:
         self.algorithm = algorithm
+        self.redirect: str | None = None
         self.now = time.time()
         self.keys: list[dict[str, Any]] = []
         self.discovery: dict[str, Any] = {}
@@ -67,13 +74,18 @@ class OidcIssuer:
         self.rotate()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
+        self._scheme = "http" if certificates is None else "https"
+        if certificates is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificates.server_cert, certificates.server_key)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 
     @property
     def url(self) -> str:
         """The issuer."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
 
     @property
     def key(self) -> Key:
@@ -136,7 +148,10 @@ def _handler(issuer: OidcIssuer) -> type[BaseHTTPRequestHandler]:
             issuer.paths.append(self.path)
             document = issuer.document(self.path)
             body = issuer.body if issuer.body is not None else json.dumps(document).encode()
-            self.send_response(503 if issuer.is_down else 404 if document is None else 200)
+            found = 404 if document is None else 200 if issuer.redirect is None else 302
+            self.send_response(503 if issuer.is_down else found)
+            if issuer.redirect is not None:
+                self.send_header("Location", issuer.redirect)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
