@@ -3,7 +3,8 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import AsyncIterable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +27,9 @@ from regsync.store.quarantine import Quarantine
 _THREADS = (
     6  # file operations at once: enough for syncs to overlap, few enough not to fight for the interpreter
 )
+
+_REMOVERS = 4  # threads; each waits for the disk most of the time
+_FEW = 16  # files for which another thread is not worth it
 
 
 class BlobStore(Protocol):
@@ -54,8 +58,8 @@ class BlobStore(Protocol):
         """Stream from `offset` on; raises ContentNotFoundError or SizeMismatchError on entering."""
         ...
 
-    def remove_now(self, digest: Digest) -> None:
-        """Remove a blob, if it is there; who is reading it reads on. Blocking; raises StorageError."""
+    def remove_now(self, digests: Sequence[Digest]) -> None:
+        """Remove blobs, those that are there; who is reading one reads on. Blocking; raises StorageError."""
         ...
 
     def stored(self) -> Iterator[Mapping[Digest, int]]:
@@ -144,11 +148,20 @@ class DirectoryBlobs:
             raise SizeMismatchError(desc, size, where=where)
         return fd
 
-    def remove_now(self, digest: Digest) -> None:
-        """Remove a blob, if it is there; who is reading it reads on. Blocking; raises StorageError."""
-        path = self.local_path(digest)
-        with storage_errors(path):
-            path.unlink(missing_ok=True)
+    def remove_now(self, digests: Sequence[Digest]) -> None:
+        """Remove blobs, those that are there; who is reading one reads on. Blocking; raises StorageError."""
+        names = sorted(f"{one.algorithm}/{one.encoded[:2]}/{one.encoded}" for one in digests)
+        share = max(_FEW, -(-len(names) // _REMOVERS))
+        shares = [names[start : start + share] for start in range(0, len(names), share)]
+        with ThreadPoolExecutor(_REMOVERS) as threads:  # what they wait for is the file system's journal
+            for done in [threads.submit(self._remove, one) for one in shares]:
+                done.result()
+
+    def _remove(self, names: Sequence[str]) -> None:
+        with storage_errors(self._root):
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(f"{self._root}/{name}")
 
     def stored(self) -> Iterator[Mapping[Digest, int]]:
         """Everything that is there with its length, one directory at a time. Blocking."""

@@ -42,6 +42,7 @@ _PARENTS = select(manifest_references.c.digest, manifest_references.c.manifest).
 _REFERRERS = select(manifests.c.subject, manifests.c.digest).where(
     manifests.c.repository_id == _key, manifests.c.subject.in_(_among)
 )
+_LINKED = select(blobs.c.digest).where(blobs.c.digest.in_(_among), linked)
 _subject = manifests.alias("subject")
 _SUBJECTS = (
     select(manifests.c.digest, _subject.c.digest)
@@ -140,31 +141,30 @@ def remove_bytes(transaction: Transaction, digests: Sequence[str], stored: BlobS
     """
     transaction.flush()
     connection = transaction.connection
-    connection.execute(
-        delete(unlinked_blobs).where(
-            unlinked_blobs.c.digest.in_(digests),
-            select(repository_blobs.c.digest)
-            .where(repository_blobs.c.digest == unlinked_blobs.c.digest)
-            .exists(),
-        )
-    )
-    held = set(
-        connection.execute(select(blobs.c.digest).where(blobs.c.digest.in_(digests), linked)).scalars()
-    )
+    held = {row[0] for row in in_parts(connection, _LINKED, digests)}
     free = [digest for digest in digests if digest not in held]
+    before = Moment(transaction.now).unlinked_before(connection)
+    gone = free if before == transaction.now else _long_unlinked(transaction, digests, free, before)
+    for table in (blobs, unlinked_blobs):
+        connection.execute(delete(table).where(table.c.digest.in_(gone)))
+    stored.remove_now([Digest.parse(digest) for digest in gone])
+    return gone
+
+
+def _long_unlinked(
+    transaction: Transaction, digests: Sequence[str], free: Sequence[str], before: int
+) -> Sequence[str]:
+    """Note which bytes are of no repository, and which are again; returns those that are not for long."""
+    connection = transaction.connection
+    linked_again = sorted(set(digests) - set(free))
+    connection.execute(delete(unlinked_blobs).where(unlinked_blobs.c.digest.in_(linked_again)))
     rows = [{"digest": digest, "since": transaction.now} for digest in free]
     transaction.insert_missing(unlinked_blobs, rows)
     transaction.flush()
-    before = Moment(transaction.now).unlinked_before(connection)
     old = select(unlinked_blobs.c.digest).where(
         unlinked_blobs.c.digest.in_(free), unlinked_blobs.c.since <= before
     )
-    gone = sorted(connection.execute(old).scalars())
-    for table in (blobs, unlinked_blobs):
-        connection.execute(delete(table).where(table.c.digest.in_(gone)))
-    for digest in gone:
-        stored.remove_now(Digest.parse(digest))
-    return gone
+    return sorted(connection.execute(old).scalars())
 
 
 def note_progress(transaction: Transaction, seen: Mapping[str, int], forgotten: Sequence[str]) -> None:

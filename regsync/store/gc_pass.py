@@ -12,7 +12,7 @@ from regsync.store.catalogue import Catalogue, Transaction
 from regsync.store.gc_report import Decision, Explain, Fate, GarbageReport, Kind, Rules, Run
 from regsync.store.leases import Moment
 
-BATCH = 250  # things changed in one transaction: some milliseconds, for which a push may have to wait
+BATCH = 500  # things changed in one transaction: some ten milliseconds, for which a push may have to wait
 Result = TypeVar("Result")
 Item = TypeVar("Item")
 

@@ -82,7 +82,7 @@ manifest_references = Table(
         ["manifests.repository_id", "manifests.digest"],
         ondelete="CASCADE",
     ),
-    Index("manifest_references_digest", "repository_id", "digest"),
+    Index("manifest_references_digest", "repository_id", "digest", "kind"),
 )
 
 tags = Table(

@@ -85,7 +85,7 @@ def _create_manifests() -> None:
             ondelete="CASCADE",
         ),
     )
-    op.create_index("manifest_references_digest", "manifest_references", ["repository_id", "digest"])
+    op.create_index("manifest_references_digest", "manifest_references", ["repository_id", "digest", "kind"])
 
 
 def _create_tags() -> None:
