@@ -2,6 +2,7 @@
 
 import os
 import random
+import secrets
 import time
 from datetime import UTC, datetime
 from typing import Protocol
@@ -26,6 +27,10 @@ class Clock(Protocol):
         """A short identifier that no other call returns."""
         ...
 
+    def new_secret(self) -> str:
+        """32 hex characters that nobody can guess."""
+        ...
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -45,3 +50,7 @@ class SystemClock:
     def new_id(self) -> str:
         """A short identifier that no other call returns."""
         return os.urandom(8).hex()
+
+    def new_secret(self) -> str:
+        """32 hex characters that nobody can guess."""
+        return secrets.token_hex(16)

@@ -59,7 +59,7 @@ class BuiltinStore:
         self.path, self.name = path, str(path)
         self._presence, self._clock = presence, clock
         self._catalogue, self.blobs, self._leases = catalogue, blobs, leases
-        self.sessions: Sessions = DirectorySessions(path / "uploads", blobs, leases)
+        self.sessions: Sessions = DirectorySessions(path / "uploads", blobs, leases, clock)
         self.pulls = Pulls(catalogue)
         self._repositories: dict[tuple[str, Children], BuiltinRepository] = {}
 

@@ -8,7 +8,6 @@ that a blob is read again only when another process, or another algorithm, finis
 import fcntl
 import hashlib
 import os
-import secrets
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Protocol
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
+from regsync.clock import Clock
 from regsync.content.durable import StorageFullError, make_directory, storage_errors, sync, sync_directory
 from regsync.content.errors import DigestMismatchError
 from regsync.errors import RegsyncError, TemporaryError
@@ -32,7 +32,7 @@ from regsync.store.leases import Leases
 MIB = 1024 * 1024
 HOP_SIZE = MIB  # bytes read per hop to a worker thread
 MAX_REMEMBERED = 1000  # sessions whose hash is kept in memory
-_ID_BYTES = 16
+_ID_LENGTH = 32  # of a Clock's secret
 _THREADS = 8
 Taken = Callable[[Descriptor], Awaitable[bool]]
 
@@ -119,8 +119,8 @@ class _Hashed:
 class DirectorySessions:
     """Uploads as files, in one directory for each repository that has any."""
 
-    def __init__(self, root: Path, blobs: DirectoryBlobs, leases: Leases) -> None:
-        self._root, self._blobs, self._leases = root, blobs, leases
+    def __init__(self, root: Path, blobs: DirectoryBlobs, leases: Leases, clock: Clock) -> None:
+        self._root, self._blobs, self._leases, self._clock = root, blobs, leases, clock
         self._limiter = CapacityLimiter(_THREADS)
         self._gathering = Gathering()
         self._hashed: dict[str, _Hashed] = {}
@@ -128,7 +128,7 @@ class DirectorySessions:
     async def start(self, repository: RepositoryName) -> str:
         """Begin an upload. Costs one file, not synced: a power loss may take what was not acknowledged."""
         await self._leases.hold(repository)
-        session = secrets.token_hex(_ID_BYTES)
+        session = self._clock.new_secret()
         directory = self._directory(repository)
         with storage_errors(directory):
             path = directory / session
@@ -219,7 +219,7 @@ class DirectorySessions:
         return self._root / hashlib.sha256(repository.encode()).hexdigest()[:32]
 
     def _path(self, repository: RepositoryName, session: str) -> Path:
-        if len(session) != 2 * _ID_BYTES or not set(session) <= set("0123456789abcdef"):
+        if len(session) != _ID_LENGTH or not set(session) <= set("0123456789abcdef"):
             raise UploadUnknownError(session)
         return self._directory(repository) / session
 
