@@ -6,8 +6,8 @@ for, and lets a second server take over the socket when a certificate was renewe
 
 import os
 import socket
-import ssl
 import sys
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from granian.server import embed
 
 from regsync.errors import RegsyncError
 from regsync.server.app import Application
+from regsync.server.tls_files import TlsFilesError, checked
 from regsync.spec.server import Listen, ServerLimits, ServerTls
 
 BACKLOG = 1024  # connections that the kernel holds until they are accepted
@@ -40,19 +41,6 @@ class AddressError(RegsyncError):
     def hint(self) -> str:
         """What to do next."""
         return "another process may be listening there; --listen or `listen` chooses another address or port"
-
-
-class TlsFilesError(RegsyncError):
-    """A certificate and its key cannot be used."""
-
-    def __init__(self, tls: ServerTls, cause: Exception | str) -> None:
-        said = cause if isinstance(cause, str) else getattr(cause, "strerror", None) or str(cause)
-        super().__init__(f"certificate {tls.cert} with key {tls.key}: {said}")
-
-    @property
-    def hint(self) -> str:
-        """What to do next."""
-        return "tls.cert has to hold the chain in PEM form, tls.key the key of its first, not encrypted"
 
 
 class ServerEndedError(RegsyncError):
@@ -83,15 +71,6 @@ def bind(listen: Listen) -> socket.socket:
     return bound
 
 
-def check_tls(tls: ServerTls) -> None:
-    """Raise TlsFilesError if the files cannot be used. Blocking."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(tls.cert, tls.key, password=lambda: "")  # asks no terminal
-    except (OSError, ssl.SSLError) as cause:
-        raise TlsFilesError(tls, cause) from cause
-
-
 class Listening:
     """Accepts connections for an application, until `drain`."""
 
@@ -106,7 +85,10 @@ class Listening:
 
         Raises AddressError and TlsFilesError, and leaves everything as it was.
         """
-        server = _Server(self._application, self._bound, limits, tls)
+        with checked(tls) if tls is not None else nullcontext() as held:
+            await self._start(_Server(self._application, self._bound, limits, held), tls)
+
+    async def _start(self, server: "_Server", tls: ServerTls | None) -> None:
         self._servers.add(server)
         self._group.start_soon(self._serve, server)
         for _ in range(_STEPS):
@@ -164,10 +146,11 @@ class _Server(embed.Server):
                 max_buffer_size=limits.header_size,
             ),
             log_enabled=False,
-            ssl_cert=tls.cert if tls is not None else None,
-            ssl_key=tls.key if tls is not None else None,
-            ssl_protocol_min=SSLProtocols.tls12,
         )
+        if tls is not None:  # as granian makes it of its arguments, whose links it would resolve
+            least = str(SSLProtocols.tls12)
+            context: Any = (True, str(tls.cert), str(tls.key), None, least, None, [], False)
+            self.ssl_ctx = context
         self._own = bound
 
     def end(self) -> None:

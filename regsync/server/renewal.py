@@ -15,7 +15,7 @@ from anyio.to_thread import run_sync
 from regsync.errors import RegsyncError
 from regsync.server.app import Application
 from regsync.server.configured import Configuration, Configured, Story
-from regsync.server.listening import Listening, check_tls
+from regsync.server.listening import Listening
 from regsync.server.reloading import FileStates, Reloading, states_of
 from regsync.spec.server import Server, ServerLimits, ServerTls
 
@@ -94,8 +94,6 @@ class Renewal:
 
     async def _accept(self, server: Server) -> None:
         wanted = await run_sync(_Accepting.of, server)
-        if server.tls is not None:
-            await run_sync(check_tls, server.tls)
         if wanted != self._accepting:
             await self._listening.start(server.tls, server.limits)
             self._accepting = wanted

@@ -243,11 +243,17 @@ def test_a_renewed_certificate_is_served_while_a_transfer_goes_on(
         for name, source in (("server.key", new.server_key), ("server.pem", new.server_cert)):
             (server.directory / name).write_text(source.read_text())
         wait_until(lambda: "reload: taken up" in server.log(), what="the certificate is taken up")
-        with images.client(verify=str(new.ca)) as other:
-            assert other.get(f"{server.url}/v2/").status_code == 200
+        wait_until(lambda: is_trusted_with(new.ca, server), what="new connections get it")
         assert answer.read() == data
-    with server.client() as http, pytest.raises(httpx.ConnectError):
-        http.get(f"{server.url}/v2/")
+    assert not is_trusted_with(old.ca, server)
+
+
+def is_trusted_with(ca: Path, server: RegsyncServer) -> bool:
+    try:
+        with images.client(verify=str(ca)) as http:
+            return http.get(f"{server.url}/v2/").status_code == 200
+    except httpx.ConnectError:
+        return False
 
 
 def test_a_certificate_that_is_none_is_refused_and_the_old_one_stays(
