@@ -40,7 +40,9 @@ class Reply:
 class Client:
     """One request under way; `go_away` closes its connection."""
 
-    def __init__(self, app: Application, method: str, target: str, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, app: Application, method: str, target: str, headers: Mapping[str, str], body: bytes = b""
+    ) -> None:
         path, _, query = target.partition("?")
         self.scope = {
             "type": "http",
@@ -55,7 +57,7 @@ class Client:
         self.some = anyio.Event()  # set when there are bytes of the body
         self.reads = anyio.Event()  # a client that does not read yet: replace it
         self.reads.set()
-        self._app, self._gone, self._asked = app, anyio.Event(), False
+        self._app, self._gone, self._asked, self._body = app, anyio.Event(), False, body
 
     async def run(self) -> Reply:
         await self._app(self.scope, self._receive, self._send)
@@ -67,7 +69,7 @@ class Client:
     async def _receive(self) -> Message:
         if not self._asked:
             self._asked = True
-            return {"type": "http.request", "body": b"", "more_body": False}
+            return {"type": "http.request", "body": self._body, "more_body": False}
         await self._gone.wait()
         return {"type": "http.disconnect"}
 
