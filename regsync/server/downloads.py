@@ -6,7 +6,7 @@ bytes are readable only after the digest was checked, so that no client holds al
 """
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 
 import anyio
@@ -23,6 +23,7 @@ from regsync.store.repository import BuiltinRepository
 _log = logging.getLogger(__name__)
 
 READ_SIZE = 512 * 1024  # bytes that are held for each client
+HELD_BACK = 128 * 1024  # bytes that wait for the check of all, at most
 LATENCY = 0.1  # seconds that bytes of a slow upstream may wait in memory for more to come
 
 
@@ -53,7 +54,7 @@ class Download:
         failure: RegsyncError = DownloadEndedError(self.desc, where=self._source.name)
         try:
             async with self._source.fetch(self.desc) as chunks:
-                await self._receive(VerifiedChunks(chunks, self.desc, where=self._source.name))
+                await self._receive(VerifiedChunks(_small(chunks), self.desc, where=self._source.name))
             await self._repository.keep(self._incoming, self.desc)
             self._is_stored = True
         except RegsyncError as error:
@@ -145,3 +146,10 @@ class Download:
             if self._failure is not None:
                 raise self._failure
             await self._moved.wait()
+
+
+async def _small(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same in pieces: the last one waits for its check, and with it all that came in one chunk."""
+    async for chunk in chunks:
+        for start in range(0, len(chunk), HELD_BACK):
+            yield chunk[start : start + HELD_BACK]

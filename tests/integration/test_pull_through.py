@@ -24,6 +24,11 @@ LAYER = noise("layer", 3 * MIB)
 APP = image("app", layers=[LAYER, noise("small", 100)])
 MULTI = index(APP, image("app", layers=[noise("arm", 500)], arch="arm64"))
 Start = Callable[..., RegsyncServer]
+PATIENCE = 30.0  # seconds
+
+
+def get(url: str) -> httpx.Response:
+    return httpx.get(url, timeout=PATIENCE)
 
 
 def registry(url: str, auth: str = "") -> str:
@@ -95,7 +100,7 @@ def test_docker_pulls_by_a_host_of_the_upstream_s_own(
     """As Docker's registry-mirrors do it: HEAD of the tag, then all by digest, without any prefix."""
     distribution.push(repository, APP, "v1")
     mirror = f"http://localhost:{proxy.process.port}/v2/{repository}"
-    with httpx.Client() as http:
+    with httpx.Client(timeout=PATIENCE) as http:
         head = http.head(f"{mirror}/manifests/v1")
         digest = head.headers["docker-content-digest"]
         manifest = http.get(f"{mirror}/manifests/{digest}")
@@ -113,7 +118,7 @@ def test_listings_are_those_of_the_upstream(
     distribution.push(repository, APP, "v1", "v2", "v3")
     distribution.push(repository, sbom, cosign_tag(APP, "sbom"))
     url = f"{proxy.url}/v2/hub/{repository}"
-    with httpx.Client() as http:
+    with httpx.Client(timeout=PATIENCE) as http:
         first = http.get(f"{url}/tags/list?n=2")
         assert (len(first.json()["tags"]), "next" in first.headers["link"]) == (2, True)
         assert len(http.get(f"{proxy.url}{first.links['next']['url']}").json()["tags"]) == 2
@@ -153,7 +158,7 @@ def test_what_is_there_is_served_while_the_upstream_is_down(
     skopeo(tool("skopeo"), proxy.reference("hub/team/app", "v1"), tmp_path / "first")
     upstream.stop()
     skopeo(tool("skopeo"), proxy.reference("hub/team/app", "v1"), tmp_path / "second")
-    with httpx.Client(timeout=30) as http:
+    with httpx.Client(timeout=PATIENCE) as http:
         reply = http.get(f"{proxy.url}/v2/hub/team/app/manifests/v1")
         assert reply.headers["warning"].startswith("299 - ")
         assert http.get(f"{proxy.url}/v2/hub/team/app/tags/list").json()["tags"] == ["v1"]
@@ -195,14 +200,14 @@ def test_only_a_client_that_logged_in_makes_the_server_fetch(
         files={"users": users},
     )
     url = f"{proxy.url}/v2/hub/{repository}"
-    refused = httpx.get(f"{url}/manifests/v1")
+    refused = get(f"{url}/manifests/v1")
     assert (refused.status_code, "www-authenticate" in refused.headers) == (401, True)
     assert distribution.count("GET", rf"/v2/{repository}/manifests/v1") == 0
     crane = tool("crane")
     crane("auth", "login", proxy.host, "-u", "alice", "-p", "secret")
     crane("pull", "--insecure", proxy.reference(f"hub/{repository}", "v1"), tmp_path / "image.tar")
-    assert httpx.get(f"{url}/manifests/v1").content == APP.data  # it is here now, for anybody
-    wait_until(lambda: httpx.get(f"{url}/blobs/{sha256(LAYER)}").content == LAYER, what="the layer is stored")
+    assert get(f"{url}/manifests/v1").content == APP.data  # it is here now, for anybody
+    wait_until(lambda: get(f"{url}/blobs/{sha256(LAYER)}").content == LAYER, what="the layer is stored")
 
 
 def test_an_upstream_is_taken_up_while_the_server_runs(
@@ -211,9 +216,9 @@ def test_an_upstream_is_taken_up_while_the_server_runs(
     distribution.push(repository, APP, "v1")
     proxy = regsync_server_factory(spec="readOnly: false", more=registry(distribution.url))
     url = f"{proxy.url}/v2/hub/{repository}/manifests/v1"
-    assert httpx.get(url).status_code == 404
+    assert get(url).status_code == 404
     proxy.write_spec("upstreams: [{prefix: hub, registry: up, firstPull: anyone}]")
-    wait_until(lambda: httpx.get(url).status_code == 200, what="the upstream is known")
+    wait_until(lambda: get(url).status_code == 200, what="the upstream is known")
 
 
 class Halfway:
@@ -234,7 +239,7 @@ class Halfway:
 
     def _pieces(self, whole: bytes) -> Iterator[bytes]:
         yield whole[: len(whole) // 2]
-        self.go_on.wait(30)
+        self.go_on.wait(2 * PATIENCE)
         yield whole[len(whole) // 2 :]
 
 
@@ -248,13 +253,17 @@ def over_fake(regsync_server_factory: Start, fake_registry: FakeRegistry) -> Reg
 
 def first_bytes(server: RegsyncServer, path: str, count: int) -> socket.socket:
     """A connection on which that many bytes of an answer have come."""
-    connection = socket.create_connection(("127.0.0.1", server.process.port), timeout=20)
+    connection = socket.create_connection(("127.0.0.1", server.process.port), timeout=PATIENCE)
     connection.sendall(f"GET {path} HTTP/1.1\r\nhost: {server.host}\r\n\r\n".encode())
     got = 0
-    while got < count:
-        piece = connection.recv(min(65536, count - got))
-        assert piece, "the connection ended"
-        got += len(piece)
+    try:
+        while got < count:
+            piece = connection.recv(min(65536, count - got))
+            assert piece, "the connection ended"
+            got += len(piece)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -266,7 +275,10 @@ def test_twenty_clients_read_the_upstream_once_while_it_is_still_giving(
     begun = threading.Semaphore(0)
 
     def pull(number: int) -> str:
-        with httpx.Client(timeout=30) as http, http.stream("GET", f"{url}/blobs/{sha256(LAYER)}") as reply:
+        with (
+            httpx.Client(timeout=PATIENCE) as http,
+            http.stream("GET", f"{url}/blobs/{sha256(LAYER)}") as reply,
+        ):
             parts: list[bytes] = []
             for part in reply.iter_raw():
                 if not parts:
@@ -274,11 +286,11 @@ def test_twenty_clients_read_the_upstream_once_while_it_is_still_giving(
                 parts.append(part)
             return sha256(b"".join(parts))
 
-    httpx.get(f"{url}/manifests/v1")
+    get(f"{url}/manifests/v1")
     with ThreadPoolExecutor(20) as pool:
         pulls = [pool.submit(pull, number) for number in range(20)]
         for _ in range(20):
-            assert begun.acquire(timeout=20)  # all have bytes, and the upstream has not given all
+            assert begun.acquire(timeout=PATIENCE)  # all have bytes, and the upstream has not given all
         halfway.go_on.set()
         assert {one.result() for one in pulls} == {sha256(LAYER)}
     assert fake_registry.count("GET", rf"/v2/team/app/blobs/{sha256(LAYER)}") == 1
@@ -288,28 +300,28 @@ def test_a_server_killed_in_mid_stream_has_nothing_of_the_blob_and_fetches_it_ag
     over_fake: RegsyncServer, fake_registry: FakeRegistry
 ) -> None:
     halfway = Halfway(fake_registry)
-    httpx.get(f"{over_fake.url}/v2/hub/team/app/manifests/v1")
+    get(f"{over_fake.url}/v2/hub/team/app/manifests/v1")
     path = f"/v2/hub/team/app/blobs/{sha256(LAYER)}"
-    with first_bytes(over_fake, path, MIB):
+    with first_bytes(over_fake, path, MIB // 2):
         over_fake.process.kill()
     assert list((over_fake.store / "parts").iterdir()) != []  # what a power cut leaves
     halfway.go_on.set()
     over_fake.restart()
     assert list((over_fake.store / "parts").iterdir()) == []
     assert not list((over_fake.store / "blobs").glob(f"*/*/{sha256(LAYER)[7:]}"))
-    assert httpx.get(f"{over_fake.url}{path}").content == LAYER
+    assert get(f"{over_fake.url}{path}").content == LAYER
 
 
 def test_clients_that_hang_up_leave_nothing_open(
     over_fake: RegsyncServer, fake_registry: FakeRegistry
 ) -> None:
     halfway = Halfway(fake_registry)
-    httpx.get(f"{over_fake.url}/v2/hub/team/app/manifests/v1")
+    get(f"{over_fake.url}/v2/hub/team/app/manifests/v1")
     path = f"/v2/hub/team/app/blobs/{sha256(LAYER)}"
     for _ in range(10):
-        first_bytes(over_fake, path, MIB).close()
+        first_bytes(over_fake, path, MIB // 2).close()
     halfway.go_on.set()
-    assert httpx.get(f"{over_fake.url}{path}").content == LAYER
+    assert get(f"{over_fake.url}{path}").content == LAYER
     part = f"{over_fake.store.resolve()}/parts/"
     fds = Path(f"/proc/{over_fake.process.pid}/fd")
     wait_until(
@@ -320,10 +332,10 @@ def test_clients_that_hang_up_leave_nothing_open(
 
 
 def test_a_blob_that_rotted_is_fetched_again(over_fake: RegsyncServer) -> None:
-    httpx.get(f"{over_fake.url}/v2/hub/team/app/manifests/v1")
+    get(f"{over_fake.url}/v2/hub/team/app/manifests/v1")
     path = f"/v2/hub/team/app/blobs/{sha256(LAYER)}"
-    assert httpx.get(f"{over_fake.url}{path}").content == LAYER
+    assert get(f"{over_fake.url}{path}").content == LAYER
     blob = over_fake.store / "blobs" / "sha256" / sha256(LAYER)[7:9] / sha256(LAYER)[7:]
     wait_until(blob.exists, what="the blob is stored")
     blob.unlink()  # as fsck sets aside what is damaged
-    assert httpx.get(f"{over_fake.url}{path}").content == LAYER
+    assert get(f"{over_fake.url}{path}").content == LAYER
