@@ -17,6 +17,7 @@ from regsync.oci.manifest import InvalidManifestError
 from regsync.server.message import BodyEndedError, BodyTooLargeError, QueryTooLongError, Response
 from regsync.store import errors as store
 from regsync.store.changes import TagFixedError
+from regsync.store.claims import BytesGoneError
 from regsync.store.sessions import OutOfOrderError, UploadBusyError, UploadUnknownError
 
 JSON = (b"content-type", b"application/json")
@@ -94,10 +95,17 @@ _KINDS: tuple[tuple[type[RegsyncError], int, str], ...] = (
     (store.StoreFullError, 507, "STORAGE_FULL"),
     (FilesExhaustedError, 503, "UNAVAILABLE"),
     (store.StoreBusyError, 503, "UNAVAILABLE"),
+    (BytesGoneError, 503, "UNAVAILABLE"),
 )
-_TO_RETRY = (FilesExhaustedError, StorageFullError, store.StoreBusyError, store.StoreFullError)
+_TO_RETRY = (
+    BytesGoneError,
+    FilesExhaustedError,
+    StorageFullError,
+    store.StoreBusyError,
+    store.StoreFullError,
+)
 # What names a path of this machine is for its log, not for clients.
-_PRIVATE = (StorageError, store.StoreError)
+_PRIVATE = (StorageError, store.StoreError, BytesGoneError)
 
 
 def _said(error: RegsyncError) -> str:

@@ -20,7 +20,7 @@ from regsync.server.policy import Policy
 from regsync.store.builtin import BuiltinStore
 from regsync.store.gc_report import Kind, Rules, Run
 
-SPEED = 300  # a lease of a quarter of an hour lasts three seconds
+SPEED = 150  # a lease of a quarter of an hour lasts six seconds
 RULES = Rules(grace=60_000_000, untagged=60_000_000)
 
 

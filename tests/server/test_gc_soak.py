@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urljoin
@@ -29,7 +29,7 @@ OPERATIONS = 500 * int(os.environ.get("REGSYNC_SOAK", "20"))
 PROJECT = Path(__file__).resolve().parents[2]
 LANES = 8
 REPOSITORIES = 8
-PHASE = 600  # operations, in which two repositories are pushed to and the others rest
+PHASE = 1000  # operations, in which two repositories are pushed to and the others rest
 LAYERS = [noise(f"layer {number}", 2000) for number in range(40)]
 
 
@@ -219,7 +219,10 @@ def test_no_client_misses_what_it_was_told_is_there(tmp_path: Path) -> None:
         lanes = [Lane(number, urls, stack.enter_context(client())) for number in range(LANES)]
         with ThreadPoolExecutor(LANES) as threads:
             runs = [threads.submit(lane.run, OPERATIONS // LANES) for lane in lanes]
-            counted = sum((run.result() for run in runs), Counter[str]())
+            wait(runs)
+        lines = [line for one in processes for line in one.output().splitlines() if line[:3] != "gc "]
+        assert [str(run.exception()) for run in runs if run.exception() is not None] == [], lines
+        counted = sum((run.result() for run in runs), Counter[str]())
         gone = deleted(processes)
     print(dict(counted), gone)
     assert sum(lane.requests for lane in lanes) >= OPERATIONS

@@ -5,14 +5,17 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from regsync.clock import SystemClock
 from regsync.content.durable import StorageDeviceError, StorageError
+from regsync.oci.descriptor import Descriptor
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.store.blobs import DirectoryBlobs
 from regsync.store.builtin import BuiltinStore
+from regsync.store.claims import BytesGoneError
 from regsync.store.fsck import Check
 from regsync.store.gc_report import Rules, Run
 from tests.contract.places import blob, described, put, read, stream
@@ -110,6 +113,28 @@ async def test_a_blob_that_cannot_be_removed_ends_the_run_and_is_removed_by_the_
         await store.collect_garbage(AT_ONCE, Run.FOR_REAL)
     await check(path)
     await left(path)
+
+
+async def test_a_push_whose_bytes_went_before_they_were_linked_is_not_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that stood still for longer than its lease, in the middle of its last step."""
+    data = b"too late"
+    write = DirectoryBlobs.write
+
+    async def written(self: DirectoryBlobs, desc: Descriptor, *rest: Any, **more: Any) -> None:
+        await write(self, desc, *rest, **more)
+        self.remove_now([desc.digest])
+
+    async with BuiltinStore.open(tmp_path) as store:
+        repository = store.repository(NAMES[0])
+        with monkeypatch.context() as slow:
+            slow.setattr(DirectoryBlobs, "write", written)
+            with pytest.raises(BytesGoneError):
+                await repository.push(blob(data), stream(data))
+        assert not await repository.exists(blob(data))
+        await repository.push(blob(data), stream(data))
+        assert await read(repository, blob(data)) == data
 
 
 async def test_bytes_that_were_removed_in_a_transaction_that_failed_are_stored_anew(
