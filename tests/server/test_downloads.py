@@ -1,7 +1,8 @@
 """Blobs of an upstream: streamed to all who wait while they are verified and stored, once."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
+from regsync.oci.descriptor import Descriptor
 from regsync.oci.reference import RepositoryName
 from regsync.server.access import Action
 from regsync.server.audit_record import record
+from regsync.server.downloads import HELD_BACK, Download
 from tests.remote.repositories import blob, stream
 from tests.server.asgi import Client, Reply, Served, Users, proxied
 from tests.support.clock import FrozenClock
@@ -291,3 +294,36 @@ async def test_a_server_that_ends_drops_what_is_not_whole(
     assert client is not None
     assert not client.reply.is_whole
     assert stored(tmp_path) == set()
+
+
+class InOneChunk:
+    """A source that gives all but the last bytes at once, and those when it is let go on."""
+
+    name = "elsewhere"
+
+    def __init__(self) -> None:
+        self.go_on = anyio.Event()
+
+    @asynccontextmanager
+    async def fetch(self, desc: Descriptor) -> AsyncIterator[AsyncIterator[bytes]]:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield LAYER[:-1]
+            await self.go_on.wait()
+            yield LAYER[-1:]
+
+        yield chunks()
+
+
+async def test_however_much_comes_at_once_little_of_it_waits_for_the_check(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry
+) -> None:
+    source: Any = InOneChunk()
+    async with proxied(tmp_path, clock, fake_registry) as server, anyio.create_task_group() as group:
+        download = Download(source, server.store.repository(RepositoryName("hub/app")), blob(LAYER))
+        group.start_soon(download.run)
+        got = 0
+        with anyio.fail_after(10):
+            async for chunk in download.read(0, len(LAYER) - HELD_BACK):
+                got += len(chunk)
+        assert got == len(LAYER) - HELD_BACK
+        source.go_on.set()
