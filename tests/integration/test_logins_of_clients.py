@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.server.real_clients import CLIENTS, Client, Setting
 from tests.support.images import Content, image, index
 from tests.support.oidc_issuer import AUDIENCE, OidcIssuer
 from tests.support.regsync_server import RegsyncServer
@@ -16,95 +17,6 @@ MULTI = index(image("app"), image("app", arch="arm64"))
 ALONE = image("alone")
 # regctl waits longer after each 403, up to 30 s: what it is refused has to be small.
 SMALL = image("small", layers=0)
-
-
-class Client:
-    """What every client can do, each in its own words."""
-
-    def __init__(self, tool: Tool, host: str, directory: Path) -> None:
-        self.tool, self.host, self.directory = tool, host, directory
-        self.prepare()
-
-    def prepare(self) -> None:
-        pass
-
-    def login(self, user: str, password: str) -> None:
-        raise NotImplementedError
-
-    def copy(self, source: str, target: str) -> None:
-        raise NotImplementedError
-
-    def pull(self, source: str) -> None:
-        raise NotImplementedError
-
-
-class Crane(Client):
-    def login(self, user: str, password: str) -> None:
-        self.tool("auth", "login", self.host, "-u", user, "-p", password)
-
-    def copy(self, source: str, target: str) -> None:
-        self.tool("copy", f"{self.host}/{source}", f"{self.host}/{target}")
-
-    def pull(self, source: str) -> None:
-        self.tool("pull", "--format=oci", f"{self.host}/{source}", self.directory / "layout")
-
-
-class Skopeo(Client):
-    @property
-    def authfile(self) -> list[str]:
-        path = self.directory / "auth.json"
-        return [f"--authfile={path}"] if path.exists() else []
-
-    def login(self, user: str, password: str) -> None:
-        path = self.directory / "auth.json"
-        self.tool("login", "--tls-verify=false", f"--authfile={path}", "-u", user, "-p", password, self.host)
-
-    def copy(self, source: str, target: str) -> None:
-        self._copy(
-            "--dest-tls-verify=false", f"docker://{self.host}/{source}", f"docker://{self.host}/{target}"
-        )
-
-    def pull(self, source: str) -> None:
-        self._copy(f"docker://{self.host}/{source}", f"oci:{self.directory}/layout:pulled")
-
-    def _copy(self, *arguments: str) -> None:
-        self.tool(
-            *("--insecure-policy", "copy", "--all", "--preserve-digests", "--src-tls-verify=false"),
-            *self.authfile,
-            *arguments,
-        )
-
-
-class Oras(Client):
-    def login(self, user: str, password: str) -> None:
-        self.tool("login", "--plain-http", "-u", user, "-p", password, self.host)
-
-    def copy(self, source: str, target: str) -> None:
-        plain = ("--from-plain-http", "--to-plain-http")
-        self.tool("cp", *plain, f"{self.host}/{source}", f"{self.host}/{target}")
-
-    def pull(self, source: str) -> None:
-        self.tool(
-            *("cp", "--from-plain-http", f"{self.host}/{source}"),
-            *("--to-oci-layout", f"{self.directory}/layout:pulled"),
-        )
-
-
-class Regctl(Client):
-    def prepare(self) -> None:
-        self.tool("registry", "set", "--tls", "disabled", "--skip-check", self.host)
-
-    def login(self, user: str, password: str) -> None:
-        self.tool("registry", "login", "-u", user, "-p", password, self.host)
-
-    def copy(self, source: str, target: str) -> None:
-        self.tool("image", "copy", f"{self.host}/{source}", f"{self.host}/{target}")
-
-    def pull(self, source: str) -> None:
-        self.tool("image", "copy", f"{self.host}/{source}", f"ocidir://{self.directory}/layout:pulled")
-
-
-CLIENTS: dict[str, type[Client]] = {"crane": Crane, "skopeo": Skopeo, "oras": Oras, "regctl": Regctl}
 
 
 @pytest.fixture
@@ -145,7 +57,11 @@ def client(
 ) -> Client:
     directory = tmp_path / "client"
     directory.mkdir()
-    return CLIENTS[request.param](tool(request.param), server.host, directory)
+    return CLIENTS[request.param](tool(request.param), Setting(server), directory)
+
+
+def pull(client: Client, source: str) -> None:
+    client.pull(source, client.directory / "layout")
 
 
 def holds(server: RegsyncServer, repository: str, tag: str, content: Content) -> bool:
@@ -160,7 +76,7 @@ def lets_in(client: Client, user: str, password: str) -> bool:
     """Whether a login does for what whoever logged in may pull: crane's alone asks nobody."""
     try:
         client.login(user, password)
-        client.pull("shared/app:v1")
+        pull(client, "shared/app:v1")
     except ToolError:
         return False
     return True
@@ -170,7 +86,7 @@ def test_who_is_in_the_team_pushes_what_it_pulled(client: Client, server: Regsyn
     client.login("ann", PASSWORD)
     client.copy("shared/app:v1", "team/copied:v1")
     assert holds(server, "team/copied", "v1", MULTI)
-    client.pull("team/copied:v1")
+    pull(client, "team/copied:v1")
 
 
 def test_a_token_is_a_password(client: Client, server: RegsyncServer, issuer: OidcIssuer) -> None:
@@ -191,15 +107,15 @@ def test_a_wrong_password_does_not_log_in(client: Client) -> None:
 
 
 def test_nobody_in_particular_pulls_what_is_public(client: Client) -> None:
-    client.pull("public/app:v1")
+    pull(client, "public/app:v1")
     for refused in ("shared/app:v1", "team/app:v1"):
         with pytest.raises(ToolError):
-            client.pull(refused)
+            pull(client, refused)
 
 
 def test_who_logged_in_may_read_and_not_write(client: Client, server: RegsyncServer) -> None:
     client.login("bob", PASSWORD)
-    client.pull("shared/app:v1")
+    pull(client, "shared/app:v1")
     with pytest.raises(ToolError):
         client.copy("shared/small:v1", "shared/copied:v1")
     assert not holds(server, "shared/copied", "v1", SMALL)

@@ -29,7 +29,7 @@ class Client:
     """A client that trusts the server, and has logged in where that is needed."""
 
     def __init__(self, tool: Tool, setting: Setting, directory: Path) -> None:
-        self._tool, self.setting, self.directory = tool, setting, directory
+        self._tool, self.directory = tool, directory
         self.host, self.ca = setting.server.host, setting.ca
         self.prepare()
         if setting.login is not None:
@@ -97,7 +97,7 @@ class Crane(Client):
 
 class Skopeo(Client):
     def prepare(self) -> None:
-        self._auth = f"--authfile={self.directory / 'auth.json'}"
+        self._auth: list[str] = []
         certificates = self.directory / "certificates"
         certificates.mkdir()
         if self.ca is not None:
@@ -105,7 +105,9 @@ class Skopeo(Client):
         self._trust = f"cert-dir={certificates}" if self.ca is not None else "tls-verify=false"
 
     def login(self, user: str, password: str) -> None:
-        self.run("login", f"--{self._trust}", self._auth, "-u", user, "-p", password, self.host)
+        auth = f"--authfile={self.directory / 'auth.json'}"
+        self.run("login", f"--{self._trust}", auth, "-u", user, "-p", password, self.host)
+        self._auth = [auth]
 
     def push(self, layout: Path, target: str) -> None:
         self._copy(f"oci:{layout}:whole", f"docker://{self.at(target)}")
@@ -125,12 +127,12 @@ class Skopeo(Client):
         self.run("delete", *self._options(), f"docker://{self.at(f'{repository}:{tag}')}")
 
     def _options(self) -> Sequence[str]:
-        return (f"--{self._trust}", *([self._auth] if self.setting.login else []))
+        return (f"--{self._trust}", *self._auth)
 
     def _copy(self, source: str, target: str) -> None:
         trust = (f"--src-{self._trust}", f"--dest-{self._trust}")
-        auth = [self._auth] if self.setting.login else []
-        self.run("--insecure-policy", "copy", "--all", "--preserve-digests", *trust, *auth, source, target)
+        options = ("--all", "--preserve-digests", *trust, *self._auth)
+        self.run("--insecure-policy", "copy", *options, source, target)
 
 
 class Oras(Client):
