@@ -47,7 +47,7 @@ def test_a_full_target_keeps_its_old_tag_and_takes_the_new_one_once_there_is_roo
     workspace.run("sync").exited(0)
     filler = small_disk / "filler"
     filler.write_bytes(b"\0" * 3_000_000)  # of 4 MiB: one of the two layers fits, both do not
-    # Small enough that they fit later beside one that got in without its link: such a blob is there, and not seen.
+    # Small enough that they fit later beside one that got in without its link: that is there, and not seen.
     new = distribution.push(repository, image("new", layer_size=900_000), "v1")
     small = distribution.push(repository, image("small"), "v2")
     ran = workspace.run("sync")

@@ -307,7 +307,7 @@ class ApiMachine(RuleBasedStateMachine):
 
 TestApiAgainstModel = ApiMachine.TestCase
 TestApiAgainstModel.settings = settings(
-    max_examples=6,
+    max_examples=4,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

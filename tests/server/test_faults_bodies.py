@@ -8,10 +8,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 
+from tests.server.asgi import Client, Message, served
 from tests.server.raw_client import RawClient
+from tests.support.clock import FrozenClock
 from tests.support.images import (
     OCI_INDEX,
     OCI_MANIFEST,
@@ -139,6 +142,39 @@ def test_a_blob_whose_body_breaks_off_is_none(
     assert http.head(f"{server.url}/v2/{space}/blobs/{sha256(data)}").status_code == 404
     assert uploads(server, space) == ([path.rpartition("/")[2]] if way == "PUT" else [])
     assert push_blob(server.url, space, data, http) == sha256(data)
+
+
+class Stalls(Client):
+    """A client that sends a part of its body, says so, and then nothing more."""
+
+    stalled: anyio.Event
+
+    async def _receive(self) -> Message:
+        if not self._asked:
+            self._asked, self.stalled = True, anyio.Event()
+            return {"type": "http.request", "body": b"a part", "more_body": True}
+        self.stalled.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+
+@pytest.mark.anyio
+async def test_a_blob_of_one_request_that_is_cancelled_leaves_no_upload(
+    tmp_path: Path, clock: FrozenClock
+) -> None:
+    async with served(tmp_path / "store", clock) as running:
+        target = f"/v2/app/blobs/uploads/?digest={sha256(b'all of it')}"
+        client = Stalls(running.app, "POST", target, {"Content-Length": f"{2 * MIB}"})
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.run)
+            while not files(tmp_path / "store" / "uploads") or not client.stalled.is_set():
+                await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+        assert files(tmp_path / "store" / "uploads") == []
+
+
+def files(directory: Path) -> list[str]:
+    return [one.name for one in directory.rglob("*") if one.is_file()]
 
 
 def test_a_manifest_whose_body_breaks_off_is_none(server: RegsyncServer, space: str) -> None:
