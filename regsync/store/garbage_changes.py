@@ -42,7 +42,7 @@ _PARENTS = select(manifest_references.c.digest, manifest_references.c.manifest).
 _REFERRERS = select(manifests.c.subject, manifests.c.digest).where(
     manifests.c.repository_id == _key, manifests.c.subject.in_(_among)
 )
-_LINKED = select(blobs.c.digest).where(blobs.c.digest.in_(_among), linked)
+_HELD = select(blobs.c.digest, linked.label("is_linked")).where(blobs.c.digest.in_(_among))
 _subject = manifests.alias("subject")
 _SUBJECTS = (
     select(manifests.c.digest, _subject.c.digest)
@@ -141,8 +141,10 @@ def remove_bytes(transaction: Transaction, digests: Sequence[str], stored: BlobS
     """
     transaction.flush()
     connection = transaction.connection
-    held = {row[0] for row in in_parts(connection, _LINKED, digests)}
-    free = [digest for digest in digests if digest not in held]
+    held = {row.digest: row.is_linked for row in in_parts(connection, _HELD, digests)}
+    # What another run has removed meanwhile is not noted: the note would be old when it is pushed again.
+    there = [one for one in digests if one in held or stored.size_now(Digest.parse(one)) is not None]
+    free = [digest for digest in there if not held.get(digest, False)]
     before = Moment(transaction.now).unlinked_before(connection)
     gone = free if before == transaction.now else _long_unlinked(transaction, digests, free, before)
     for table in (blobs, unlinked_blobs):
@@ -165,6 +167,15 @@ def _long_unlinked(
         unlinked_blobs.c.digest.in_(free), unlinked_blobs.c.since <= before
     )
     return sorted(connection.execute(old).scalars())
+
+
+def forget_unlinked(transaction: Transaction, still: Collection[str]) -> None:
+    """Forget the notes of bytes that were linked again: if they ever are not, they count anew."""
+    transaction.flush()
+    noted = transaction.connection.execute(select(unlinked_blobs.c.digest)).scalars()
+    over = sorted(digest for digest in noted if digest not in still)
+    for part in _parts(over):
+        transaction.connection.execute(delete(unlinked_blobs).where(unlinked_blobs.c.digest.in_(part)))
 
 
 def note_progress(transaction: Transaction, seen: Mapping[str, int], forgotten: Sequence[str]) -> None:

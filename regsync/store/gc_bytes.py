@@ -35,6 +35,8 @@ async def collect_bytes(one: Pass, blobs: BlobStore, taken: Mapping[str, int]) -
         kept += len(part) - len(unknown)
         await unlinked.remove({str(digest): part[digest] for digest in unknown})
     one.report.add(Kind.BLOB, Fate.KEPT, max(0, kept - left))
+    if not one.is_dry:
+        await one.change(partial(changes.forget_unlinked, still=unlinked.seen))
 
 
 def _next(stored: Iterator[Mapping[Digest, int]]) -> Mapping[Digest, int]:
@@ -48,10 +50,12 @@ def _next(stored: Iterator[Mapping[Digest, int]]) -> Mapping[Digest, int]:
 class _Bytes:
     def __init__(self, one: Pass, blobs: BlobStore) -> None:
         self._pass, self._blobs = one, blobs
+        self.seen: set[str] = set()
 
     async def remove(self, sizes: Mapping[str, int]) -> int:
         """Remove them, or tell which would be removed; returns how many are there yet."""
         one, left = self._pass, 0
+        self.seen.update(sizes)
         for part in batches(sorted(sizes)):
             gone = await (one.look(partial(self._old, digests=part)) if one.is_dry else self._removed(part))
             for digest in part:

@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from regsync.content.errors import ContentNotFoundError
 from regsync.content.references import MissingReferencesError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName, Tag
+from regsync.store import garbage_changes as changes
 from regsync.store.builtin import BuiltinStore
 from regsync.store.gc_report import Decision, Fate, GarbageReport, Kind, Rules, Run
 from regsync.store.repository import BuiltinRepository
@@ -310,6 +312,39 @@ async def test_bytes_without_a_record_that_are_pushed_again_count_anew(tmp_path:
         await one.app.push(blob(b"something else"), stream(b"something else"))
         await one.collect(Rules())
         assert await read(one.app, blob(data)) == data
+
+
+async def test_bytes_that_another_run_removed_meanwhile_count_anew_when_they_are_pushed(
+    tmp_path: Path,
+) -> None:
+    data, other = b"popular", b"somebody pushes"
+    path = tmp_path / "blobs" / "sha256" / blob(data).digest.encoded[:2] / blob(data).digest.encoded
+    async with yard(tmp_path) as one:
+        await one.app.push(blob(other), stream(other))
+        remove = partial(changes.remove_bytes, digests=[str(blob(data).digest)], stored=one.store.blobs)
+        assert await one.store._catalogue.change(remove) == []  # what the other run has removed
+        one.clock.advance(timedelta(minutes=16))
+        path.write_bytes(data)  # a push is just storing it
+        await one.app.push(blob(b"and more"), stream(b"and more"))
+        assert (await one.collect()).counts[Kind.BLOB].waiting == 1
+        assert path.exists()
+
+
+async def test_bytes_that_were_linked_again_count_anew_when_they_are_not(tmp_path: Path) -> None:
+    data, other = b"in and out", b"somebody pushes"
+    path = tmp_path / "blobs" / "sha256" / blob(data).digest.encoded[:2] / blob(data).digest.encoded
+    async with yard(tmp_path) as one:
+        await one.other.push(blob(other), stream(other))
+        path.write_bytes(data)
+        await one.collect()
+        await one.store.blobs.write(blob(data), stream(data), where="a push that looked before")
+        await one.app._link(blob(data))
+        await one.collect(Rules())
+        one.clock.advance(timedelta(minutes=16))
+        await one.app.delete(blob(data))
+        await one.other.push(blob(other), stream(other))
+        assert (await one.collect()).counts[Kind.BLOB].deleted == 0
+        assert path.exists()
 
 
 async def test_an_upload_goes_after_a_day_without_a_byte(tmp_path: Path) -> None:
