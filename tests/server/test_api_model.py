@@ -140,11 +140,10 @@ class ApiMachine(RuleBasedStateMachine):
         reply = self.ask("POST", f"/v2/{name}/blobs/uploads/", wrong, digest=sha256(data))
         assert (reply.status, code_of(reply)) == (400, "DIGEST_INVALID")
 
-    @rule(name=names, number=st.integers(0, 9), source=st.none() | names)
-    def mount(self, name: str, number: int, source: str | None) -> None:
-        """Mostly what the source has."""
-        held = sorted(self.model[source or REPOSITORIES[0]].blobs)
-        data = held[number % len(held)] if held and number < 8 else BLOBS[number % len(BLOBS)]
+    @rule(name=names, data=datas, source=st.none() | names, is_there=st.booleans())
+    def mount(self, name: str, data: bytes, source: str | None, is_there: bool) -> None:
+        if is_there:
+            self.post(source or REPOSITORIES[0], data)
         asked = {"mount": sha256(data)} | ({"from": source} if source else {})
         reply = self.ask("POST", f"/v2/{name}/blobs/uploads/", **asked)
         if any(data in self.model[one].blobs for one in ([source] if source else REPOSITORIES)):
