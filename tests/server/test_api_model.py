@@ -1,6 +1,7 @@
 """The API against a model: asked whatever in whatever order, it answers as plain sets and dicts do."""
 
 import json
+import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -306,7 +307,7 @@ class ApiMachine(RuleBasedStateMachine):
 
 TestApiAgainstModel = ApiMachine.TestCase
 TestApiAgainstModel.settings = settings(
-    max_examples=4,
+    max_examples=max(1, int(os.environ.get("REGSYNC_SOAK", "20")) * 3 // 10),
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
