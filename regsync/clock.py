@@ -1,8 +1,9 @@
 """Time, randomness and identifiers: the only module that asks the machine for them."""
 
+import os
 import random
+import secrets
 import time
-import uuid
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -26,6 +27,10 @@ class Clock(Protocol):
         """A short identifier that no other call returns."""
         ...
 
+    def new_secret(self) -> str:
+        """32 hex characters that nobody can guess."""
+        ...
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -44,4 +49,8 @@ class SystemClock:
 
     def new_id(self) -> str:
         """A short identifier that no other call returns."""
-        return uuid.uuid4().hex[:16]
+        return os.urandom(8).hex()
+
+    def new_secret(self) -> str:
+        """32 hex characters that nobody can guess."""
+        return secrets.token_hex(16)

@@ -10,6 +10,8 @@
 | `distribution_factory` | one of your own: `distribution_factory(readonly=True, tokens=..., ...)` |
 | `debian_registry` | docker-registry 2.8, shared by the session: no referrers API, no deletion of tags |
 | `debian_registry_factory` | one of your own |
+| `regsync_server` | our own registry, where whoever comes may do anything; one for each test |
+| `regsync_server_factory` | one with options of your own: `regsync_server_factory(spec="readOnly: true")` |
 | `token_server` | signs tokens; pass it as `tokens=` or to `bearer_auth` |
 | `certificates` | a private CA, a server's and a client's certificate, as files |
 | `toxiproxy` | `toxiproxy.proxy(registry.url)` gives a link to slow down, cut or reset |
@@ -34,6 +36,7 @@ from tests.support.certificates import Certificates
 from tests.support.clock import FrozenClock
 from tests.support.fake_registry import FakeRegistry
 from tests.support.processes import ServerProcess
+from tests.support.regsync_server import RegsyncServer
 from tests.support.servers import RegistryServer, SmallDisk
 from tests.support.token_server import TokenServer
 from tests.support.toxiproxy import Toxiproxy
@@ -122,6 +125,24 @@ def debian_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Regist
 
 
 @pytest.fixture
+def regsync_server_factory(tmp_path: Path) -> Iterator[Callable[..., RegsyncServer]]:
+    """Starts our own registry with the keyword arguments of RegsyncServer."""
+    with ExitStack() as stack:
+
+        def start(**variant: Any) -> RegsyncServer:
+            directory = _subdirectory(tmp_path, "regsync")
+            return stack.enter_context(RegsyncServer(directory, **variant))
+
+        yield start
+
+
+@pytest.fixture
+def regsync_server(regsync_server_factory: Callable[..., RegsyncServer]) -> RegsyncServer:
+    """Our own registry of this test alone; whoever comes may do anything."""
+    return regsync_server_factory()
+
+
+@pytest.fixture
 def token_server(tmp_path: Path) -> Iterator[TokenServer]:
     """A token server; user `ci` with password `secret`."""
     with TokenServer(_subdirectory(tmp_path, "tokens")) as server:
@@ -160,7 +181,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def tool(tmp_path: Path) -> Callable[[str], tools.Tool]:
-    """Finds a real client: crane, oras, regctl, skopeo, regclient-regsync."""
+    """Finds a real client: crane, oras, regctl, skopeo, cosign, regclient-regsync."""
     home = _subdirectory(tmp_path, "home")
     return lambda name: tools.Tool(tools.require(name), home)
 

@@ -44,6 +44,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 # Where a library of weight, or one that would undo an abstraction, may be imported.
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "pydantic": ("spec/**", "server/**"),
+    "granian": ("server/listening.py",),
+    "prometheus_client": ("server/exposition.py",),
     "pyreqwest": ("remote/transport.py",),
     "sqlalchemy": ("store/**",),
     "alembic": ("store/**",),

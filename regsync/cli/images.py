@@ -48,7 +48,7 @@ class Images:
         if isinstance(image.place, LayoutPlace):
             return LayoutRepository(image.place.path)
         assert image.repository is not None  # noqa: S101 - only layouts have none
-        return self.places.connect(Location(_name(image.place), image.repository))
+        return self.places.connect(Location(place_name(image.place), image.repository))
 
 
 @asynccontextmanager
@@ -99,12 +99,13 @@ async def check_digest(store: Store, name: Tag | Digest, target: ImageReference)
         raise OtherDigestError(target, found.digest)
 
 
-def _name(place: Place) -> str:
+def place_name(place: Place) -> str:
+    """The name under which `open_images` declares a place."""
     return place.host if isinstance(place, RemotePlace) else place.key
 
 
 def _spec(references: Sequence[ImageReference]) -> Spec:
     """A spec that declares nothing but the places, so that they are built like those of a real one."""
-    registries = {_name(one.place): Registry(_name(one.place), one.place) for one in references}
+    registries = {place_name(one.place): Registry(place_name(one.place), one.place) for one in references}
     nothing = Digest.of(b"")
     return Spec(registries, (), Settings(Path()), nothing, Path(), ())

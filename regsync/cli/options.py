@@ -62,6 +62,19 @@ def paths_argument(function: _F) -> _F:
     return _paths(function)
 
 
+def store_argument(function: _F) -> _F:
+    """`STORE`, a directory or the name of a Registry, and `--spec`, where that is declared."""
+    spec = click.option(
+        "--spec",
+        "paths",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        metavar="PATH",
+        help="Where the Registry that STORE names is declared; default regsync.yaml, else regsync/.",
+    )
+    return click.argument("store", metavar="STORE")(spec(function))
+
+
 def output_option(formats: tuple[str, ...]) -> Callable[[_F], _F]:
     """`-o`, for a verb that has some of the formats."""
     return click.option(

@@ -14,12 +14,15 @@ from regsync.report.events_log import JsonLog, Tense, TextLog
 @contextmanager
 def told(manner: Manner, clock: Clock, tense: Tense = Tense.PAST) -> Iterator[Emit]:
     """The `Emit` that fits the command line and the terminal."""
-    if manner.json_log:
-        yield JsonLog(streams.tell, clock)
-    elif sys.stderr.isatty():
+    if sys.stderr.isatty() and not manner.json_log:
         from regsync.report.progress_bar import ProgressBar
 
         with ProgressBar(sys.stderr, clock, manner.style, tense) as bar:
             yield bar
     else:
-        yield TextLog(streams.tell, manner.style, tense)
+        yield lines(manner, clock, tense)
+
+
+def lines(manner: Manner, clock: Clock, tense: Tense = Tense.PAST) -> Emit:
+    """A line for each event that a person has to know of, whatever stderr is."""
+    return JsonLog(streams.tell, clock) if manner.json_log else TextLog(streams.tell, manner.style, tense)

@@ -96,6 +96,10 @@ class PartFile:
                 while rest:
                     rest = rest[os.write(fd, rest) :]
 
+    def duplicate(self) -> int:
+        """One more descriptor of the file, which the caller closes; raises OSError."""
+        return os.dup(self._opened())
+
     def keep(self, final: Path) -> None:
         """Sync, give the file its name, replacing what bears it, and sync that; raises StorageError."""
         self.rename(final)
@@ -157,28 +161,32 @@ def _try_lock(fd: int) -> bool:
 def sweep(directory: Path) -> int:
     """Remove what dead processes were writing in `directory`; returns how many files that were."""
     removed = 0
-    try:
-        names = os.listdir(directory)
-    except OSError:
-        return 0
-    for name in names:
-        if name.startswith(_PART_PREFIX):
-            removed += _remove_abandoned(directory / name)
+    for path in abandoned(directory):
+        with contextlib.suppress(OSError):
+            path.unlink()
+            removed += 1
     return removed
 
 
-def _remove_abandoned(path: Path) -> bool:
+def abandoned(directory: Path) -> Iterator[Path]:
+    """What dead processes were writing in `directory`; nobody takes up the one that is given last."""
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return
+    for name in names:
+        if name.startswith(_PART_PREFIX):
+            yield from _if_abandoned(directory / name)
+
+
+def _if_abandoned(path: Path) -> Iterator[Path]:
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
-        return False
+        return
     try:
-        if not _try_lock(fd):
-            return False
-        os.unlink(path)
-        return True
-    except OSError:
-        return False
+        if _try_lock(fd):
+            yield path
     finally:
         os.close(fd)
 

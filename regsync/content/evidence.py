@@ -5,13 +5,14 @@ Sources: distribution-spec 1.1, "Listing Referrers"; cosign's tag scheme `sha256
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
 
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.merge import adds_to
-from regsync.content.protocol import ListsReferrers, ListsTags, Store
+from regsync.content.protocol import ListsReferrers, ListsTags, Source
 from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import HEX_LENGTH, SHA256, Digest
@@ -76,7 +77,7 @@ class _Beside:
 class Shelf:
     """A repository in which evidence is looked for, with its tags where they were listed."""
 
-    def __init__(self, store: Store, listed: Mapping[Tag, Descriptor | None] | None) -> None:
+    def __init__(self, store: Source, listed: Mapping[Tag, Descriptor | None] | None) -> None:
         self.store, self.listed = store, listed
         self._digest_tags: dict[Digest, list[DigestTag]] = {}
         for tag in listed or ():
@@ -84,15 +85,15 @@ class Shelf:
                 self._digest_tags.setdefault(found.subject, []).append(found)
 
     @classmethod
-    async def listing(cls, store: Store) -> "Shelf":
+    async def listing(cls, store: Source) -> "Shelf":
         """With the repository's tags, so that no digest tag is asked for by itself, if they can be listed."""
-        if not isinstance(store, ListsTags):
-            return cls(store, None)
-        try:
-            async with store.tags() as tags:
-                return cls(store, {tag: desc async for tag, desc in tags})
-        except RegsyncError:
-            return cls(store, None)
+        listed: dict[Tag, Descriptor | None] | None = None
+        lists = store
+        if isinstance(lists, ListsTags):
+            with suppress(RegsyncError):
+                async with lists.tags() as tags:
+                    listed = {tag: desc async for tag, desc in tags}
+        return cls(store, listed)
 
     @property
     def has_digest_tags(self) -> bool:
@@ -134,7 +135,7 @@ class Shelf:
 class KeptShelf(Shelf):
     """A shelf that is asked once for each subject, whoever wants to know: for sources, not for targets."""
 
-    def __init__(self, store: Store, listed: Mapping[Tag, Descriptor | None] | None) -> None:
+    def __init__(self, store: Source, listed: Mapping[Tag, Descriptor | None] | None) -> None:
         super().__init__(store, listed)
         self._kept: dict[Digest, _Beside] = {}
         self._asking: dict[Digest, anyio.Event] = {}
@@ -167,7 +168,7 @@ async def lacking(source: Shelf, target: Shelf, subject: Digest, takes: Takes) -
     return Evidence(tuple(one for one in here.referrers if one.digest not in known), tuple(tags))
 
 
-async def _differ(source: Store, target: Store, tag: Tag) -> bool:
+async def _differ(source: Source, target: Source, tag: Tag) -> bool:
     """Whether `source` has layers under a digest tag that `target` lacks: others may have signed there."""
     at_source, at_target = await source.resolve(tag), await target.resolve(tag)
     if at_source.digest == at_target.digest:

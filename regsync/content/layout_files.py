@@ -30,8 +30,8 @@ RESERVED = frozenset({INDEX_FILE, MARKER_FILE, BLOBS, PARTS, LOCK_FILE})
 
 MIB = 1024 * 1024
 MAX_INDEX_SIZE = 32 * MIB  # bytes; about 100,000 tags
-_MAX_MARKER_SIZE = 4096  # bytes
-_MARKER = b'{"imageLayoutVersion":"1.0.0"}'
+MAX_MARKER_SIZE = 4096  # bytes
+MARKER = b'{"imageLayoutVersion":"1.0.0"}'
 _LINK_REFUSED = frozenset(
     {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 )
@@ -42,6 +42,17 @@ class InvalidLayoutError(ContentError):
 
     def __init__(self, cause: str, *, where: str) -> None:
         super().__init__(f"{where}: not a usable OCI layout: {cause}")
+
+
+def check_marker(raw: bytes, *, where: str) -> None:
+    """Raise InvalidLayoutError unless oci-layout names a version that is known."""
+    try:
+        document = loads(raw)
+    except InvalidJSONError as cause:
+        raise InvalidLayoutError(f"{MARKER_FILE}: {cause}", where=where) from cause
+    version = document.get("imageLayoutVersion") if isinstance(document, dict) else None
+    if not isinstance(version, str) or not version.startswith("1."):
+        raise InvalidLayoutError(f"imageLayoutVersion is {version!r:.40}, expected 1.0.0", where=where)
 
 
 class LayoutFiles:
@@ -71,24 +82,16 @@ class LayoutFiles:
             )
             if not (self.root / INDEX_FILE).exists():
                 write_durably(self.root / INDEX_FILE, empty, parts=self.parts)
-            write_durably(self.root / MARKER_FILE, _MARKER, parts=self.parts)
+            write_durably(self.root / MARKER_FILE, MARKER, parts=self.parts)
 
     def is_there(self) -> bool:
         """Whether there is a layout of a version we know; raises InvalidLayoutError for another."""
         if self._checked:
             return True
-        raw = self._read(self.root / MARKER_FILE, _MAX_MARKER_SIZE)
+        raw = self._read(self.root / MARKER_FILE, MAX_MARKER_SIZE)
         if raw is None:
             return False
-        try:
-            document = loads(raw)
-        except InvalidJSONError as cause:
-            raise InvalidLayoutError(f"{MARKER_FILE}: {cause}", where=self.where) from cause
-        version = document.get("imageLayoutVersion") if isinstance(document, dict) else None
-        if not isinstance(version, str) or not version.startswith("1."):
-            raise InvalidLayoutError(
-                f"imageLayoutVersion is {version!r:.40}, expected 1.0.0", where=self.where
-            )
+        check_marker(raw, where=self.where)
         self._checked = True
         return True
 

@@ -7,9 +7,10 @@ keeps the fallback tag of the distribution-spec. Both are understood here.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from regsync.content.errors import ContentError
-from regsync.content.layout_files import InvalidLayoutError, LayoutFiles
+from regsync.content.layout_files import InvalidLayoutError
 from regsync.content.layout_index import LayoutIndex
 from regsync.content.referrers import as_referrer, fallback_tag
 from regsync.oci.descriptor import Descriptor
@@ -46,10 +47,20 @@ class _Found:
     parents: dict[Digest, Digest] = field(default_factory=dict)
 
 
+class ReadsManifests(Protocol):
+    """The files of a layout, wherever they are."""
+
+    where: str
+
+    def read_manifest(self, digest: Digest) -> bytes:
+        """A manifest's bytes, hashed; raises ContentError."""
+        ...
+
+
 class LayoutScanner:
     """Reads each manifest once: content does not change under its digest. Blocking."""
 
-    def __init__(self, files: LayoutFiles) -> None:
+    def __init__(self, files: ReadsManifests) -> None:
         self._files = files
         self._nodes: dict[Digest, Node] = {}
         self._last: tuple[LayoutIndex, Graph] | None = None

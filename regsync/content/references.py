@@ -18,6 +18,7 @@ class Children(Enum):
 
     REQUIRED = "required"
     OPTIONAL = "optional"  # an original index of which only some platforms are mirrored
+    ON_DEMAND = "on-demand"  # neither manifests nor blobs: what is not there is fetched when it is asked for
 
 
 class MissingReferencesError(ContentNotFoundError):
@@ -33,6 +34,8 @@ class MissingReferencesError(ContentNotFoundError):
 
 def required(manifest: Manifest | Index, children: Children) -> tuple[Descriptor, ...]:
     """What has to be there, each digest once. Foreign layers, and a subject, need not be."""
+    if children is Children.ON_DEMAND:
+        return ()
     if isinstance(manifest, Manifest):
         return tuple(
             blob for blob in manifest.blobs if not blob.urls and not is_foreign_layer(blob.media_type)

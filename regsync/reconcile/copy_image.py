@@ -11,7 +11,7 @@ from regsync.content.evidence import Shelf
 from regsync.content.evidence_copy import EvidenceCopy
 from regsync.content.graph import Shape, read_graph
 from regsync.content.manifests import Manifests
-from regsync.content.protocol import Store
+from regsync.content.protocol import Source, Store
 from regsync.content.transfers import Transfers
 from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
@@ -33,20 +33,22 @@ class CopyReport:
 
 
 async def copy_image(
-    source: Store,
+    source: Source,
     name: Tag | Digest,
     target: Store,
     tag: Tag | None,
     *,
     shape: Shape = None,
+    shelf: Shelf | None = None,
     emit: Emit = ignore,
 ) -> CopyReport:
     """Bring what `name` is at `source` to `target`, at `tag` or by digest alone.
 
+    `shelf` is where its evidence is, for who copies many images of one repository and has listed it.
     Raises what reading and writing raise; then `tag` has not moved.
     """
     manifests = Manifests()
-    shelf = await Shelf.listing(source)
+    shelf = shelf or await Shelf.listing(source)
     to = Destination(
         target,
         on_sent=lambda count: emit(Transferred(target.name, count)),
@@ -76,7 +78,7 @@ async def copy_image(
     )
 
 
-async def _describe(manifests: Manifests, source: Store, name: Tag | Digest) -> Descriptor:
+async def _describe(manifests: Manifests, source: Source, name: Tag | Digest) -> Descriptor:
     try:
         if isinstance(name, Digest):
             return await source.resolve(name)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from regsync.clock import Clock
+from regsync.content.single_flight import SingleFlight
 from regsync.remote.challenge import Challenge, best, parse_challenges
 from regsync.remote.credentials import CredentialSource
 from regsync.remote.errors import (
@@ -21,7 +22,6 @@ from regsync.remote.errors import (
 )
 from regsync.remote.origins import Origin, check_credentials, check_realm
 from regsync.remote.request import Headers, Scope
-from regsync.remote.single_flight import SingleFlight
 from regsync.remote.tokens import (
     Exchange,
     Realm,

@@ -16,10 +16,10 @@ import anyio
 from anyio.abc import ByteReceiveStream, Process
 
 from regsync.clock import Clock
+from regsync.content.single_flight import SingleFlight
 from regsync.oci.strict_json import InvalidJSONError, loads
 from regsync.remote.credentials import Credentials
 from regsync.remote.errors import CredentialHelperError, shown
-from regsync.remote.single_flight import SingleFlight
 
 TIME_LIMIT = 30.0  # seconds
 MAX_OUTPUT = 64 * 1024  # bytes

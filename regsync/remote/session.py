@@ -14,6 +14,7 @@ from typing import Self, TypeVar
 import anyio
 
 from regsync.clock import Clock, SystemClock
+from regsync.content.single_flight import SingleFlight
 from regsync.errors import TemporaryError
 from regsync.remote import metering
 from regsync.remote.authenticator import Authenticator, Grant, Scheme, Sent
@@ -31,7 +32,6 @@ from regsync.remote.errors import (
 from regsync.remote.limits import Limiter, Sleep
 from regsync.remote.request import Kind, Request, Response, Scope, StreamedResponse
 from regsync.remote.retry import Attempts, asked_pause
-from regsync.remote.single_flight import SingleFlight
 from regsync.remote.transport import STREAMED, WHOLE, NativeTransport, Transport
 from regsync.remote.wire import Exchange, Wire
 

@@ -17,6 +17,7 @@ _DIGEST = "^(sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$"
 _TAG = "^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$"
 
 _TEXT: Schema = {"type": "string"}
+_FLAG: Schema = {"type": "boolean"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _SECONDS: Schema = {"type": "number", "minimum": 0}
 _TIME: Schema = {"type": "string", "format": "date-time"}
@@ -79,6 +80,8 @@ def event_schema() -> Schema:
             _event("registry-waited", {"registry": _TEXT, "message": _TEXT, "seconds": _SECONDS}),
             _event("note", {"message": _TEXT}),
             _event("error", {"message": _TEXT, "hint": _nullable(_TEXT)}),
+            _event("request", _request()),
+            _event("request-failed", {"id": _TEXT, "message": _TEXT}),
         ],
     }
 
@@ -123,11 +126,111 @@ def inspection_schema() -> Schema:
     }
 
 
+def _request() -> dict[str, Schema]:
+    return {
+        **{name: _TEXT for name in ("id", "from", "method", "path")},
+        "who": _nullable(_TEXT),
+        "status": _nullable(_COUNT),
+        **{"received": _COUNT, "sent": _COUNT, "seconds": {"type": "number", "minimum": 0}},
+    }
+
+
+def store_check_schema() -> Schema:
+    """What `store fsck -o json` prints."""
+    lost = _list(_object({"digest": _DIGEST_TEXT, "size": _COUNT, "cause": _TEXT}))
+    properties: dict[str, Schema] = {
+        "apiVersion": {"const": API_VERSION},
+        "kind": {"const": "StoreCheckReport"},
+        "store": _described(_TEXT, "The directory."),
+        "sound": _described(_FLAG, "Nothing that was acknowledged is missing or damaged."),
+        "finished": _FLAG,
+        "last": _described(_nullable(_DIGEST_TEXT), "For --after, when it is not finished."),
+        "manifests": _COUNT,
+        "blobs": _COUNT,
+        "bytes": _described(_COUNT, "Read."),
+        "contradictions": _list(_TEXT),
+        "lost": _described(lost, "Of repositories, and not healed."),
+        "unlinked": _described(lost, "Of no repository."),
+        "healed": _list(_object({"digest": _DIGEST_TEXT, "source": _TEXT})),
+        "orphans": _list(_object({"path": _described(_TEXT, "Below the store."), "size": _COUNT})),
+    }
+    return {"$schema": _DRAFT, "title": "regsync StoreCheckReport", **_object(properties)}
+
+
+def garbage_schema() -> Schema:
+    """What `store gc -o json` prints."""
+    count = _object({"kept": _COUNT, "waiting": _COUNT, "deleted": _COUNT})
+    decision = _object(
+        {
+            "kind": _enum("manifest", "link", "blob", "upload", "part"),
+            "repository": _described(_nullable(_TEXT), "null: of no repository alone."),
+            "name": _described(_TEXT, "A digest, or an upload's name."),
+            "fate": _enum("kept", "waiting", "deleted"),
+            "reason": _TEXT,
+            "size": _described(_COUNT, "Bytes."),
+        }
+    )
+    properties: dict[str, Schema] = {
+        "apiVersion": {"const": API_VERSION},
+        "kind": {"const": "GarbageReport"},
+        "store": _described(_TEXT, "The directory."),
+        "dryRun": _described(_FLAG, "Nothing was deleted; what is called deleted would be."),
+        "rules": _described(_object(dict.fromkeys(("grace", "untagged", "uploads"), _COUNT)), "Seconds."),
+        "repositories": _COUNT,
+        "freed": _described(_COUNT, "Bytes."),
+        "summary": _object(
+            {
+                "manifests": count,
+                "links": _described(count, "Blobs, each in every repository that has it."),
+                "blobs": _described(count, "The bytes, which repositories share."),
+                "uploads": count,
+                "parts": _described(count, "Files that dead processes were writing."),
+            }
+        ),
+        "decisions": _described(_list(decision), "With --explain."),
+        "run": _object({"seconds": {"type": "number", "minimum": 0}}),
+    }
+    title = "regsync GarbageReport"
+    return {"$schema": _DRAFT, "title": title, **_object(properties, {"decisions"})}
+
+
+def state_schema() -> Schema:
+    """What the server's `_regsync/state` answers: of a repository, or with `depth` of all below a name."""
+    digest = _described(_DIGEST_TEXT, "The same where the same tags point to the same content.")
+    rolled_up: dict[str, Schema] = {"digest": digest, "repositories": _COUNT, "tagCount": _COUNT}
+    size = _described(_COUNT, "Of the manifest, in bytes.")
+    tag = _object({"digest": _DIGEST_TEXT, "size": size, "pushedAt": _TIME})
+    tags: Schema = {"type": "object", "propertyNames": _TAG_TEXT, "additionalProperties": tag}
+    children: Schema = {"type": "object", "additionalProperties": _object(rolled_up)}
+    repository = {"name": _TEXT, "digest": digest, "tagCount": _COUNT, "tags": tags}
+    namespace = {
+        "name": _described(_TEXT, "Empty: all repositories."),
+        "depth": _COUNT,
+        **rolled_up,
+        "children": _described(children, "By how their names go on; `.` is the repository `name` itself."),
+    }
+    return {
+        "$schema": _DRAFT,
+        "title": "regsync state",
+        "oneOf": [
+            _object(_headed("RepositoryState") | repository),
+            _object(_headed("NamespaceState") | namespace, {"children"}),
+        ],
+    }
+
+
+def _headed(kind: str) -> dict[str, Schema]:
+    return {"apiVersion": {"const": API_VERSION}, "kind": {"const": kind}}
+
+
 SCHEMAS = {
     "plan": plan_schema,
     "report": report_schema,
     "event": event_schema,
     "inspection": inspection_schema,
+    "store-check": store_check_schema,
+    "garbage": garbage_schema,
+    "state": state_schema,
 }
 
 

@@ -7,22 +7,40 @@ what they can produce.
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
+from typing import TYPE_CHECKING
 
 from regsync.errors import SpecError
 from regsync.oci.reference import RepositoryName
 from regsync.spec.expand import needs_listing
-from regsync.spec.flow import Flow, MirrorCycleError, levels, shape
+from regsync.spec.flow import ANY, Flow, MirrorCycleError, Reach, levels, shape
 from regsync.spec.globs import matches
-from regsync.spec.model import Location, LocationTemplate, Mirror, Position, Registry, RepositoryGlobs, Unit
+from regsync.spec.model import (
+    Location,
+    LocationTemplate,
+    Mirror,
+    Position,
+    Registry,
+    RepositoryGlobs,
+    StorePlace,
+    Unit,
+)
 from regsync.spec.overlap import Writes, common_tag, globs_meet
 from regsync.spec.problems import Problems
+
+if TYPE_CHECKING:
+    from regsync.spec.server import Server, Upstream
 
 NOWHERE = Position("", 1, 1)
 Target = tuple[str, str]  # place key and repository
 
 
-def check(mirrors: Sequence[Mirror], registries: Mapping[str, Registry], problems: Problems) -> None:
-    """Look at all mirrors together; what is wrong goes to `problems`."""
+def check(
+    mirrors: Sequence[Mirror],
+    registries: Mapping[str, Registry],
+    problems: Problems,
+    server: "Server | None" = None,
+) -> None:
+    """Look at all mirrors together, and beside what `server` does; what is wrong goes to `problems`."""
     flows: list[Flow] = []
     for mirror in mirrors:
         try:
@@ -31,6 +49,8 @@ def check(mirrors: Sequence[Mirror], registries: Mapping[str, Registry], problem
             _add(problems, mirror, "spec.targets", str(cause))
     same = {flow.mirror.name for flow in flows if _refuse_own_source(flow, registries, problems)}
     _refuse_common_tags(flows, registries, problems)
+    if server is not None and server.store is not None:
+        _refuse_upstreams(flows, StorePlace(server.store).key, server.upstreams, problems)
     try:
         levels([flow for flow in flows if flow.mirror.name not in same])
     except MirrorCycleError as cause:
@@ -60,6 +80,19 @@ def _refuse_own_source(flow: Flow, registries: Mapping[str, Registry], problems:
             _add(problems, mirror, "spec.targets", f"the target {target} is also its source, {source}")
             return True
     return False
+
+
+def _refuse_upstreams(
+    flows: Sequence[Flow], store: str, upstreams: Sequence["Upstream"], problems: Problems
+) -> None:
+    """What the server fetches when it is pulled is not all there, and nobody else's to write."""
+    for upstream, flow in product(upstreams, flows):
+        below = Reach(frozenset(), frozenset({(store, f"{upstream.prefix}/{ANY}")}))
+        cause = f"below {upstream.prefix} there is what the Server fetches from {upstream.registry}"
+        if flow.writes.meets(below):
+            _add(problems, flow.mirror, "spec.targets", f"{cause}; write outside of it")
+        if flow.reads.meets(below):
+            _add(problems, flow.mirror, "spec.source", f"{cause}, when it is pulled; read from there")
 
 
 def _path(place: Location | LocationTemplate) -> str:

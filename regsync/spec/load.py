@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regsync.spec.canonical import spec_digest
 from regsync.spec.check import check
@@ -11,7 +12,10 @@ from regsync.spec.mirrors import merge_all, resolve
 from regsync.spec.model import DEFAULT_CONCURRENCY, DEFAULT_STATE, Mirror, Settings, Spec
 from regsync.spec.problems import InvalidSpecError, NoSpecError, Problems, SpecProblem
 from regsync.spec.reading import Document, check_nothing_is_left_out, read
-from regsync.spec.registries import absolute, read_registries
+from regsync.spec.registries import Registries, absolute, read_registries
+
+if TYPE_CHECKING:
+    from regsync.spec.server import Server
 
 __all__ = ["InvalidSpecError", "NoSpecError", "SpecProblem", "load"]
 
@@ -30,10 +34,11 @@ def load(paths: Sequence[Path] = (), *, directory: Path | None = None) -> Spec:
     check_nothing_is_left_out(files, problems)
     settings = _settings(documents, root, problems)
     registries = read_registries(documents, problems)
+    server = _server(documents, registries, problems)
     resolved = [resolve(merged, registries, problems) for merged in merge_all(documents, problems)]
     mirrors = tuple(sorted((one for one in resolved if one is not None), key=lambda mirror: mirror.name))
     known = [mirror for mirror in mirrors if not _speaks_of(mirror, registries.broken)]
-    check(known, registries.by_name, problems)
+    check(known, registries.by_name, problems, server)
     if not documents and not problems.found:
         raise NoSpecError(str(chosen[0]), "there is no document of regsync in it")
     problems.raise_any()
@@ -41,6 +46,7 @@ def load(paths: Sequence[Path] = (), *, directory: Path | None = None) -> Spec:
         registries=registries.by_name,
         mirrors=mirrors,
         settings=settings,
+        server=server,
         digest=spec_digest(registries.by_name, mirrors, settings, root),
         root=root,
         files=tuple(file.path for file in files),
@@ -51,6 +57,15 @@ def _speaks_of(mirror: Mirror, names: set[str]) -> bool:
     """Whether a mirror uses a registry whose document is broken, so that checks would say nothing."""
     used = {template.registry for template in (*mirror.sources, *mirror.targets)}
     return not names.isdisjoint(used | {location.registry for location, _ in mirror.images})
+
+
+def _server(documents: Sequence[Document], registries: Registries, problems: Problems) -> "Server | None":
+    own = [document for document in documents if document.kind == "Server"]
+    if not own:
+        return None
+    from regsync.spec.server_reading import read_server
+
+    return read_server(own, registries, problems)
 
 
 def _settings(documents: Sequence[Document], root: Path, problems: Problems) -> Settings:

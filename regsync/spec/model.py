@@ -9,11 +9,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regsync.oci.digest import Digest
 from regsync.oci.platform import Platform
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.spec.secret import SecretRef
+
+if TYPE_CHECKING:
+    from regsync.spec.server import Server
 
 DEFAULT_CONCURRENCY = 128  # transfers and requests under way in one run
 DEFAULT_MAX_WAIT = 300.0  # seconds that one request may be put off for a quota
@@ -345,9 +349,10 @@ class Spec:
     registries: Mapping[str, Registry]  # by name; those made from full references included
     mirrors: tuple[Mirror, ...]  # by name
     settings: Settings
-    digest: Digest  # of the resolved documents; not of secrets, comments or where files lie
+    digest: Digest  # of registries, mirrors and settings; not of secrets, comments or where files lie
     root: Path  # the directory of the first path
     files: tuple[Path, ...]
+    server: "Server | None" = None
 
     def place(self, location: Location) -> Place:
         """Where a location really is."""

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from regsync.spec.documents import KINDS
+from regsync.spec.documents import KINDS, model_of
 from regsync.spec.schema import spec_schema
 
 _INTRO = """\
@@ -95,8 +95,8 @@ def render() -> str:
     definitions = schema["$defs"]
     lines = [_INTRO]
     shown: set[str] = set()
-    for kind, model in KINDS.items():
-        document = definitions[model.__name__]
+    for kind in KINDS:
+        document = definitions[model_of(kind).__name__]
         lines += [f"## {kind}", "", document["description"], ""]
         below = _target(document["properties"]["spec"])
         if below in shown:
@@ -179,6 +179,16 @@ _TITLES = {
     "ImageKeys": "Images",
     "PlatformKeys": "Platforms with a form",
     "ReferrerKeys": "Referrers with a requirement",
+    "ServerTlsKeys": "TLS of the server",
+    "ServerStorageKeys": "Storage",
+    "ServerAuthKeys": "Logins",
+    "JwtKeys": "Token issuer",
+    "AccessKeys": "Access rule",
+    "ImmutableKeys": "Immutable tags",
+    "ServerLimitKeys": "Limits of the server",
+    "AuditKeys": "Audit",
+    "UpstreamKeys": "Upstream",
+    "GcKeys": "Garbage collection",
 }
 
 

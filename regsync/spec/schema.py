@@ -12,17 +12,18 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from regsync.spec.documents import KINDS
+from regsync.spec.documents import KINDS, model_of
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def spec_schema() -> dict[str, Any]:
     """The schema of one document of any kind."""
+    models = {kind: model_of(kind) for kind in KINDS}
     _, found = models_json_schema(
-        [(model, "validation") for model in KINDS.values()], ref_template="#/$defs/{model}"
+        [(model, "validation") for model in models.values()], ref_template="#/$defs/{model}"
     )
-    used = set(re.findall(r"#/\$defs/(\w+)", json.dumps(found))) | {one.__name__ for one in KINDS.values()}
+    used = set(re.findall(r"#/\$defs/(\w+)", json.dumps(found))) | {one.__name__ for one in models.values()}
     definitions = {name: _tidy(one) for name, one in found["$defs"].items() if name in used}
     for name, definition in definitions.items():
         definition.pop("title", None)
@@ -32,7 +33,7 @@ def spec_schema() -> dict[str, Any]:
             "if": {"properties": {"kind": {"const": kind}}},
             "then": {"$ref": f"#/$defs/{model.__name__}"},
         }
-        for kind, model in KINDS.items()
+        for kind, model in models.items()
     ]
     return {
         "$schema": DRAFT,

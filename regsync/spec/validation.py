@@ -7,7 +7,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from regsync.spec.documents import API_VERSION, KINDS, Envelope
+from regsync.spec.documents import API_VERSION, KINDS, Envelope, model_of
 from regsync.spec.model import Position
 from regsync.spec.nodes import Entries, Items, Node, Scalar, Step, deepest, locate
 from regsync.spec.problems import Problems, nearest
@@ -38,7 +38,7 @@ def validate(root: Entries, problems: Problems) -> Checked:
         _refuse_empty_values(root, problems)
     if not _has_envelope(root, problems):
         return Checked(None)
-    model = KINDS[root.text("kind") or ""]
+    model = model_of(root.text("kind") or "")
     value = root.value()
     try:
         return Checked(model.model_validate(value))

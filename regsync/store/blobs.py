@@ -1,8 +1,10 @@
 """Where the bytes of blobs are: a directory now, an object store later, behind one small protocol."""
 
 import contextlib
+import hashlib
 import os
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -10,17 +12,24 @@ from typing import Protocol
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
-from regsync.content.durable import make_directory, storage_errors, sweep, sync_directory
+from regsync.content.durable import PartFile, abandoned, make_directory, storage_errors, sweep, sync_directory
 from regsync.content.errors import ContentNotFoundError, SizeMismatchError
 from regsync.content.file_streams import BlobWriter, read_file
 from regsync.content.protocol import Chunks
 from regsync.content.verified import verified
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import SHA256, Digest
+from regsync.store.incoming import Incoming
+from regsync.store.inventory import files
+from regsync.store.place import QUARANTINE
+from regsync.store.quarantine import Quarantine
 
 _THREADS = (
     6  # file operations at once: enough for syncs to overlap, few enough not to fight for the interpreter
 )
+
+_REMOVERS = 4  # threads; each waits for the disk most of the time
+_FEW = 16  # files for which another thread is not worth it
 
 
 class BlobStore(Protocol):
@@ -33,16 +42,44 @@ class BlobStore(Protocol):
         """
         ...
 
+    def incoming(self, digest: Digest) -> Incoming:
+        """A blob to write that others read meanwhile. Its writer checks it before it is kept."""
+        ...
+
     async def size(self, digest: Digest) -> int | None:
         """The length of a blob in bytes, None if it is not there."""
+        ...
+
+    def size_now(self, digest: Digest) -> int | None:
+        """The length of a blob in bytes, None if it is not there. Blocking."""
         ...
 
     def read(self, desc: Descriptor, *, offset: int, where: str) -> Chunks:
         """Stream from `offset` on; raises ContentNotFoundError or SizeMismatchError on entering."""
         ...
 
-    async def remove(self, digest: Digest) -> None:
-        """Remove a blob, if it is there; who is reading it reads on."""
+    def remove_now(self, digests: Sequence[Digest]) -> None:
+        """Remove blobs, those that are there; who is reading one reads on. Blocking; raises StorageError."""
+        ...
+
+    def stored(self) -> Iterator[Mapping[Digest, int]]:
+        """Everything that is there with its length, a part at a time. Blocking; raises StorageError."""
+        ...
+
+    def abandoned(self) -> int:
+        """How many files dead processes were writing. Blocking."""
+        ...
+
+    def sweep(self) -> int:
+        """Remove them; returns how many. Blocking."""
+        ...
+
+    async def set_aside(self, digest: Digest) -> bool:
+        """Move wrong bytes out of the way, so that nobody gets them; False if they are right after all."""
+        ...
+
+    def lost(self) -> Collection[Digest]:
+        """The blobs that were set aside, or found missing, and are not back. Costs little."""
         ...
 
     def local_path(self, digest: Digest) -> Path | None:
@@ -55,6 +92,7 @@ class DirectoryBlobs:
 
     def __init__(self, root: Path, *, parts: Path) -> None:
         self._root, self._parts = root, parts
+        self._quarantine = Quarantine(root.parent / QUARANTINE)
         self._limiter = CapacityLimiter(_THREADS)
         self._writer = BlobWriter(parts, self._limiter)
 
@@ -66,7 +104,7 @@ class DirectoryBlobs:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(self._root / SHA256 / f"{number:02x}")
             sync_directory(self._root / SHA256)
-        sweep(self._parts)
+        self.sweep()
 
     def local_path(self, digest: Digest) -> Path:
         """The file that holds the blob, if it is there."""
@@ -77,8 +115,16 @@ class DirectoryBlobs:
         checked = verified(chunks, desc, where=where)
         await self._writer.write(desc.digest, checked, self.local_path(desc.digest))
 
+    def incoming(self, digest: Digest) -> Incoming:
+        """A blob to write that others read meanwhile. Its writer checks it before it is kept."""
+        return Incoming(PartFile(self._parts), self.local_path(digest), self._limiter)
+
     async def size(self, digest: Digest) -> int | None:
         """The length of a blob in bytes, None if it is not there."""
+        return self.size_now(digest)
+
+    def size_now(self, digest: Digest) -> int | None:
+        """The length of a blob in bytes, None if it is not there. Blocking."""
         try:
             return os.stat(self.local_path(digest)).st_size
         except FileNotFoundError:
@@ -102,12 +148,60 @@ class DirectoryBlobs:
             raise SizeMismatchError(desc, size, where=where)
         return fd
 
-    async def remove(self, digest: Digest) -> None:
-        """Remove a blob, if it is there; who is reading it reads on."""
+    def remove_now(self, digests: Sequence[Digest]) -> None:
+        """Remove blobs, those that are there; who is reading one reads on. Blocking; raises StorageError."""
+        names = sorted(f"{one.algorithm}/{one.encoded[:2]}/{one.encoded}" for one in digests)
+        share = max(_FEW, -(-len(names) // _REMOVERS))
+        shares = [names[start : start + share] for start in range(0, len(names), share)]
+        with ThreadPoolExecutor(_REMOVERS) as threads:  # what they wait for is the file system's journal
+            for done in [threads.submit(self._remove, one) for one in shares]:
+                done.result()
 
-        def unlink() -> None:
-            path = self.local_path(digest)
-            with storage_errors(path):
-                path.unlink(missing_ok=True)
+    def _remove(self, names: Sequence[str]) -> None:
+        with storage_errors(self._root):
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(f"{self._root}/{name}")
 
-        await run_sync(unlink, limiter=self._limiter)
+    def stored(self) -> Iterator[Mapping[Digest, int]]:
+        """Everything that is there with its length, one directory at a time. Blocking."""
+        for found in files(self._root):
+            yield {digest: file.size for file, digest in found if digest is not None}
+
+    def abandoned(self) -> int:
+        """How many files dead processes were writing. Blocking."""
+        return sum(1 for _ in abandoned(self._parts))
+
+    def sweep(self) -> int:
+        """Remove them; returns how many. Blocking."""
+        return sweep(self._parts)
+
+    async def set_aside(self, digest: Digest) -> bool:
+        """Move wrong bytes out of the way, or note that there are none.
+
+        They are read once more when nobody can replace them any longer: False if they are right.
+        """
+        return await run_sync(self._set_aside, digest, limiter=self._limiter)
+
+    def _set_aside(self, digest: Digest) -> bool:
+        path = self.local_path(digest)
+        kept = self._quarantine.take(digest, path)
+        if kept is None:
+            self._quarantine.mark_missing(digest)
+        elif _is(digest, kept):
+            self._quarantine.give_back(kept, path)
+            return False
+        return True
+
+    def lost(self) -> Collection[Digest]:
+        """The blobs that were set aside, or found missing, and are not back. Costs little."""
+        return [digest for digest in self._quarantine.marked() if self.size_now(digest) is None]
+
+
+def _is(digest: Digest, path: Path) -> bool:
+    """Whether the file is what the digest names; not when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, digest.algorithm).hexdigest() == digest.encoded
+    except OSError:
+        return False

@@ -5,7 +5,6 @@ transaction, one entry in the journal and so one sync each; every caller returns
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter
@@ -16,9 +15,11 @@ from regsync.clock import Clock
 from regsync.content.durable import StorageDeniedError, StorageDeviceError, StorageError
 from regsync.content.group_commit import GroupCommit
 from regsync.errors import RegsyncError
+from regsync.oci.descriptor import Descriptor
 from regsync.store.database import READERS, Database, database_errors, insert_missing, upsert
 from regsync.store.errors import StoreBusyError, StoreDamagedError, StoreError
 from regsync.store.journal import START, Journal, Position
+from regsync.store.recent import Recent
 from regsync.store.schema import journal_position, metadata, repositories
 
 Result = TypeVar("Result")
@@ -32,10 +33,10 @@ _HOPELESS = (StorageDeviceError, StorageDeniedError, StoreBusyError, StoreDamage
 class Transaction:
     """What a change works with: a connection that holds the write lock, and the journal's records."""
 
-    def __init__(self, connection: Connection, now: datetime) -> None:
+    def __init__(self, connection: Connection, now: int) -> None:
         self.connection = connection
         self.dialect = connection.dialect.name
-        self.now = int(now.timestamp() * 1_000_000)  # microseconds
+        self.now = now  # microseconds since 1970
         self.records: list[dict[str, object]] = []
         self._repositories: dict[str, int] = {}
         self._later: dict[Insert, list[Mapping[str, object]]] = {}
@@ -88,6 +89,7 @@ class Catalogue:
         self._database, self._journal, self._clock = database, journal, clock
         self._group = GroupCommit[Change, Any](self._commit)
         self._scans = CapacityLimiter(READERS - 1)
+        self.recent: Recent[tuple[Descriptor, bytes]] = Recent()  # manifests, checked
         self._points: Connection | None = None
         self._writing: Connection | None = None
 
@@ -98,9 +100,17 @@ class Catalogue:
         writer, while a hop to a worker takes 70 µs.
         """
         with database_errors(self._database.name):
-            if self._points is None:
-                self._points = self._database.reading()
-            return query(self._points)
+            return query(self._point())
+
+    def version(self) -> int | None:
+        """A number that changes with each commit; None where looking up is as cheap as asking for it."""
+        with database_errors(self._database.name):
+            return self._database.version(self._point())
+
+    def _point(self) -> Connection:
+        if self._points is None:
+            self._points = self._database.reading()
+        return self._points
 
     async def scan(self, query: Callable[[Connection], Result]) -> Result:
         """Run a query that may read many rows, in a worker thread."""
@@ -110,6 +120,14 @@ class Catalogue:
                 return query(connection)
 
         return await run_sync(run, limiter=self._scans)
+
+    async def touch(self) -> None:
+        """Have every process look things up again that it remembers; raises StoreError, StorageError."""
+        await self.change(lambda one: set_journal_end(one.connection, journal_end(one.connection)))
+
+    async def damage(self) -> Sequence[str]:
+        """What the database finds wrong with itself; raises StoreError where it cannot be read."""
+        return await run_sync(self._database.damage, limiter=self._scans)
 
     async def change(self, change: Callable[[Transaction], Result]) -> Result:
         """Make a change; returns when it is durable, raises what it raises, StoreError or StorageError.
@@ -146,7 +164,7 @@ class Catalogue:
             if self._writing is None:
                 self._writing = self._database.writing()
             with self._writing.begin():
-                transaction = Transaction(self._writing, self._clock.now())
+                transaction = Transaction(self._writing, int(self._clock.now().timestamp() * 1_000_000))
                 outcomes = [_outcome(change, transaction) for change in changes]
                 transaction.flush()
                 if transaction.records:
@@ -154,14 +172,8 @@ class Catalogue:
         return outcomes
 
     def _write_journal(self, transaction: Transaction) -> None:
-        connection = transaction.connection
-        row = connection.execute(_POSITION).first()
-        end = Position(row.segment, row.length) if row is not None else START
-        end = self._journal.append(end, transaction.records)
-        connection.execute(
-            upsert(transaction.dialect, journal_position, "segment", "length"),
-            {"id": 1, "segment": end.segment, "length": end.length},
-        )
+        end = self._journal.append(journal_end(transaction.connection), transaction.records)
+        set_journal_end(transaction.connection, end)
 
     def _drop_writer(self) -> None:
         """Start afresh: what a connection believes about a file that failed to sync is not to be trusted."""
@@ -169,6 +181,20 @@ class Catalogue:
         if connection is not None:
             connection.invalidate()
             connection.close()
+
+
+def journal_end(connection: Connection) -> Position:
+    """How far the journal is the history of this catalogue."""
+    row = connection.execute(_POSITION).first()
+    return Position(row.segment, row.length) if row is not None else START
+
+
+def set_journal_end(connection: Connection, end: Position) -> None:
+    """Say so, in the transaction that `connection` has begun."""
+    connection.execute(
+        upsert(connection.dialect.name, journal_position, "segment", "length"),
+        {"id": 1, "segment": end.segment, "length": end.length},
+    )
 
 
 def _outcome(change: Change, transaction: Transaction) -> Any:

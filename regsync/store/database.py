@@ -5,8 +5,9 @@ survives a power loss (sqlite.org, "PRAGMA synchronous").
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +24,7 @@ from regsync.store.errors import StoreBusyError, StoreDamagedError, StoreError
 
 BUSY_TIMEOUT = 30_000  # milliseconds that a writer waits for another process
 READERS = 4  # connections
+_SHOWN = 100  # rows of one kind that a check tells of
 _CACHE = 16_384  # KiB of pages per connection
 
 _KINDS: Mapping[int, type[StoreError] | type[StorageError]] = {
@@ -51,17 +53,35 @@ class Database(Protocol):
         """A connection whose `begin()` waits until no other process writes; close it."""
         ...
 
+    def version(self, connection: Connection) -> int | None:
+        """A number that any process's commit changes; None where that costs as much as a query."""
+        ...
+
+    def damage(self) -> Sequence[str]:
+        """What is wrong with the database in itself: pages, indexes, rows that refer to nothing.
+
+        Raises StoreError where it cannot even be read.
+        """
+        ...
+
     def close(self) -> None:
         """Close every connection."""
         ...
 
 
+class Use(Enum):
+    """What a database is opened for."""
+
+    WRITE = "write"
+    LOOK = "look"  # not a byte of it changes
+
+
 class SQLiteDatabase:
     """A SQLite file that several processes of one host may have open."""
 
-    def __init__(self, path: Path, *, name: str) -> None:
+    def __init__(self, path: Path, *, name: str, use: Use = Use.WRITE) -> None:
         self.path, self.name = path, name
-        url = f"sqlite:///{path}"
+        url = f"sqlite:///{path}" if use is Use.WRITE else _look_only(path)
         self._readers = create_engine(
             url,
             poolclass=QueuePool,
@@ -77,6 +97,9 @@ class SQLiteDatabase:
         )
         event.listen(self._readers, "connect", _prepare)
         event.listen(self._writer, "connect", _prepare)
+        if use is Use.LOOK:
+            for engine in (self._readers, self._writer):
+                event.listen(engine, "connect", _forbid_writing)
         event.listen(self._writer, "connect", _begin_by_hand)
         event.listen(self._writer, "begin", _begin_immediate)
 
@@ -87,6 +110,19 @@ class SQLiteDatabase:
     def writing(self) -> Connection:
         """A connection of its own, whose transactions take the write lock when they begin."""
         return self._writer.connect()
+
+    def version(self, connection: Connection) -> int | None:
+        """What SQLite counts for this connection, whose own commits it leaves out: it must only read."""
+        driver: Any = connection.connection.driver_connection
+        return int(driver.execute("PRAGMA data_version").fetchone()[0])
+
+    def damage(self) -> Sequence[str]:
+        """What SQLite's own checks find, at most 100 lines of each."""
+        with database_errors(self.name), self.reading() as connection:
+            found = connection.exec_driver_sql("PRAGMA integrity_check(100)").scalars().all()
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(_SHOWN)
+        lines = [str(line) for line in found if line != "ok"]
+        return [*lines, *(f"{row[0]}: row {row[1]} refers to nothing in {row[2]}" for row in broken)]
 
     def close(self) -> None:
         """Close every connection; the last one of all processes folds the log into the file."""
@@ -101,6 +137,20 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute(f"PRAGMA cache_size=-{_CACHE}")
     cursor.close()
+
+
+def _look_only(path: Path) -> str:
+    """A log that a killed process left would be folded into the file by whoever closes it, unless `mode=ro`.
+
+    Without one that mode is not needed, and would leave an empty log behind.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    left = log.exists() and log.stat().st_size > 0
+    return f"sqlite:///{path.absolute().as_uri()}?{'mode=ro&' if left else ''}uri=true"
+
+
+def _forbid_writing(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA query_only=ON").close()
 
 
 def _begin_by_hand(connection: sqlite3.Connection, _record: object) -> None:

@@ -23,6 +23,42 @@ class StoreDamagedError(StoreError):
     usual_hint = "keep the directory as it is: blobs and journal hold what `regsync store rebuild` needs"
 
 
+class StoreInUseError(StoreError, TemporaryError):
+    """The catalogue cannot be replaced while somebody works with it."""
+
+    advice = "stop the servers and runs that have the store open, then run again"
+
+    def __init__(self, store: str) -> None:
+        super().__init__(store, "another process has it open")
+
+
+class StoreRebuildingError(StoreError, TemporaryError):
+    """The catalogue is being restored at the moment."""
+
+    advice = "wait until `regsync store rebuild` is done, then run again"
+
+    def __init__(self, store: str) -> None:
+        super().__init__(store, "its catalogue is being rebuilt")
+
+
+class CatalogueLostError(StoreError):
+    """There is a journal, and no catalogue; a new one would begin a new history over the old one."""
+
+    advice = "run `regsync store rebuild`: blobs and journal hold what it needs"
+
+    def __init__(self, store: str) -> None:
+        super().__init__(store, "its catalogue is gone, its journal is there")
+
+
+class CatalogueOlderError(StoreError):
+    """The journal has history that the catalogue does not know: it was restored from a backup."""
+
+    advice = "run `regsync store rebuild`, which brings the catalogue up to its journal"
+
+    def __init__(self, store: str) -> None:
+        super().__init__(store, "its catalogue is older than its journal")
+
+
 class StoreTooNewError(StoreError):
     """A later version of regsync has written the store."""
 
@@ -33,6 +69,32 @@ class StoreTooNewError(StoreError):
             store, f"its schema has revision {revision[:40]}, this regsync knows revisions up to {known}"
         )
         self.revision = revision
+
+
+class NothingToRebuildError(StoreError):
+    """There is nothing that a catalogue could be made of."""
+
+    advice = "name the store's directory; if this is it, restore it from a backup"
+
+
+class JournalTooNewError(StoreError):
+    """A later version of regsync has written the journal."""
+
+    advice = "use the version of regsync that wrote it, or a later one"
+
+    def __init__(self, store: str, operation: str) -> None:
+        super().__init__(
+            store, f"its journal has an operation that this regsync does not know: {operation:.40}"
+        )
+
+
+class StoreOlderError(StoreError):
+    """An earlier version of regsync has written the store, and it was opened only to look."""
+
+    advice = "run `regsync store stats` once: it brings the store to today's schema"
+
+    def __init__(self, store: str) -> None:
+        super().__init__(store, "its schema is older, and nothing may be changed now")
 
 
 class NetworkFileSystemError(StoreError):

@@ -7,7 +7,7 @@ do. The database's own write lock keeps two processes from migrating at once.
 from sqlalchemy import Connection, inspect
 
 from regsync.store.database import Database, database_errors
-from regsync.store.errors import StoreTooNewError
+from regsync.store.errors import StoreOlderError, StoreTooNewError
 from regsync.store.version import HEAD, KNOWN_REVISIONS, VERSION_TABLE
 
 _SCRIPTS = "regsync.store:migrations"
@@ -22,6 +22,13 @@ def upgrade(database: Database) -> None:
         with database.writing() as connection, connection.begin():
             if _revision(connection, database.name) != HEAD:
                 _run_alembic(connection)
+
+
+def refuse_older(database: Database) -> None:
+    """Raise StoreOlderError or StoreTooNewError unless the schema is today's: it is not to be changed."""
+    with database_errors(database.name), database.reading() as connection:
+        if _revision(connection, database.name) != HEAD:
+            raise StoreOlderError(database.name)
 
 
 def _revision(connection: Connection, store: str) -> str | None:

@@ -1,7 +1,7 @@
 """What is asked of the catalogue. Each function takes a connection on which a SELECT stands alone."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,10 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
+from regsync.oci.manifest import parse_manifest
+from regsync.oci.media_type import OCTET_STREAM
 from regsync.oci.reference import RepositoryName, Tag
-from regsync.store.schema import blobs, manifests, repositories, repository_blobs, tags
+from regsync.store.schema import blobs, manifest_references, manifests, repositories, repository_blobs, tags
 
 PAGE = 1000  # tags read at once
 
@@ -38,23 +40,67 @@ _HELD = select(
     blobs.c.size,
     select(repository_blobs.c.digest)
     .select_from(repositories.join(repository_blobs, repository_blobs.c.repository_id == repositories.c.id))
-    .where(_in_repository, repository_blobs.c.digest == blobs.c.digest)
+    .where(
+        _in_repository,
+        repository_blobs.c.digest == blobs.c.digest,
+        repository_blobs.c.unused_since.is_(None),
+    )
     .exists()
     .label("linked"),
 ).where(blobs.c.digest == bindparam("digest"))
+_NAMING = (
+    select(manifests.c.media_type, manifests.c.raw)
+    .select_from(
+        _by_digest.join(
+            manifest_references,
+            (manifest_references.c.repository_id == manifests.c.repository_id)
+            & (manifest_references.c.manifest == manifests.c.digest),
+        )
+    )
+    .where(
+        _in_repository,
+        manifest_references.c.digest == bindparam("named"),
+        manifest_references.c.kind == "blob",
+    )
+    .limit(1)
+)
 _REPOSITORY = select(repositories.c.id).where(_in_repository)
 _TAGS = (
     select(tags.c.name, *_shown)
     .select_from(_by_tag)
     .where(_in_repository, tags.c.name > bindparam("after"))
     .order_by(tags.c.name)
-    .limit(PAGE)
+    .limit(bindparam("limit"))
 )
 _REFERRERS = (
     select(*_shown, manifests.c.artifact_type, manifests.c.annotations)
     .select_from(_by_digest)
     .where(_in_repository, manifests.c.subject == bindparam("subject"))
     .order_by(manifests.c.digest)
+)
+
+
+_BLOBS_OF = (
+    select(manifest_references.c.digest)
+    .select_from(
+        repositories.join(manifest_references, manifest_references.c.repository_id == repositories.c.id)
+    )
+    .where(
+        _in_repository,
+        manifest_references.c.manifest == bindparam("manifest"),
+        manifest_references.c.kind == "blob",
+    )
+)
+_USERS = (
+    select(manifest_references.c.manifest)
+    .select_from(
+        repositories.join(manifest_references, manifest_references.c.repository_id == repositories.c.id)
+    )
+    .where(
+        _in_repository,
+        manifest_references.c.kind == bindparam("kind"),
+        manifest_references.c.digest.in_(bindparam("digests", expanding=True)),
+    )
 )
 
 
@@ -92,9 +138,15 @@ def linked_size(connection: Connection, repository: str, digest: Digest) -> int 
     return connection.execute(_LINKED, {"repository": repository, "digest": str(digest)}).scalar()
 
 
+def linked_blob(connection: Connection, repository: str, digest: Digest) -> Descriptor | None:
+    """A blob of this repository."""
+    size = linked_size(connection, repository, digest)
+    return Descriptor(OCTET_STREAM, digest, size) if size is not None else None
+
+
 @dataclass(frozen=True, slots=True)
 class HeldBlob:
-    """A blob of the store, and whether the repository asked for has it."""
+    """A blob of the store, and whether the repository asked for has it, unmarked by garbage collection."""
 
     size: int  # bytes
     linked: bool
@@ -106,14 +158,26 @@ def held_blob(connection: Connection, repository: str, digest: Digest) -> HeldBl
     return HeldBlob(row.size, bool(row.linked)) if row is not None else None
 
 
+def named_blob(connection: Connection, repository: str, digest: Digest) -> Descriptor | None:
+    """A blob as a manifest of the repository names it."""
+    row = connection.execute(_NAMING, {"repository": repository, "named": str(digest)}).first()
+    if row is None:
+        return None
+    found = (one for one in parse_manifest(row.raw, row.media_type).blobs if one.digest == digest)
+    return next(found, None)
+
+
 def has_repository(connection: Connection, repository: str) -> bool:
     """Whether there is such a repository."""
     return connection.execute(_REPOSITORY, {"repository": repository}).first() is not None
 
 
-def tag_page(connection: Connection, repository: str, after: str) -> Sequence[tuple[Tag, Descriptor]]:
-    """At most PAGE tags that come after `after`, in the order of their bytes."""
-    rows = connection.execute(_TAGS, {"repository": repository, "after": after}).all()
+def tag_page(
+    connection: Connection, repository: str, after: str, limit: int
+) -> Sequence[tuple[Tag, Descriptor]]:
+    """At most `limit` tags that come after `after`, in the order of their bytes."""
+    asked = {"repository": repository, "after": after, "limit": limit}
+    rows = connection.execute(_TAGS, asked).all()
     return [(Tag(row.name), _descriptor(row)) for row in rows]
 
 
@@ -132,10 +196,50 @@ def referrers(connection: Connection, repository: str, subject: Digest) -> Seque
     ]
 
 
+def named_among(
+    connection: Connection, repository: str, manifest: Digest, digests: Iterable[Digest]
+) -> Sequence[str]:
+    """Those of `digests` that are blobs of a manifest."""
+    asked = {"repository": repository, "manifest": str(manifest)}
+    wanted = {str(digest) for digest in digests}
+    return [digest for digest in connection.execute(_BLOBS_OF, asked).scalars() if digest in wanted]
+
+
+def leading_to(connection: Connection, repository: str, lost: Iterable[Digest]) -> frozenset[str]:
+    """The manifests of the repository that refer to one of these blobs, and the indexes above them."""
+    level = found = _users(connection, repository, "blob", {str(digest) for digest in lost})
+    while level:
+        level = _users(connection, repository, "manifest", level) - found
+        found = found | level
+    return found
+
+
+def _users(connection: Connection, repository: str, kind: str, digests: Collection[str]) -> frozenset[str]:
+    wanted, found = sorted(digests), set[str]()
+    for start in range(0, len(wanted), PAGE):
+        asked = {"repository": repository, "kind": kind, "digests": wanted[start : start + PAGE]}
+        found.update(connection.execute(_USERS, asked).scalars())
+    return frozenset(found)
+
+
 def repository_names(connection: Connection) -> Sequence[RepositoryName]:
     """Every repository, in the order of their bytes."""
     rows = connection.execute(select(repositories.c.name).order_by(repositories.c.name))
     return [RepositoryName(row.name) for row in rows]
+
+
+def repository_page(connection: Connection, after: str, limit: int) -> Sequence[RepositoryName]:
+    """At most `limit` repositories that come after `after`, in the order of their bytes."""
+    query = select(repositories.c.name).where(repositories.c.name > after)
+    rows = connection.execute(query.order_by(repositories.c.name).limit(limit))
+    return [RepositoryName(row.name) for row in rows]
+
+
+def repositories_with(connection: Connection, digest: Digest) -> Sequence[RepositoryName]:
+    """The repositories that have a blob, in the order of their bytes."""
+    linked = repositories.join(repository_blobs, repository_blobs.c.repository_id == repositories.c.id)
+    query = select(repositories.c.name).select_from(linked).where(repository_blobs.c.digest == str(digest))
+    return [RepositoryName(row.name) for row in connection.execute(query.order_by(repositories.c.name))]
 
 
 def stats(connection: Connection) -> StoreStats:

@@ -6,6 +6,7 @@ bytes, what each refers to, and tags. Times are microseconds since 1970, UTC.
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     ForeignKeyConstraint,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 from regsync.store.version import VERSION_TABLE
@@ -32,6 +34,8 @@ repositories = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("name", _NAME, nullable=False, unique=True),
+    # What its manifests refer to may be missing: it is fetched from an upstream when it is asked for.
+    Column("on_demand", Boolean, nullable=False, server_default=false()),
 )
 
 blobs = Table(
@@ -46,6 +50,7 @@ repository_blobs = Table(
     metadata,
     Column("repository_id", ForeignKey("repositories.id", ondelete="CASCADE"), primary_key=True),
     Column("digest", _DIGEST, ForeignKey("blobs.digest"), primary_key=True),
+    Column("unused_since", BigInteger),  # since when gc has seen that nothing leads to it
     Index("repository_blobs_digest", "digest"),
 )
 
@@ -60,6 +65,7 @@ manifests = Table(
     Column("artifact_type", Text),
     Column("annotations", Text),  # JSON; of manifests with a subject
     Column("pushed_at", BigInteger, nullable=False),
+    Column("unused_since", BigInteger),  # since when gc has seen that nothing leads to it
     Column("raw", LargeBinary, nullable=False),  # last: what stands before it is read without its pages
     Index("manifests_subject", "repository_id", "subject"),
 )
@@ -76,7 +82,7 @@ manifest_references = Table(
         ["manifests.repository_id", "manifests.digest"],
         ondelete="CASCADE",
     ),
-    Index("manifest_references_digest", "repository_id", "digest"),
+    Index("manifest_references_digest", "repository_id", "digest", "kind"),
 )
 
 tags = Table(
@@ -92,6 +98,60 @@ tags = Table(
         ondelete="CASCADE",
     ),
     Index("tags_digest", "repository_id", "digest"),
+)
+
+# Who relies on content of a repository that nothing leads to yet (docs/decisions, "gc"). The repository
+# need not be there yet.
+leases = Table(
+    "leases",
+    metadata,
+    Column("repository", _NAME, primary_key=True),
+    Column("owner", String(32), primary_key=True),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+
+# Bytes that no repository has, or that no row explains, and when gc saw them first.
+unlinked_blobs = Table(
+    "unlinked_blobs",
+    metadata,
+    Column("digest", _DIGEST, primary_key=True),
+    Column("since", BigInteger, nullable=False),
+)
+
+# How far gc saw an upload that has not come further since.
+upload_progress = Table(
+    "upload_progress",
+    metadata,
+    Column("session", String(64), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
+)
+
+manifest_pulls = Table(
+    "manifest_pulls",
+    metadata,
+    Column("repository_id", Integer, primary_key=True),
+    Column("digest", _DIGEST, primary_key=True),
+    Column("pulled_at", BigInteger, nullable=False),
+    ForeignKeyConstraint(
+        ["repository_id", "digest"],
+        ["manifests.repository_id", "manifests.digest"],
+        ondelete="CASCADE",
+    ),
+)
+
+tag_pulls = Table(
+    "tag_pulls",
+    metadata,
+    Column("repository_id", Integer, primary_key=True),
+    Column("name", _TAG, primary_key=True),
+    Column("pulled_at", BigInteger, nullable=False),
+    ForeignKeyConstraint(
+        ["repository_id", "name"],
+        ["tags.repository_id", "tags.name"],
+        ondelete="CASCADE",
+    ),
 )
 
 # How far the journal's file is the history of what was committed. One row.

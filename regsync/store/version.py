@@ -1,5 +1,5 @@
 """Which revision of the schema this program knows; read before anything heavier is imported."""
 
 VERSION_TABLE = "alembic_version"
-KNOWN_REVISIONS = ("0001",)  # in order; the last is what `open` brings a store to
+KNOWN_REVISIONS = ("0001", "0002")  # in order; the last is what `open` brings a store to
 HEAD = KNOWN_REVISIONS[-1]

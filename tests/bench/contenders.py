@@ -56,12 +56,12 @@ def our_environment() -> Mapping[str, str]:
 def our_spec(world: World, store: Path | None, keys: Mapping[str, Any]) -> str:
     """One mirror of all the profile's repositories to all targets, as YAML documents."""
     names = [f"target{number}" for number in range(len(world.targets))]
-    documents = [_document("Registry", "source", {"url": world.source.url})]
+    documents = [document("Registry", "source", {"url": world.source.url})]
     if store is not None:
-        documents.append(_document("Registry", "target0", {"store": str(store)}))
+        documents.append(document("Registry", "target0", {"store": str(store)}))
     else:
         pairs = zip(names, world.targets, strict=True)
-        documents += [_document("Registry", name, {"url": place.url}) for name, place in pairs]
+        documents += [document("Registry", name, {"url": place.url}) for name, place in pairs]
     mirror = {
         "source": "source/{repository}",
         "targets": [f"{name}/{{repository}}" for name in names],
@@ -69,7 +69,7 @@ def our_spec(world: World, store: Path | None, keys: Mapping[str, Any]) -> str:
         "tags": ["*"],
         **keys,
     }
-    documents.append(_document("Mirror", "bench", mirror))
+    documents.append(document("Mirror", "bench", mirror))
     return "\n---\n".join(documents) + "\n"  # JSON is YAML
 
 
@@ -154,7 +154,7 @@ def ocync() -> Contender | None:
     return Contender("ocync", command, {})
 
 
-def _document(kind: str, name: str, spec: Mapping[str, Any]) -> str:
+def document(kind: str, name: str, spec: Mapping[str, Any]) -> str:
     return json.dumps(
         {"apiVersion": "regsync.dev/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
     )

@@ -1,6 +1,6 @@
 """The places of the contract: each test of this directory runs against every one of them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,14 +8,21 @@ import pytest
 from regsync.content.protocol import Store
 from tests.contract import places
 from tests.contract.places import Place
+from tests.support.regsync_server import RegsyncServer
 
 _REMOTE = frozenset({"name a manifest by sha512"})
 _REMOTE_CANNOT = {
     "fake": _REMOTE | {"refuse missing references"},
     "distribution": _REMOTE,
     "debian": _REMOTE | {"delete a tag"},
+    "served": frozenset[str](),
 }
-_SERVERS = {"fake": "fake_registry", "distribution": "distribution", "debian": "debian_registry"}
+_SERVERS = {
+    "fake": "fake_registry",
+    "distribution": "distribution",
+    "debian": "debian_registry",
+    "served": "served",
+}
 _LOCAL = {"memory": places.memory, "layout": places.layout, "builtin": places.builtin}
 
 
@@ -25,9 +32,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         kinds = [
             *_LOCAL,
             "fake",
+            "served",
             *(pytest.param(one, marks=pytest.mark.servers) for one in ("distribution", "debian")),
         ]
         metafunc.parametrize("kind", kinds)
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegsyncServer]:
+    """Our own registry, shared by all tests of a worker."""
+    with RegsyncServer(tmp_path_factory.mktemp("served")) as server:
+        yield server
 
 
 @pytest.fixture

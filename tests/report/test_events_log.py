@@ -49,6 +49,9 @@ class Stopped:
     def new_id(self) -> str:
         return "id"
 
+    def new_secret(self) -> str:
+        return "0" * 32
+
 
 def test_people_get_a_line_per_repository_and_per_problem() -> None:
     lines: list[str] = []

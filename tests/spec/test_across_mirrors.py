@@ -70,6 +70,33 @@ def test_two_mirrors_must_not_write_one_tag(specs: Specs, first: str, second: st
     assert clash in problem
 
 
+SERVER = document(
+    "Server",
+    None,
+    "listen: 127.0.0.1:5000\nstorage: {store: ./data}\nupstreams: [{prefix: hub, registry: hub}]",
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "problem"),
+    [
+        pytest.param("hub/a/x", "local/hub/a/x", "spec.targets: below hub", id="written"),
+        pytest.param("local/hub/a/x", "quay.io/x", "spec.source: below hub", id="read"),
+        pytest.param("hub/a/x", "local/hubble/x", None, id="a name that begins like it"),
+        pytest.param("hub/a/x", "local/hub", None, id="the prefix itself"),
+    ],
+)
+def test_a_mirror_stays_out_of_what_the_server_fetches(
+    specs: Specs, source: str, target: str, problem: str | None
+) -> None:
+    documents = (HUB, STORE, SERVER, copy("one", source, target))
+    if problem is None:
+        assert len(specs.load(*documents).mirrors) == 1
+        return
+    (found,) = specs.problems(*documents)
+    assert f"{problem} there is what the Server fetches from hub" in found
+
+
 def test_one_place_under_two_names_is_one_place(specs: Specs) -> None:
     again = document("Registry", "again", "store: ./data/../data")
     problems = specs.problems(

@@ -18,10 +18,15 @@ def test_an_example_loads(name: str) -> None:
         assert needs_listing(mirror) or units(mirror)
 
 
+def test_the_example_of_a_server_loads() -> None:
+    assert load([EXAMPLES / "server"]).server is not None
+
+
 def test_no_example_is_forgotten() -> None:
     assert {path.name for path in EXAMPLES.iterdir()} == {
         "hub-to-two-clouds",
         "version-tracks",
         "air-gap",
         "quickstart",
+        "server",
     }

@@ -305,7 +305,7 @@ def test_a_broken_registry_does_not_make_its_mirrors_wrong(specs: Specs) -> None
             id="not ours, named",
         ),
         pytest.param(
-            ["apiVersion: regsync.dev/v1\nkind: Server\nspec: {}\n"],
+            ["apiVersion: regsync.dev/v1\nkind: Robot\nspec: {}\n"],
             "kind: expected Registry",
             id="a kind to come",
         ),

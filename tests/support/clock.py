@@ -35,6 +35,11 @@ class FrozenClock:
         self._ids += 1
         return f"id-{self._ids:04d}"
 
+    def new_secret(self) -> str:
+        """32 hex characters that count up."""
+        self._ids += 1
+        return f"{self._ids:032x}"
+
     def advance(self, by: timedelta | float) -> None:
         """Move both clocks on; a bare number is seconds."""
         step = by if isinstance(by, timedelta) else timedelta(seconds=by)

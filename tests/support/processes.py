@@ -1,5 +1,7 @@
 """Server processes: started on a free port, polled until they answer, ended by their own process id."""
 
+import os
+import signal
 import socket
 import subprocess
 import threading
@@ -101,6 +103,15 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, and wait for nothing."""
+        os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended; within START_LIMIT."""
+        assert self._process is not None
+        return self._process.wait(START_LIMIT)
 
     def kill(self) -> None:
         """End it with SIGKILL, as a power cut would."""

@@ -18,6 +18,8 @@ def upgrade() -> None:
     _create_repositories_and_blobs()
     _create_manifests()
     _create_tags()
+    _create_leases()
+    _create_pulls()
     op.create_table(
         "journal_position",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -46,6 +48,7 @@ def _create_repositories_and_blobs() -> None:
             primary_key=True,
         ),
         sa.Column("digest", _DIGEST, sa.ForeignKey("blobs.digest"), primary_key=True),
+        sa.Column("unused_since", sa.BigInteger),
     )
     op.create_index("repository_blobs_digest", "repository_blobs", ["digest"])
 
@@ -66,6 +69,7 @@ def _create_manifests() -> None:
         sa.Column("artifact_type", sa.Text),
         sa.Column("annotations", sa.Text),
         sa.Column("pushed_at", sa.BigInteger, nullable=False),
+        sa.Column("unused_since", sa.BigInteger),
         sa.Column("raw", sa.LargeBinary, nullable=False),
     )
     op.create_index("manifests_subject", "manifests", ["repository_id", "subject"])
@@ -81,7 +85,7 @@ def _create_manifests() -> None:
             ondelete="CASCADE",
         ),
     )
-    op.create_index("manifest_references_digest", "manifest_references", ["repository_id", "digest"])
+    op.create_index("manifest_references_digest", "manifest_references", ["repository_id", "digest", "kind"])
 
 
 def _create_tags() -> None:
@@ -98,3 +102,49 @@ def _create_tags() -> None:
         ),
     )
     op.create_index("tags_digest", "tags", ["repository_id", "digest"])
+
+
+def _create_leases() -> None:
+    op.create_table(
+        "leases",
+        sa.Column("repository", _NAME, primary_key=True),
+        sa.Column("owner", sa.String(32), primary_key=True),
+        sa.Column("since", sa.BigInteger, nullable=False),
+        sa.Column("until", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "unlinked_blobs",
+        sa.Column("digest", _DIGEST, primary_key=True),
+        sa.Column("since", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "upload_progress",
+        sa.Column("session", sa.String(64), primary_key=True),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("since", sa.BigInteger, nullable=False),
+    )
+
+
+def _create_pulls() -> None:
+    op.create_table(
+        "manifest_pulls",
+        sa.Column("repository_id", sa.Integer, primary_key=True),
+        sa.Column("digest", _DIGEST, primary_key=True),
+        sa.Column("pulled_at", sa.BigInteger, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["repository_id", "digest"],
+            ["manifests.repository_id", "manifests.digest"],
+            ondelete="CASCADE",
+        ),
+    )
+    op.create_table(
+        "tag_pulls",
+        sa.Column("repository_id", sa.Integer, primary_key=True),
+        sa.Column("name", _TAG, primary_key=True),
+        sa.Column("pulled_at", sa.BigInteger, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["repository_id", "name"],
+            ["tags.repository_id", "tags.name"],
+            ondelete="CASCADE",
+        ),
+    )

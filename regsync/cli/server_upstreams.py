@@ -1,0 +1,74 @@
+"""The upstreams of a `Server` document, connected to their registries."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from anyio import CancelScope
+
+from regsync.clock import Clock
+from regsync.content.protocol import Source
+from regsync.oci.reference import RepositoryName
+from regsync.reconcile.events import Emit
+from regsync.server.upstreams import NO_UPSTREAMS, Upstream, Upstreams
+from regsync.spec import server as spec_server
+from regsync.spec.model import Location, Registry, RemotePlace, Spec
+
+if TYPE_CHECKING:
+    from regsync.cli.remotes import Remotes
+
+
+MAX_WAIT = 8.0  # seconds; `limits.maxWait` is for runs that nobody waits for, and here a client does
+
+
+class UpstreamRegistries:
+    """Sessions with registries that outlive a reload of the spec which leaves them as they were."""
+
+    def __init__(self, clock: Clock, emit: Emit) -> None:
+        self._clock, self._emit = clock, emit
+        self._registries: Mapping[str, Registry] = {}
+        self._remotes: list[Remotes] = []  # the last is the one in use; others end what they began
+
+    def upstreams(self, spec: Spec) -> Upstreams:
+        """What the spec's Server says of upstreams."""
+        if spec.server is None or not spec.server.upstreams:
+            return NO_UPSTREAMS
+        from regsync.cli.remotes import Remotes  # brings an HTTP client, which few servers need
+        from regsync.reconcile.ledger_memory import MemoryLedger
+
+        registries = {one.registry: _hurried(spec.registries[one.registry]) for one in spec.server.upstreams}
+        if registries != self._registries:
+            narrowed = replace(spec, registries=registries)
+            self._remotes.append(Remotes(narrowed, self._clock, MemoryLedger(), self._emit))
+            self._registries = registries
+        remotes = self._remotes[-1]
+        return Upstreams([_upstream(one, registries[one.registry], remotes) for one in spec.server.upstreams])
+
+    async def close(self) -> None:
+        """Close all connections."""
+        with CancelScope(shield=True):
+            for remotes in self._remotes:
+                await remotes.close()
+
+
+def _hurried(registry: Registry) -> Registry:
+    limits = registry.limits
+    return replace(registry, limits=replace(limits, max_wait=min(limits.max_wait, MAX_WAIT)))
+
+
+def _upstream(found: spec_server.Upstream, registry: Registry, remotes: "Remotes") -> Upstream:
+    assert isinstance(registry.place, RemotePlace)  # noqa: S101 - the spec takes no other
+    return Upstream(
+        found.prefix,
+        registry.place.host,
+        partial(_connect, remotes, found.registry),
+        found.first_pull,
+        found.host,
+        found.max_age.total_seconds(),
+        found.max_stale.total_seconds(),
+    )
+
+
+def _connect(remotes: "Remotes", registry: str, name: RepositoryName) -> Source:
+    return remotes.connect(Location(registry, name))

@@ -1,0 +1,116 @@
+"""What the audit log says of a request: who did, or was not let do, what to which content."""
+
+from collections.abc import Mapping, Sequence
+
+from regsync.server.message import Request, Response
+from regsync.server.pull import Outcome
+from regsync.server.routes import Endpoint, Route
+from regsync.server.watch import Exchange
+
+DENIED = "denied"
+_READING = ("GET", "HEAD")
+_DIGEST, _TAG = b"docker-content-digest", b"oci-tag"
+_DENIED = {401, 403}
+_DENIED_TO_CHANGE = {405, 409}  # read-only, in use, immutable
+
+
+def record(exchange: Exchange) -> Mapping[str, object] | None:
+    """The fields of its line; None where there is nothing to record."""
+    outcome = _outcome(exchange)
+    if outcome is None:
+        return None
+    request, principal, route, response = (
+        exchange.request,
+        exchange.principal,
+        exchange.route or Route(Endpoint.BASE),
+        exchange.response,
+    )
+    return {
+        "event": "fetch" if _is_fetched(exchange) else _event(request, route),
+        "outcome": outcome,
+        "who": principal.name or None if principal is not None else None,
+        "from": request.client,
+        "repository": (exchange.pulled.repository if exchange.pulled else route.name) or None,
+        "tags": _tags(route, response),
+        "digest": _digest(route, response),
+        "status": response.status if response is not None else None,
+        "id": request.id,
+    }
+
+
+def _outcome(exchange: Exchange) -> str | None:
+    status = exchange.response.status if exchange.response is not None else None
+    changing = exchange.request.method not in _READING or _is_fetched(exchange)
+    if status in _DENIED:
+        return DENIED if _is_denial(exchange) else None
+    if not changing or not _is_final(exchange, status):
+        return None
+    if status is None:
+        return "unknown"  # the client was gone before it could be told
+    if status >= 500 or exchange.failure is not None:  # what was fetched may have been no good
+        return "failed"
+    if status < 400:
+        return "done"
+    return DENIED if status in _DENIED_TO_CHANGE else None
+
+
+def _is_fetched(exchange: Exchange) -> bool:
+    """Whether a pull brought something from an upstream into the store."""
+    return exchange.pulled is not None and exchange.pulled.outcome is Outcome.FETCHED
+
+
+def _is_denial(exchange: Exchange) -> bool:
+    """Not so where a client only asks how to log in."""
+    route = exchange.route
+    asks = route is None or route.endpoint is Endpoint.BASE
+    return not asks or exchange.request.header(b"authorization") is not None
+
+
+def _is_final(exchange: Exchange, status: int | None) -> bool:
+    """Whether such a request, if it works, makes, moves or removes content: a chunk of a blob does not."""
+    route, method = exchange.route, exchange.request.method
+    if route is None:
+        return False
+    match route.endpoint:
+        case Endpoint.MANIFEST | Endpoint.BLOB:
+            return True
+        case Endpoint.UPLOADS:
+            return status == 201 or (status or 0) >= 400
+        case Endpoint.UPLOAD:
+            return method == "PUT" or (status or 0) >= 500
+    return False
+
+
+def _event(request: Request, route: Route) -> str:
+    is_digest, is_mount = ":" in route.reference, b"mount=" in request.raw_query
+    match route.endpoint, request.method:
+        case (Endpoint.BASE, _):
+            return "login"
+        case (_, "GET" | "HEAD"):
+            return "pull"
+        case (Endpoint.MANIFEST, "DELETE"):
+            return "delete-manifest" if is_digest else "delete-tag"
+        case (Endpoint.MANIFEST, _):
+            return "push-manifest"
+        case (Endpoint.BLOB, _):
+            return "delete-blob"
+        case (Endpoint.UPLOADS, _) if is_mount:
+            return "mount-blob"
+    return "push-blob"
+
+
+def _tags(route: Route, response: Response | None) -> Sequence[str]:
+    first = [route.reference] if route.endpoint is Endpoint.MANIFEST and ":" not in route.reference else []
+    return [*first, *_headers(response, _TAG)]
+
+
+def _digest(route: Route, response: Response | None) -> str | None:
+    if response is not None and response.status < 400:
+        for value in _headers(response, _DIGEST):
+            return value
+    return route.reference if ":" in route.reference else None
+
+
+def _headers(response: Response | None, name: bytes) -> Sequence[str]:
+    found = response.headers if response is not None else ()
+    return [value.decode("latin-1") for key, value in found if key == name]

@@ -1,0 +1,65 @@
+"""Garbage collection on an interval, beside the requests; what the runs did, for the metrics."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import anyio
+
+from regsync.content.durable import StorageError
+from regsync.errors import RegsyncError
+from regsync.store.builtin import BuiltinStore
+from regsync.store.errors import StoreError
+from regsync.store.gc_report import Kind, Rules, Run
+
+_LOOK_EVERY = 60.0  # seconds, whether an interval was configured meanwhile
+
+
+@dataclass(slots=True)
+class Collected:
+    """Sums over all runs of this process."""
+
+    runs: int = 0
+    failures: int = 0
+    seconds: float = 0.0
+    freed: int = 0  # bytes
+    deleted: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))
+    waiting: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))  # after the last run
+
+
+class GarbageCollection:
+    """Collects; `tell` is told of runs that failed."""
+
+    def __init__(
+        self,
+        store: BuiltinStore,
+        tell: Callable[[RegsyncError], object],
+        rules: Rules | None = None,
+    ) -> None:
+        self._store, self._tell = store, tell
+        self._rules = rules or Rules()
+        self.collected = Collected()
+
+    async def run(self, current: Callable[[], timedelta | None]) -> None:
+        """Wait and collect, until cancelled; `current` is the interval as it is now, None: not at all."""
+        while True:
+            interval = current()
+            await anyio.sleep(interval.total_seconds() if interval is not None else _LOOK_EVERY)
+            if interval is not None:
+                await self.collect()
+
+    async def collect(self) -> None:
+        """One run."""
+        try:
+            report = await self._store.collect_garbage(self._rules, Run.FOR_REAL)
+        except (StoreError, StorageError) as error:
+            self.collected.failures += 1
+            self._tell(error)
+            return
+        done = self.collected
+        done.runs += 1
+        done.seconds += report.seconds
+        done.freed += report.freed
+        for kind, count in report.counts.items():
+            done.deleted[kind] += count.deleted
+            done.waiting[kind] = count.waiting

@@ -1,0 +1,200 @@
+"""Manifests of upstreams: fetched when they are first pulled, then kept as new as is promised.
+
+A digest is asked for once and for good. A tag is taken to be where it was for `max_age`; then the
+upstream is asked by HEAD, which is no pull, and only what has moved is fetched. While the upstream
+cannot be asked what is there is served, with a `Warning`, for `max_stale` after it last could be.
+Harbor, distribution and zot ask at each pull of a tag; Quay alone bounds how old a copy may be.
+
+What was heard of tags is kept in memory: after a restart each is asked for once more.
+"""
+
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import partial
+
+from anyio import fail_after
+
+from regsync.clock import Clock
+from regsync.content.errors import ContentNotFoundError
+from regsync.content.references import Children
+from regsync.content.single_flight import SingleFlight
+from regsync.content.verified import verified_manifest
+from regsync.errors import RegsyncError, TemporaryError
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import Digest
+from regsync.oci.reference import RepositoryName, Tag
+from regsync.server.pull import Outcome, Pull, called
+from regsync.store.builtin import BuiltinStore
+from regsync.store.repository import BuiltinRepository
+
+_log = logging.getLogger(__name__)
+
+ASK_WITHIN = 5.0  # seconds for a HEAD while there is a copy to serve instead
+FETCH_WITHIN = 25.0  # seconds for a manifest; containerd waits 30 for an answer to begin
+MISSING_FOR = 10.0  # seconds for which what was not there is not asked for again
+SILENT_FOR = 15.0  # seconds for which an upstream that failed is not asked about what is here
+MAX_WORDS = 20_000  # tags and digests of which is remembered what was heard
+
+_Key = tuple[RepositoryName, Tag | Digest]
+
+
+class UpstreamSlowError(TemporaryError):
+    """The upstream took longer than a client waits."""
+
+    def __init__(self, where: str, seconds: float) -> None:
+        super().__init__(f"{where}: no answer within {seconds:.0f} s")
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """What an upstream last said of a name: whether it was there, and when (seconds, monotonic)."""
+
+    at: float
+    is_there: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What was done so that the store has it, and what to warn the client of."""
+
+    outcome: Outcome
+    warning: str | None = None
+
+
+HERE = Prepared(Outcome.HERE)
+
+
+class UpstreamManifests:
+    """Makes sure that manifests of upstreams are in the store before they are served from there."""
+
+    def __init__(self, store: BuiltinStore, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+        self._started = clock.monotonic()
+        self._flights: SingleFlight[_Key, Outcome] = SingleFlight()
+        self._words: OrderedDict[_Key, _Word] = OrderedDict()
+        self._silent: dict[RepositoryName, tuple[float, str]] = {}  # until when, and why
+
+    async def prepare(self, pull: Pull, reference: Tag | Digest) -> Prepared:
+        """Have it in the store, as new as is promised.
+
+        Raises ApiError where it cannot be had, or what the store raises.
+        """
+        repository = self._repository(pull.name)
+        here = await _held(repository, reference)
+        if here is not None and (isinstance(reference, Digest) or pull.is_fixed(reference)):
+            return HERE
+        key = (pull.name, reference)
+        if self._is_missing(pull, key):
+            raise pull.missing(called(reference), reference)
+        if here is not None and (not pull.may_fetch or self._is_fresh(pull, key)):
+            return HERE
+        if pull.refusal is not None:
+            raise pull.refusal
+        if here is None:
+            return Prepared(await self._fetch(pull, reference))
+        return await self._revalidate(pull, key, here)
+
+    def _repository(self, name: RepositoryName) -> BuiltinRepository:
+        return self._store.repository(name, children=Children.ON_DEMAND)
+
+    async def _fetch(self, pull: Pull, reference: Tag | Digest) -> Outcome:
+        try:
+            return await self._flights.run((pull.name, reference), partial(self._get, pull, reference))
+        except RegsyncError as error:
+            raise pull.failure(error, called(reference), reference) from error
+
+    async def _revalidate(self, pull: Pull, key: _Key, here: Descriptor) -> Prepared:
+        until, why = self._silent.get(pull.name, (0.0, ""))
+        if self._clock.monotonic() < until and self._may_be_stale(pull, key):
+            return _stale(pull, why)
+        try:
+            outcome = await self._flights.run(key, partial(self._ask, pull, key[1], here))
+        except ContentNotFoundError as error:
+            raise pull.failure(error, called(key[1]), key[1]) from error
+        except RegsyncError as error:
+            if not self._may_be_stale(pull, key):
+                raise pull.failure(error, called(key[1]), key[1]) from error
+            _log.warning("%s:%s is served as it was last seen: %s", pull.name, key[1], error)
+            self._note_silence(pull.name, str(error))
+            return _stale(pull, str(error))
+        self._silent.pop(pull.name, None)
+        return Prepared(outcome)
+
+    async def _ask(self, pull: Pull, reference: Tag | Digest, here: Descriptor) -> Outcome:
+        """See whether the tag is where it was; fetch what it points to now if it is not."""
+        source = pull.upstream.source(pull.name)
+        try:
+            with fail_after(ASK_WITHIN):
+                found = await source.resolve(reference)
+        except TimeoutError:
+            raise UpstreamSlowError(source.name, ASK_WITHIN) from None
+        except ContentNotFoundError:
+            self._note((pull.name, reference), is_there=False)
+            raise
+        if found.digest == here.digest:
+            self._note((pull.name, reference), is_there=True)
+            return Outcome.CHECKED
+        return await self._get(pull, reference)
+
+    async def _get(self, pull: Pull, reference: Tag | Digest) -> Outcome:
+        source = pull.upstream.source(pull.name)
+        try:
+            with fail_after(FETCH_WITHIN):
+                desc, raw = await source.manifest(reference)
+        except TimeoutError:
+            raise UpstreamSlowError(source.name, FETCH_WITHIN) from None
+        except ContentNotFoundError:
+            self._note((pull.name, reference), is_there=False)
+            raise
+        parsed = verified_manifest(raw, desc, where=source.name)
+        repository = self._repository(pull.name)
+        if isinstance(reference, Digest):  # nothing has to be remembered of it: it is here now
+            await repository.put_manifest(parsed, ())
+        else:
+            await repository.put_manifest(parsed, (reference,))
+            self._note((pull.name, reference), is_there=True)
+        return Outcome.FETCHED
+
+    def _note(self, key: _Key, *, is_there: bool) -> None:
+        self._words[key] = _Word(self._clock.monotonic(), is_there)
+        self._words.move_to_end(key)
+        while len(self._words) > MAX_WORDS:
+            self._words.popitem(last=False)
+
+    def _note_silence(self, name: RepositoryName, why: str) -> None:
+        now = self._clock.monotonic()
+        if len(self._silent) >= MAX_WORDS:
+            self._silent = {one: said for one, said in self._silent.items() if said[0] > now}
+        self._silent[name] = (now + SILENT_FOR, why)
+
+    def _is_fresh(self, pull: Pull, key: _Key) -> bool:
+        word = self._words.get(key)
+        return word is not None and word.is_there and self._since(word) < pull.upstream.max_age
+
+    def _is_missing(self, pull: Pull, key: _Key) -> bool:
+        """Whether the last word was that it is not there, and there is no asking again."""
+        word = self._words.get(key)
+        if word is None or word.is_there:
+            return False
+        return not pull.may_fetch or self._since(word) < MISSING_FOR
+
+    def _may_be_stale(self, pull: Pull, key: _Key) -> bool:
+        """Whether what is here may be served although the upstream does not say so now."""
+        word = self._words.get(key, _Word(self._started, is_there=True))
+        return word.is_there and self._since(word) < pull.upstream.max_stale
+
+    def _since(self, word: _Word) -> float:
+        return self._clock.monotonic() - word.at
+
+
+async def _held(repository: BuiltinRepository, reference: Tag | Digest) -> Descriptor | None:
+    try:
+        return (await repository.manifest(reference))[0]
+    except ContentNotFoundError:
+        return None
+
+
+def _stale(pull: Pull, why: str) -> Prepared:
+    warning = f"{pull.upstream.namespace} cannot be asked now; this is what it last had: {why}"
+    return Prepared(Outcome.STALE, warning)

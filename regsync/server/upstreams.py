@@ -1,0 +1,91 @@
+"""Which repositories are fetched from elsewhere when they are first pulled, and by which names they go.
+
+A repository of an upstream is `PREFIX/REPOSITORY` here. Two kinds of clients cannot write the prefix:
+container engines whose mirrors are bare hosts, which come to a `host` of the upstream's own, and
+containerd, which says in the query `ns` which registry it means (distribution-spec, "Pulling content
+from a proxy"; not in 1.1).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from regsync.content.protocol import Source
+from regsync.oci.reference import DOCKER_HUB, RepositoryName
+from regsync.server.values import parse_name
+from regsync.spec.server import FirstPull
+
+MAX_AGE = 60.0  # seconds
+MAX_STALE = 7 * 86_400.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A prefix, and where what is below it comes from."""
+
+    prefix: RepositoryName
+    namespace: str  # the registry as references write it: `docker.io`
+    connect: Callable[[RepositoryName], Source]  # with the credentials, TLS and limits of its Registry
+    first_pull: FirstPull = FirstPull.AUTHENTICATED
+    host: str | None = None  # a name of this server under which the prefix is not written; lower case
+    max_age: float = MAX_AGE  # seconds for which a tag is taken to be where it was
+    max_stale: float = MAX_STALE  # seconds for which a tag is served while the upstream cannot be asked
+
+    def source(self, name: RepositoryName) -> Source:
+        """The upstream's side of a repository of ours."""
+        return self.connect(RepositoryName(name.removeprefix(f"{self.prefix}/")))
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A repository: its name here, the name that the client used, and its upstream if it has one."""
+
+    name: RepositoryName
+    asked: RepositoryName
+    upstream: Upstream | None = None
+
+
+class Upstreams:
+    """All upstreams of a server. Where one prefix is below another the longer one counts."""
+
+    def __init__(self, upstreams: Sequence[Upstream] = ()) -> None:
+        self._upstreams = sorted(upstreams, key=lambda one: len(one.prefix), reverse=True)
+        self._hosts = {one.host: one for one in upstreams if one.host is not None}
+        self._namespaces = {one.namespace: one for one in reversed(upstreams)}
+
+    def __bool__(self) -> bool:
+        return bool(self._upstreams)
+
+    def of_host(self, host: str | None) -> Upstream | None:
+        """Whose own name the `Host` of a request is, with a port or without."""
+        if host is None or not self._hosts:
+            return None
+        host = host.lower()
+        return self._hosts.get(host) or self._hosts.get(host.rpartition(":")[0])
+
+    def locate(self, asked: RepositoryName, host: str | None, namespace: str | None) -> Located:
+        """The repository that a request means; raises NAME_INVALID where the whole name is too long.
+
+        `namespace` is its `ns`, where it only reads.
+        """
+        upstream = self.of_host(host)
+        if upstream is None and (own := self._below(asked)) is not None:
+            return Located(_full(own, asked), asked, own)
+        if upstream is None and namespace is not None:
+            upstream = self._namespaces.get(namespace)
+        if upstream is None:
+            return Located(asked, asked)
+        return Located(_full(upstream, parse_name(f"{upstream.prefix}/{asked}")), asked, upstream)
+
+    def _below(self, name: RepositoryName) -> Upstream | None:
+        return next((one for one in self._upstreams if name.startswith(f"{one.prefix}/")), None)
+
+
+def _full(upstream: Upstream, name: RepositoryName) -> RepositoryName:
+    """Docker Hub's own images have a short name and a full one; here they are under the full one alone."""
+    rest = name.removeprefix(f"{upstream.prefix}/")
+    if upstream.namespace == DOCKER_HUB and "/" not in rest:
+        return parse_name(f"{upstream.prefix}/library/{rest}")
+    return name
+
+
+NO_UPSTREAMS = Upstreams()

@@ -1,0 +1,119 @@
+"""One digest for all the tags of a repository, the same wherever the same tags point to the same content.
+
+It is the SHA-256 of one line for each tag, `TAG DIGEST` with its line feed, in the order of the tags'
+bytes. When something was pushed is no part of it, nor what no tag leads to.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, or_, select
+
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import SHA256, Digest
+from regsync.oci.reference import RepositoryName, Tag
+from regsync.store.schema import manifests, repositories, tags
+
+_TOGETHER = 2000  # rows fetched at once
+
+_tagged = repositories.join(tags, tags.c.repository_id == repositories.c.id)
+_ALL = (
+    select(repositories.c.name.label("repository"), tags.c.name, tags.c.digest)
+    .select_from(_tagged)
+    .order_by(repositories.c.name, tags.c.name)
+)
+_PAGE = (
+    select(tags.c.name, tags.c.digest, tags.c.pushed_at, manifests.c.media_type, manifests.c.size)
+    .select_from(
+        _tagged.join(
+            manifests,
+            (manifests.c.repository_id == tags.c.repository_id) & (manifests.c.digest == tags.c.digest),
+        )
+    )
+    .where(repositories.c.name == bindparam("repository"), tags.c.name > bindparam("after"))
+    .order_by(tags.c.name)
+    .limit(bindparam("limit"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryState:
+    """The tags of a repository in one digest."""
+
+    name: RepositoryName
+    digest: Digest
+    tags: int
+
+
+@dataclass(frozen=True, slots=True)
+class TagState:
+    """One tag, what it points to, and when it was last put (microseconds since 1970, UTC)."""
+
+    tag: Tag
+    desc: Descriptor
+    pushed_at: int
+
+
+def state_of(connection: Connection, name: str) -> Sequence[RepositoryState]:
+    """The state of one repository; none where it has no tags."""
+    return _states(connection, _ALL.where(repositories.c.name == name))
+
+
+def states_below(connection: Connection, name: str) -> Sequence[RepositoryState]:
+    """The states of the repository of that name and of all below it, in the order of their names' bytes.
+
+    All there are where `name` is empty. Repositories without tags have none.
+    """
+    if not name:
+        return _states(connection, _ALL)
+    # Names are compared by their bytes, in which `0` comes behind `/`.
+    below = (repositories.c.name > f"{name}/") & (repositories.c.name < f"{name}0")
+    return _states(connection, _ALL.where(or_(repositories.c.name == name, below)))
+
+
+def _states(connection: Connection, query: Select[Any]) -> Sequence[RepositoryState]:
+    found: list[RepositoryState] = []
+    rows = connection.execution_options(yield_per=_TOGETHER).execute(query)
+    for name, of_one in groupby(rows, key=lambda row: row[0]):
+        hasher, count = hashlib.sha256(), 0
+        for row in of_one:
+            hasher.update(f"{row[1]} {row[2]}\n".encode())
+            count += 1
+        found.append(RepositoryState(RepositoryName(name), Digest.from_hasher(hasher, SHA256), count))
+    return found
+
+
+def tag_states(
+    connection: Connection, repository: RepositoryName, after: str, limit: int
+) -> Sequence[TagState]:
+    """At most `limit` tags that come after `after`, in the order of their bytes."""
+    asked = {"repository": repository, "after": after, "limit": limit}
+    return [
+        TagState(Tag(row.name), Descriptor(row.media_type, Digest.parse(row.digest), row.size), row.pushed_at)
+        for row in connection.execute(_PAGE, asked)
+    ]
+
+
+def combined(states: Sequence[RepositoryState], name: str) -> Digest:
+    """One digest for all that is at and below `name` (empty: everywhere), of which these are the states.
+
+    That of the repository itself where there is no other; else the SHA-256 of one line for each,
+    `NAME DIGEST` with its line feed, in the order given, with NAME as it goes on behind `name/`, and `.` for
+    `name` itself.
+    """
+    if len(states) == 1 and states[0].name == name:
+        return states[0].digest
+    hasher = hashlib.sha256()
+    for one in states:
+        hasher.update(f"{relative(one.name, name)} {one.digest}\n".encode())
+    return Digest.from_hasher(hasher, SHA256)
+
+
+def relative(name: str, to: str) -> str:
+    """A repository's name as it goes on behind `to/`; `.` where it is `to` itself."""
+    if not to:
+        return name
+    return "." if name == to else name[len(to) + 1 :]

@@ -1,0 +1,26 @@
+"""Server documents that the documentation shows are ones that the server takes."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from regsync.spec.load import load
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def documents() -> Iterator[str]:
+    page = (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
+    yield from (text for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "kind: Server" in text)
+    for manifest in yaml.safe_load_all((ROOT / "manifests" / "serve.yaml").read_text(encoding="utf-8")):
+        if manifest["kind"] == "ConfigMap":
+            yield from manifest["data"].values()
+
+
+@pytest.mark.parametrize("text", list(documents()))
+def test_a_documented_server_is_a_valid_one(text: str, tmp_path: Path) -> None:
+    (tmp_path / "server.yaml").write_text(text)
+    assert load([tmp_path / "server.yaml"]).server is not None

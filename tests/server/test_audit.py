@@ -1,0 +1,144 @@
+"""The audit log: what is worth a line, and that no line is lost while its file fails."""
+
+import json
+import resource
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from regsync.server.audit import AuditFileError, AuditLog
+from regsync.server.audit_record import record
+from regsync.server.failures import ApiError
+from tests.server.exchanges import exchange, request
+from tests.support.clock import FrozenClock
+
+pytestmark = pytest.mark.anyio
+
+DIGEST = "sha256:" + "a" * 64
+UPLOADS = "/v2/team/app/blobs/uploads/"
+MANIFEST, TAG = f"/v2/team/app/manifests/{DIGEST}", "/v2/team/app/manifests/v1"
+BLOB = f"/v2/team/app/blobs/{DIGEST}"
+KNOWN = {"authorization": "Basic eDp5"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "status", "event", "outcome"),
+    [
+        pytest.param("PUT", TAG, "", 201, "push-manifest", "done", id="a pushed tag"),
+        pytest.param("PUT", MANIFEST, "", 201, "push-manifest", "done", id="a pushed digest"),
+        pytest.param("PUT", TAG, "", 409, "push-manifest", "denied", id="an immutable tag"),
+        pytest.param("PUT", TAG, "", 500, "push-manifest", "failed", id="a push that failed"),
+        pytest.param("PUT", TAG, "", None, "push-manifest", "unknown", id="a client that left"),
+        pytest.param("DELETE", TAG, "", 202, "delete-tag", "done", id="a deleted tag"),
+        pytest.param("DELETE", MANIFEST, "", 202, "delete-manifest", "done", id="a deleted manifest"),
+        pytest.param("DELETE", MANIFEST, "", 405, "delete-manifest", "denied", id="a manifest in use"),
+        pytest.param("DELETE", BLOB, "", 202, "delete-blob", "done", id="a deleted blob"),
+        pytest.param("POST", UPLOADS, f"digest={DIGEST}", 201, "push-blob", "done", id="a blob at once"),
+        pytest.param("POST", UPLOADS, f"mount={DIGEST}", 201, "mount-blob", "done", id="a mount"),
+        pytest.param("PUT", f"{UPLOADS}x", "", 201, "push-blob", "done", id="the end of an upload"),
+        pytest.param("POST", UPLOADS, "", 403, "push-blob", "denied", id="an upload that is denied"),
+        pytest.param("GET", TAG, "", 403, "pull", "denied", id="a pull that is denied"),
+        pytest.param("GET", TAG, "", 401, "pull", "denied", id="a pull without a login"),
+    ],
+)
+def test_changes_and_denials_have_a_line(
+    method: str, path: str, query: str, status: int | None, event: str, outcome: str
+) -> None:
+    found = record(exchange(request(method, path, query=query), status, who="builder"))
+    assert found is not None
+    assert (found["event"], found["outcome"], found["repository"]) == (event, outcome, "team/app")
+    assert (found["who"], found["from"], found["id"]) == ("builder", "192.0.2.7", "id-1")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        pytest.param("GET", TAG, 200, id="a pull"),
+        pytest.param("GET", TAG, 404, id="a pull of nothing"),
+        pytest.param("PUT", TAG, 400, id="a manifest that is none"),
+        pytest.param("POST", UPLOADS, 202, id="the beginning of an upload"),
+        pytest.param("PATCH", f"{UPLOADS}x", 202, id="a chunk"),
+        pytest.param("PATCH", f"{UPLOADS}x", None, id="a chunk that was cut"),
+        pytest.param("DELETE", f"{UPLOADS}x", 204, id="an upload that is given up"),
+        pytest.param("GET", "/v2/", 401, id="a client that asks how to log in"),
+        pytest.param("GET", "/favicon.ico", 404, id="what is no part of the API"),
+    ],
+)
+def test_what_changes_nothing_has_none(method: str, path: str, status: int | None) -> None:
+    assert record(exchange(request(method, path), status)) is None
+
+
+def test_wrong_credentials_have_a_line_wherever_they_are_shown() -> None:
+    found = record(exchange(request("GET", "/v2/", headers=KNOWN), 401))
+    assert found is not None
+    assert (found["event"], found["outcome"], found["who"]) == ("login", "denied", None)
+
+
+def test_a_pushed_manifest_has_its_digest_and_every_tag() -> None:
+    headers = {"docker-content-digest": DIGEST, "oci-tag": "v1.2"}
+    found = record(exchange(request("PUT", TAG), 201, answered=headers))
+    assert found is not None
+    assert (found["tags"], found["digest"]) == (["v1", "v1.2"], DIGEST)
+
+
+async def flushed(log: AuditLog) -> None:
+    """Let it write what it has, and end."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(log.run)
+        await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+
+
+def lines(path: Path) -> list[Mapping[str, Any]]:
+    """The lines that are whole."""
+    found = []
+    for line in path.read_text().splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            assert not line.endswith("}")
+    return found
+
+
+async def test_nothing_is_lost_when_the_file_takes_half_of_it_and_all_later(tmp_path: Path) -> None:
+    path, told = tmp_path / "audit.log", list[AuditFileError | None]()
+    log = AuditLog(path, FrozenClock(), told.append)
+    log.open()
+    for number in range(20):
+        log.note({"event": "test", "number": number})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))  # bytes; in the middle of a line
+    try:
+        await flushed(log)
+        assert path.stat().st_size == 500
+        assert isinstance(told[0], AuditFileError)
+        with pytest.raises(ApiError, match="changes are refused"):
+            log.require()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    log.note({"event": "test", "number": 20})
+    await flushed(log)
+    assert [one["number"] for one in lines(path)] == list(range(21))
+    assert told[1:] == [None]
+    log.require()
+
+
+async def test_denials_do_not_fill_the_memory_while_the_file_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regsync.server.audit.MOST_DENIALS", 2)
+    log = AuditLog(Path("/dev/full"), FrozenClock(), lambda failure: None)
+    denied = exchange(request("GET", TAG), 403)
+    for _ in range(3):
+        log.answered(denied)
+        await flushed(log)
+    log.answered(exchange(request("PUT", TAG), 201))
+    await flushed(log)
+    assert [json.loads(line)["event"] for line in log._waiting] == ["pull", "pull", "push-manifest"]
+    assert log._left_out == 1
+
+
+async def test_a_file_in_a_directory_that_is_gone_is_refused_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(AuditFileError, match="No such file or directory"):
+        AuditLog(tmp_path / "gone" / "audit.log", FrozenClock(), print).open()

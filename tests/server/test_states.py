@@ -1,0 +1,190 @@
+"""The state endpoint: one digest for what two registries should have in common."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from regsync.oci.reference import RepositoryName
+from regsync.report.schemas import SCHEMAS
+from regsync.server.policy import Policy
+from tests.server.asgi import Served, Users, served
+from tests.server.put import put
+from tests.support.clock import FrozenClock
+from tests.support.images import Content, image
+
+pytestmark = pytest.mark.anyio
+ONE, TWO = image("one"), image("two")
+
+
+def lines(*pairs: tuple[str, str]) -> str:
+    """What docs/server.md says that a digest is."""
+    return "sha256:" + hashlib.sha256("".join(f"{a} {b}\n" for a, b in pairs).encode()).hexdigest()
+
+
+def tagged(**tags: Content) -> str:
+    return lines(*sorted((tag, content.digest) for tag, content in tags.items()))
+
+
+async def state(server: Served, target: str) -> dict[str, Any]:
+    reply = await server.get(target)
+    assert reply.status == 200, reply.body
+    assert reply.headers["content-type"] == "application/json"
+    document: dict[str, Any] = json.loads(reply.body)
+    jsonschema.validate(document, SCHEMAS["state"]())
+    assert reply.headers["etag"] == f'W/"{document["digest"]}"'
+    return document
+
+
+async def test_a_repository_shows_each_tag_and_one_digest_over_all(
+    tmp_path: Path, clock: FrozenClock
+) -> None:
+    async with served(tmp_path, clock) as server:
+        await put(server, "team/app", ONE, "v2", "v1")
+        clock.advance(60)
+        await put(server, "team/app", TWO, "latest")
+        shown = await state(server, "/v2/team/app/_regsync/state")
+    assert shown == {
+        "apiVersion": "regsync.dev/v1",
+        "kind": "RepositoryState",
+        "name": "team/app",
+        "digest": tagged(v1=ONE, v2=ONE, latest=TWO),
+        "tagCount": 3,
+        "tags": {
+            "latest": {"digest": TWO.digest, "size": TWO.size, "pushedAt": "2026-01-01T12:01:00Z"},
+            "v1": {"digest": ONE.digest, "size": ONE.size, "pushedAt": "2026-01-01T12:00:00Z"},
+            "v2": {"digest": ONE.digest, "size": ONE.size, "pushedAt": "2026-01-01T12:00:00Z"},
+        },
+    }
+
+
+async def test_the_same_content_has_the_same_digest_whenever_and_wherever_it_was_pushed(
+    tmp_path: Path, clock: FrozenClock
+) -> None:
+    async with served(tmp_path / "a", clock) as here, served(tmp_path / "b", clock) as there:
+        await put(here, "team/app", ONE, "v1")
+        await put(here, "team/app", TWO, "v2")
+        clock.advance(3600)
+        await put(there, "mirror/x/app", TWO, "v2", "v3")
+        await put(there, "mirror/x/app", ONE, "v1")
+        mine = await state(here, "/v2/team/app/_regsync/state")
+        theirs = await state(there, "/v2/mirror/x/app/_regsync/state")
+        assert mine["digest"] != theirs["digest"]
+        assert (await there.client("DELETE", "/v2/mirror/x/app/manifests/v3").run()).status == 202
+        theirs = await state(there, "/v2/mirror/x/app/_regsync/state")
+        assert mine["digest"] == theirs["digest"]
+        mine = await state(here, "/v2/team/_regsync/state?depth=0")
+        theirs = await state(there, "/v2/mirror/x/_regsync/state?depth=0")
+        assert mine["digest"] == theirs["digest"]
+
+
+async def test_who_has_the_state_is_told_that_it_is_unchanged(tmp_path: Path, clock: FrozenClock) -> None:
+    async with served(tmp_path, clock) as server:
+        await put(server, "team/app", ONE, "v1")
+        for target in ("/v2/team/app/_regsync/state", "/v2/team/_regsync/state?depth=1"):
+            tag = (await server.get(target)).headers["etag"]
+            same = await server.get(target, if_none_match=tag)
+            assert (same.status, same.body) == (304, b"")
+        await put(server, "team/app", TWO, "v1")
+        assert (await server.get("/v2/team/_regsync/state?depth=1", if_none_match=tag)).status == 200
+
+
+async def test_a_name_rolls_up_what_is_at_it_and_below(tmp_path: Path, clock: FrozenClock) -> None:
+    async with served(tmp_path, clock) as server:
+        for name in ("team", "team/app", "team/app/base", "team/app-x", "team0", "te"):
+            await put(server, name, ONE, "v1")
+        await put(server, "team/none", ONE)  # no tag
+        one = tagged(v1=ONE)
+        app = lines((".", one), ("base", one))
+        shown = await state(server, "/v2/team/_regsync/state?depth=1")
+        assert shown == {
+            "apiVersion": "regsync.dev/v1",
+            "kind": "NamespaceState",
+            "name": "team",
+            "depth": 1,
+            "digest": lines((".", one), ("app", one), ("app-x", one), ("app/base", one)),
+            "repositories": 4,
+            "tagCount": 4,
+            "children": {
+                ".": {"digest": one, "repositories": 1, "tagCount": 1},
+                "app": {"digest": app, "repositories": 2, "tagCount": 2},
+                "app-x": {"digest": one, "repositories": 1, "tagCount": 1},
+            },
+        }
+        assert (await state(server, "/v2/team/app/_regsync/state?depth=0"))["digest"] == app
+        deeper = await state(server, "/v2/team/_regsync/state?depth=2")
+        assert set(deeper["children"]) == {".", "app", "app-x", "app/base"}
+        assert "children" not in await state(server, "/v2/team/_regsync/state?depth=0")
+        whole = await state(server, "/v2/_regsync/state?depth=1")
+        assert set(whole["children"]) == {"te", "team", "team0"}
+        assert whole["children"]["team"]["digest"] == shown["digest"]
+
+
+async def test_long_states_come_in_pages_with_one_digest(tmp_path: Path, clock: FrozenClock) -> None:
+    async with served(tmp_path, clock) as server:
+        tags = [f"v{number:03}" for number in range(25)]
+        await put(server, "team/app", ONE, *tags)
+        found: list[str] = []
+        digests = set()
+        target = "/v2/team/app/_regsync/state?n=10"
+        while target:
+            reply = await server.get(target)
+            document = json.loads(reply.body)
+            found += document["tags"]
+            digests.add(document["digest"])
+            target = reply.headers.get("link", "").partition(">")[0].lstrip("<")
+        assert (found, len(digests)) == (tags, 1)
+        for name in ("a", "b", "c"):
+            await put(server, f"many/{name}", ONE, "v1")
+        first = await server.get("/v2/many/_regsync/state?depth=1&n=2")
+        assert first.headers["link"] == '</v2/many/_regsync/state?depth=1&n=2&last=b>; rel="next"'
+        second = await state(server, "/v2/many/_regsync/state?depth=1&n=2&last=b")
+        assert set(second["children"]) == {"c"}
+
+
+async def test_all_that_is_shown_needs_the_right_to_pull_it(tmp_path: Path, clock: FrozenClock) -> None:
+    policy = Policy(Users(hidden=["team/secret", "secret"]))
+    async with served(tmp_path, clock, policy) as server:
+        for name in ("team/app", "team/secret"):
+            await put(server, name, ONE, "v1")
+        assert (await server.get("/v2/team/app/_regsync/state")).status == 200
+        for target in ("/v2/team/secret/_regsync/state", "/v2/team/_regsync/state?depth=1"):
+            assert (await server.get(target)).status == 401
+            assert (await server.get(target, x_user="alice")).status == 200
+        assert (await server.get("/v2/_regsync/state?depth=0")).status == 401
+        there = await server.get("/v2/team/secret/_regsync/state?depth=0")
+        not_there = await server.get("/v2/secret/_regsync/state?depth=0")
+        assert there.status == not_there.status == 401  # whether it is there is not told
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/v2/team/none/_regsync/state", 404),
+        ("/v2/team/none/_regsync/state?depth=0", 404),
+        ("/v2/team/app/_regsync/state?depth=-1", 400),
+        ("/v2/team/app/_regsync/state?depth=33", 400),
+        ("/v2/team/app/_regsync/state?n=x", 400),
+        ("/v2/Team/_regsync/state?depth=1", 400),
+        ("/v2/_regsync/state", 400),
+    ],
+)
+async def test_what_makes_no_sense_is_refused(
+    tmp_path: Path, clock: FrozenClock, target: str, status: int
+) -> None:
+    async with served(tmp_path, clock) as server:
+        await put(server, "team/app", ONE, "v1")
+        assert (await server.get(target)).status == status
+        assert (await server.client("PUT", "/v2/team/app/_regsync/state").run()).status == 405
+
+
+async def test_a_repository_without_tags_has_the_state_of_nothing(tmp_path: Path, clock: FrozenClock) -> None:
+    async with served(tmp_path, clock) as server:
+        await put(server, "team/app", ONE)
+        shown = await state(server, "/v2/team/app/_regsync/state")
+        assert (shown["digest"], shown["tags"]) == (lines(), {})
+        assert (await server.get("/v2/team/_regsync/state?depth=0")).status == 404
+        assert RepositoryName("team/app") in await server.store.repositories()
