@@ -26,7 +26,7 @@ class StoreDamagedError(StoreError):
 class StoreInUseError(StoreError, TemporaryError):
     """The catalogue cannot be replaced while somebody works with it."""
 
-    advice = "stop the servers and runs that have the store open, then run again"
+    usual_hint = "stop the servers and runs that have the store open, then run again"
 
     def __init__(self, store: str) -> None:
         super().__init__(store, "another process has it open")
@@ -35,7 +35,7 @@ class StoreInUseError(StoreError, TemporaryError):
 class StoreRebuildingError(StoreError, TemporaryError):
     """The catalogue is being restored at the moment."""
 
-    advice = "wait until `regsync store rebuild` is done, then run again"
+    usual_hint = "wait until `regsync store rebuild` is done, then run again"
 
     def __init__(self, store: str) -> None:
         super().__init__(store, "its catalogue is being rebuilt")
@@ -44,7 +44,7 @@ class StoreRebuildingError(StoreError, TemporaryError):
 class CatalogueLostError(StoreError):
     """There is a journal, and no catalogue; a new one would begin a new history over the old one."""
 
-    advice = "run `regsync store rebuild`: blobs and journal hold what it needs"
+    usual_hint = "run `regsync store rebuild`: blobs and journal hold what it needs"
 
     def __init__(self, store: str) -> None:
         super().__init__(store, "its catalogue is gone, its journal is there")
@@ -53,7 +53,7 @@ class CatalogueLostError(StoreError):
 class CatalogueOlderError(StoreError):
     """The journal has history that the catalogue does not know: it was restored from a backup."""
 
-    advice = "run `regsync store rebuild`, which brings the catalogue up to its journal"
+    usual_hint = "run `regsync store rebuild`, which brings the catalogue up to its journal"
 
     def __init__(self, store: str) -> None:
         super().__init__(store, "its catalogue is older than its journal")
@@ -74,13 +74,13 @@ class StoreTooNewError(StoreError):
 class NothingToRebuildError(StoreError):
     """There is nothing that a catalogue could be made of."""
 
-    advice = "name the store's directory; if this is it, restore it from a backup"
+    usual_hint = "name the store's directory; if this is it, restore it from a backup"
 
 
 class JournalTooNewError(StoreError):
     """A later version of regsync has written the journal."""
 
-    advice = "use the version of regsync that wrote it, or a later one"
+    usual_hint = "use the version of regsync that wrote it, or a later one"
 
     def __init__(self, store: str, operation: str) -> None:
         super().__init__(
@@ -91,7 +91,7 @@ class JournalTooNewError(StoreError):
 class StoreOlderError(StoreError):
     """An earlier version of regsync has written the store, and it was opened only to look."""
 
-    advice = "run `regsync store stats` once: it brings the store to today's schema"
+    usual_hint = "run `regsync store stats` once: it brings the store to today's schema"
 
     def __init__(self, store: str) -> None:
         super().__init__(store, "its schema is older, and nothing may be changed now")
