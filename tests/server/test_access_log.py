@@ -8,9 +8,9 @@ import anyio
 import jsonschema
 import pytest
 
-from regsync.content.durable import StorageDeviceError
 from regsync.server.access_log import AccessLog, LogFormat
 from regsync.server.gathered import Gathered
+from regsync.store.errors import StoreDamagedError
 from tests.server.exchanges import exchange, request
 from tests.support.clock import START, FrozenClock
 
@@ -59,7 +59,7 @@ async def test_a_client_that_left_has_no_status() -> None:
 @pytest.mark.parametrize(
     ("failure", "said"),
     [
-        pytest.param(StorageDeviceError("/data", "I/O error"), "store /data: I/O error", id="the store's"),
+        pytest.param(StoreDamagedError("/data", "malformed"), "store /data: malformed", id="the store's"),
         pytest.param(KeyError("defect"), "KeyError: 'defect'", id="a defect"),
     ],
 )
