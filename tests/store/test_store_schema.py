@@ -1,7 +1,9 @@
 """Migrations and tables say the same, and the program knows which revision it is at."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -11,14 +13,22 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from regsync.store.database import SQLiteDatabase, insert_missing, upsert
-from regsync.store.migrate import upgrade
+from regsync.store.migrate import run_migrations, upgrade
 from regsync.store.schema import metadata, tags
 from regsync.store.version import HEAD, KNOWN_REVISIONS
 
 
-def test_migrations_make_exactly_the_tables_that_the_code_uses(tmp_path: Path) -> None:
+def migrate(database: SQLiteDatabase) -> None:
+    with database.writing() as connection, connection.begin():
+        run_migrations(connection)
+
+
+@pytest.mark.parametrize("make", [migrate, upgrade], ids=["migrated", "made new"])
+def test_migrations_make_exactly_the_tables_that_the_code_uses(
+    tmp_path: Path, make: Callable[[SQLiteDatabase], None]
+) -> None:
     database = SQLiteDatabase(tmp_path / "catalogue.db", name="test")
-    upgrade(database)
+    make(database)
     upgrade(database)
     database.close()
     engine = create_engine(f"sqlite:///{tmp_path}/catalogue.db")
@@ -27,6 +37,18 @@ def test_migrations_make_exactly_the_tables_that_the_code_uses(tmp_path: Path) -
         assert compare_metadata(context, metadata) == []
         assert context.get_current_revision() == HEAD
     engine.dispose()
+
+
+def test_a_database_of_the_first_revision_is_brought_to_the_last(tmp_path: Path) -> None:
+    database = SQLiteDatabase(tmp_path / "catalogue.db", name="test")
+    with database.writing() as connection, connection.begin():
+        run_migrations(connection, to=KNOWN_REVISIONS[0])
+    upgrade(database)
+    with database.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+        assert context.get_current_revision() == HEAD
+    database.close()
 
 
 def test_the_known_revisions_are_those_that_are_there() -> None:
