@@ -18,6 +18,7 @@ from regsync.oci.digest import Hasher
 MIB = 1024 * 1024
 GATHERED = 4 * MIB  # bytes that all streams together gather, each at least _LEAST
 _MOST, _LEAST = MIB, 64 * 1024  # bytes that one gathers
+_APART = 256 * 1024  # bytes from which on two threads are worth a second hop
 
 
 class Gathering:
@@ -59,7 +60,23 @@ class Appending:
             raise batches.failure
 
     async def _run(self, batch: list[bytes]) -> None:
-        await run_sync(self._write, batch, limiter=self._limiter)
+        """Write and hash: at the same time where there are so many bytes that it pays."""
+        if self.hasher is None or sum(map(len, batch)) < _APART:
+            await run_sync(self._write_and_hash, batch, limiter=self._limiter)
+            return
+        hasher, self.hasher = self.hasher, None  # it knows more than the file holds when writing fails
+        await both(
+            lambda: run_sync(self._write, batch, limiter=self._limiter),
+            lambda: run_sync(_hash, hasher, batch, limiter=self._limiter),
+        )
+        self.hasher = hasher
+
+    def _write_and_hash(self, batch: list[bytes]) -> None:
+        hasher, self.hasher = self.hasher, None
+        self._write(batch)
+        if hasher is not None:
+            _hash(hasher, batch)
+        self.hasher = hasher
 
     def _write(self, batch: list[bytes]) -> None:
         with storage_errors("uploads"):
@@ -67,10 +84,13 @@ class Appending:
                 rest = memoryview(buffer)
                 while rest:
                     count = os.pwrite(self._fd, rest, self.offset)
-                    if self.hasher is not None:
-                        self.hasher.update(rest[:count])
                     self.offset += count
                     rest = rest[count:]
+
+
+def _hash(hasher: Hasher, batch: list[bytes]) -> None:
+    for buffer in batch:
+        hasher.update(buffer)
 
 
 class _Batches:
