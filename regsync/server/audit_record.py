@@ -7,7 +7,8 @@ from regsync.server.pull import Outcome
 from regsync.server.routes import Endpoint, Route
 from regsync.server.watch import Exchange
 
-DENIED = "denied"
+DENIED, FAILED = "denied", "failed"
+CHANGED_NOTHING = frozenset({DENIED, FAILED})  # outcomes
 _READING = ("GET", "HEAD")
 _DIGEST, _TAG = b"docker-content-digest", b"oci-tag"
 _DENIED = {401, 403}
@@ -48,7 +49,7 @@ def _outcome(exchange: Exchange) -> str | None:
     if status is None:
         return "unknown"  # the client was gone before it could be told
     if status >= 500 or exchange.failure is not None:  # what was fetched may have been no good
-        return "failed"
+        return FAILED
     if status < 400:
         return "done"
     return DENIED if status in _DENIED_TO_CHANGE else None

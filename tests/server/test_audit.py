@@ -1,6 +1,8 @@
 """The audit log: what is worth a line, and that no line is lost while its file fails."""
 
+import errno
 import json
+import os
 import resource
 from collections.abc import Mapping
 from pathlib import Path
@@ -126,17 +128,65 @@ async def test_nothing_is_lost_when_the_file_takes_half_of_it_and_all_later(tmp_
     log.require()
 
 
-async def test_denials_do_not_fill_the_memory_while_the_file_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("regsync.server.audit.MOST_DENIALS", 2)
-    log = AuditLog(Path("/dev/full"), FrozenClock(), lambda failure: None)
-    denied = exchange(request("GET", TAG), 403)
-    for _ in range(3):
-        log.answered(denied)
+class Disk:
+    """Stands in for `os.writev`: full, or not; `asked` has what it was given each time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.is_full, self.asked = True, list[list[object]]()
+        self._writev = os.writev
+        monkeypatch.setattr("regsync.server.audit.os.writev", self.writev)
+
+    def writev(self, file: int, parts: list[Any]) -> int:
+        self.asked.append(parts)
+        if self.is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self._writev(file, parts)
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "outcome"),
+    [pytest.param("GET", 403, "denied", id="denials"), pytest.param("PUT", 500, "failed", id="failures")],
+)
+async def test_what_changed_nothing_does_not_fill_the_memory_while_the_file_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str, status: int, outcome: str
+) -> None:
+    monkeypatch.setattr("regsync.server.audit.MOST_OF_NOTHING", 2)
+    path, disk = tmp_path / "audit.log", Disk(monkeypatch)
+    log = AuditLog(path, FrozenClock(), lambda failure: None)
+    for _ in range(4):
+        log.answered(exchange(request(method, TAG), status))
         await flushed(log)
     log.answered(exchange(request("PUT", TAG), 201))
+    disk.is_full = False
     await flushed(log)
-    assert [json.loads(line)["event"] for line in log._waiting] == ["pull", "pull", "push-manifest"]
-    assert log._left_out == 1
+    found = [(one["event"], one["outcome"], one.get("count")) for one in lines(path)]
+    assert [one[1:] for one in found[:2]] == [(outcome, None)] * 2
+    assert found[2:] == [("push-manifest", "done", None), ("left-out", outcome, 2)]
+
+
+async def test_what_is_refused_since_the_file_fails_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path, disk = tmp_path / "audit.log", Disk(monkeypatch)
+    log = AuditLog(path, FrozenClock(), lambda failure: None)
+    log.answered(exchange(request("PUT", TAG), 201))
+    await flushed(log)
+    with pytest.raises(ApiError) as refused:
+        log.require()
+    for _ in range(3):
+        log.answered(exchange(request("PUT", TAG), 503, failure=refused.value))
+    disk.is_full = False
+    await flushed(log)
+    assert [one["outcome"] for one in lines(path)] == ["done"]
+
+
+async def test_what_waits_is_not_put_together_again_for_each_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(monkeypatch)
+    log = AuditLog(Path("/dev/full"), FrozenClock(), lambda failure: None)
+    for _ in range(3):
+        log.answered(exchange(request("PUT", TAG), 201))
+        await flushed(log)
+    assert len({id(waiting) for _, waiting in disk.asked}) == 1
 
 
 async def test_a_file_in_a_directory_that_is_gone_is_refused_at_the_start(tmp_path: Path) -> None:
