@@ -9,6 +9,7 @@ from regsync.server.watch import Exchange
 
 DENIED, FAILED = "denied", "failed"
 CHANGED_NOTHING = frozenset({DENIED, FAILED})  # outcomes
+MAX_TEXT = 256  # characters of what a client makes up: no name and no reference that is valid has more
 _READING = ("GET", "HEAD")
 _DIGEST, _TAG = b"docker-content-digest", b"oci-tag"
 _DENIED = {401, 403}
@@ -31,7 +32,7 @@ def record(exchange: Exchange) -> Mapping[str, object] | None:
         "outcome": outcome,
         "who": principal.name or None if principal is not None else None,
         "from": request.client,
-        "repository": (exchange.pulled.repository if exchange.pulled else route.name) or None,
+        "repository": (exchange.pulled.repository if exchange.pulled else route.name)[:MAX_TEXT] or None,
         "tags": _tags(route, response),
         "digest": _digest(route, response),
         "status": response.status if response is not None else None,
@@ -101,7 +102,11 @@ def _event(request: Request, route: Route) -> str:
 
 
 def _tags(route: Route, response: Response | None) -> Sequence[str]:
-    first = [route.reference] if route.endpoint is Endpoint.MANIFEST and ":" not in route.reference else []
+    first = (
+        [route.reference[:MAX_TEXT]]
+        if route.endpoint is Endpoint.MANIFEST and ":" not in route.reference
+        else []
+    )
     return [*first, *_headers(response, _TAG)]
 
 
@@ -109,7 +114,7 @@ def _digest(route: Route, response: Response | None) -> str | None:
     if response is not None and response.status < 400:
         for value in _headers(response, _DIGEST):
             return value
-    return route.reference if ":" in route.reference else None
+    return route.reference[:MAX_TEXT] if ":" in route.reference else None
 
 
 def _headers(response: Response | None, name: bytes) -> Sequence[str]:

@@ -86,6 +86,13 @@ def test_a_pushed_manifest_has_its_digest_and_every_tag() -> None:
     assert (found["tags"], found["digest"]) == (["v1", "v1.2"], DIGEST)
 
 
+@pytest.mark.parametrize("reference", ["v" * 60_000, "sha256:" + "a" * 60_000])
+def test_names_that_nothing_can_have_make_no_long_lines(reference: str) -> None:
+    found = record(exchange(request("PUT", f"/v2/{'a/' * 30_000}app/manifests/{reference}"), 403))
+    assert found is not None
+    assert len(json.dumps(found)) < 1_000
+
+
 async def flushed(log: AuditLog) -> None:
     """Let it write what it has, and end."""
     async with anyio.create_task_group() as tasks:
