@@ -30,6 +30,10 @@ class Upstream:
     max_age: float = MAX_AGE  # seconds for which a tag is taken to be where it was
     max_stale: float = MAX_STALE  # seconds for which a tag is served while the upstream cannot be asked
 
+    def has(self, name: RepositoryName) -> bool:
+        """Whether a repository of ours is below the prefix."""
+        return name.startswith(f"{self.prefix}/")
+
     def source(self, name: RepositoryName) -> Source:
         """The upstream's side of a repository of ours."""
         return self.connect(RepositoryName(name.removeprefix(f"{self.prefix}/")))
@@ -77,7 +81,7 @@ class Upstreams:
         return Located(_full(upstream, parse_name(f"{upstream.prefix}/{asked}")), asked, upstream)
 
     def _below(self, name: RepositoryName) -> Upstream | None:
-        return next((one for one in self._upstreams if name.startswith(f"{one.prefix}/")), None)
+        return next((one for one in self._upstreams if one.has(name)), None)
 
 
 def _full(upstream: Upstream, name: RepositoryName) -> RepositoryName:
