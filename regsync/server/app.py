@@ -110,8 +110,6 @@ class Application:
             return await page(request, policy)
         principal = exchange.principal = await policy.access.identify(request)
         asks = Asks(request, principal, policy)
-        if request.method not in _READING:
-            self._check_changes(policy)
         if found.endpoint is Endpoint.BASE:
             return _base(asks)
         if found.endpoint is Endpoint.CATALOG:
@@ -122,11 +120,10 @@ class Application:
             return await self._listings.catalog(request, lambda name: asks.may(Action.PULL, name))
         if found.endpoint is Endpoint.STATE:
             return await self._state(asks, found)
-        name = parse_name(found.name)
-        if not policy.upstreams:
-            return await self._repository(asks, found, name)
-        namespace = request.parameter("ns") if request.method in _READING else None
-        located = policy.upstreams.locate(name, request.header(b"host"), namespace)
+        located = _locate(request, found, policy)
+        exchange.repository = located.name
+        if request.method not in _READING:
+            self._check_changes(policy)
         if located.upstream is None or request.method == "DELETE":
             return await self._repository(asks, found, located.name)
         return await self._pulled(exchange, asks, found, located)
@@ -154,9 +151,9 @@ class Application:
             partial(asks.may, Action.PULL),
             partial(asks.policy.is_immutable, name),
         )
-        exchange.pulled = Pulled(upstream.prefix, name)
+        exchange.pulled = Pulled(upstream.prefix)
         response, outcome = await self.pull_through.answer(request, found, located.asked, pull)
-        exchange.pulled = Pulled(upstream.prefix, name, outcome)
+        exchange.pulled = Pulled(upstream.prefix, outcome)
         return response
 
     def _check_changes(self, policy: Policy) -> None:
@@ -232,9 +229,18 @@ class Application:
         return await steps[request.method]()
 
 
+def _locate(request: Request, found: Route, policy: Policy) -> Located:
+    name = parse_name(found.name)
+    if not policy.upstreams:
+        return Located(name, name)
+    namespace = request.parameter("ns") if request.method in _READING else None
+    return policy.upstreams.locate(name, request.header(b"host"), namespace)
+
+
 def _base(asks: Asks) -> Response:
-    if asks.principal.is_anonymous and asks.policy.access.challenge is not None:
-        raise asks.unauthorized("log in")
+    wanted = asks.login("log in")
+    if wanted is not None:
+        raise wanted
     return Response(200, [JSON], b"{}")
 
 

@@ -32,7 +32,7 @@ def record(exchange: Exchange) -> Mapping[str, object] | None:
         "outcome": outcome,
         "who": principal.name or None if principal is not None else None,
         "from": request.client,
-        "repository": (exchange.pulled.repository if exchange.pulled else route.name)[:MAX_TEXT] or None,
+        "repository": (exchange.repository or route.name)[:MAX_TEXT] or None,
         "tags": _tags(route, response),
         "digest": _digest(route, response),
         "status": response.status if response is not None else None,

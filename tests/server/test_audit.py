@@ -86,11 +86,18 @@ def test_a_pushed_manifest_has_its_digest_and_every_tag() -> None:
     assert (found["tags"], found["digest"]) == (["v1", "v1.2"], DIGEST)
 
 
-@pytest.mark.parametrize("reference", ["v" * 60_000, "sha256:" + "a" * 60_000])
-def test_names_that_nothing_can_have_make_no_long_lines(reference: str) -> None:
-    found = record(exchange(request("PUT", f"/v2/{'a/' * 30_000}app/manifests/{reference}"), 403))
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        pytest.param("a/" * 300 + "a", "v1", id="a repository"),
+        pytest.param("a", "v" * 600, id="a tag"),
+        pytest.param("a", "sha256:" + "a" * 600, id="a digest"),
+    ],
+)
+def test_names_that_nothing_can_have_make_no_long_lines(name: str, reference: str) -> None:
+    found = record(exchange(request("PUT", f"/v2/{name}/manifests/{reference}"), 403))
     assert found is not None
-    assert len(json.dumps(found)) < 1_000
+    assert len(json.dumps(found)) < 500
 
 
 async def flushed(log: AuditLog) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from regsync.server.access import Action
+from regsync.server.access import Action, AnonymousAccess
 from regsync.server.audit_record import record
 from regsync.server.garbage import Collected
 from regsync.server.metrics import RequestMetrics
@@ -260,6 +260,25 @@ async def test_audit_and_metrics_are_told_what_was_done_at_the_upstream(
         for one in server.exchanges:
             metrics.answered(one)
         assert metrics.pulls == {("hub", word): 1 for word in done if word is not None}
+
+
+@pytest.mark.parametrize(
+    ("method", "event"),
+    [
+        pytest.param("GET", "pull", id="a pull"),
+        pytest.param("PUT", "push-manifest", id="a push"),
+        pytest.param("DELETE", "delete-tag", id="a deletion"),
+    ],
+)
+async def test_what_is_denied_at_the_host_of_an_upstream_is_recorded_under_its_name_here(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry, method: str, event: str
+) -> None:
+    nobody = AnonymousAccess(set())
+    async with proxied(tmp_path, clock, fake_registry, access=nobody, host="hub.example.com") as server:
+        reply = await server.client(method, "/v2/team/app/manifests/v1", host="hub.example.com").run()
+    found = record(server.exchanges[-1])
+    assert found is not None
+    assert (reply.status, found["event"], found["repository"]) == (403, event, "hub/team/app")
 
 
 async def test_after_a_restart_the_copy_is_served_though_the_upstream_is_down(
