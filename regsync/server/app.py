@@ -117,7 +117,8 @@ class Application:
             if policy.upstreams.of_host(request.header(b"host")) is not None:
                 said = "repositories are listed under the registry's own name, not an upstream's"
                 raise ApiError(404, "UNSUPPORTED", said)
-            return await self._listings.catalog(request, lambda name: asks.may(Action.PULL, name))
+            wanted = asks.login("log in to list repositories")
+            return await self._listings.catalog(request, partial(asks.may, Action.PULL), wanted)
         if found.endpoint is Endpoint.STATE:
             return await self._state(asks, found)
         located = _locate(request, found, policy)
