@@ -239,6 +239,7 @@ def _locate(request: Request, found: Route, policy: Policy) -> Located:
 
 
 def _base(asks: Asks) -> Response:
+    _only(asks.request, *_READING)
     wanted = asks.login("log in")
     if wanted is not None:
         raise wanted

@@ -51,11 +51,6 @@ class ApiError(RegsyncError):
         return response
 
 
-def not_found(code: str, message: str) -> ApiError:
-    """404."""
-    return ApiError(404, code, message)
-
-
 def name_invalid(cause: str) -> ApiError:
     """400 for a repository's name."""
     return ApiError(400, "NAME_INVALID", cause)

@@ -23,7 +23,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
-MAX_QUERY_FIELDS = 64
+MAX_QUERY_FIELDS = 128  # a push with all the tags that one may set, and others
 
 
 class ClientGoneError(RegsyncError):

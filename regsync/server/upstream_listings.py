@@ -145,7 +145,7 @@ class Remembered(Generic[Key, Entry]):
             self._drop(next(iter(self._kept)))
 
     def _forget_old(self) -> None:
-        """Those of one upstream end in the order in which they came; they wait behind one that lasts longer."""
+        """Those of one upstream end in the order in which they came; behind longer ones they wait."""
         now = self._clock.monotonic()
         while self._kept:
             key, first = next(iter(self._kept.items()))
