@@ -1,9 +1,11 @@
 """Restoring the catalogue: a new one is made of the journal beside the old one, and takes its place.
 
 Nothing is destroyed: the old database is moved to `replaced/`, with its log. Where the journal does not
-go back to the first day, a sound database is the beginning and the journal what came after it.
+go back to the first day, a sound database is the beginning and the journal what came after it. A run that
+died after it had moved the old one away is finished by the next: the new one may know what no other does.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -14,7 +16,7 @@ from pathlib import Path
 from sqlalchemy import Connection, delete
 
 from regsync.clock import Clock
-from regsync.content.durable import make_directory, storage_errors, sync, sync_directory
+from regsync.content.durable import make_directory, storage_errors, sync, sync_directory, write_durably
 from regsync.errors import RegsyncError
 from regsync.store import schema
 from regsync.store.blobs import DirectoryBlobs
@@ -32,6 +34,7 @@ from regsync.store.replay import Replayed, replay
 
 REPLACED = "replaced"
 _NEW = "rebuilding"
+_MADE = "made.json"  # beside the new database, when that is whole and on the medium
 _AT_ONCE = 1000  # digests in one IN (…)
 _LOG = ("-wal", "-shm")
 
@@ -67,12 +70,19 @@ def rebuild(path: Path, clock: Clock) -> Rebuilt:
         return _rebuild(path, clock)
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """How the new database came to be."""
+
+    whole: bool
+    aside: str  # the directory in `replaced/` for the old one
+    records: int = 0
+    unusable: Sequence[str] = ()
+
+
 def _rebuild(path: Path, clock: Clock) -> Rebuilt:
     new = path / _NEW
-    with storage_errors(new):
-        shutil.rmtree(new, ignore_errors=True)
-        make_directory(new)
-    whole = _begin(path, new)
+    made = _made_before(path, new) or _begin_anew(path, new, clock)
     with closing(SQLiteDatabase(new / CATALOGUE, name=str(path))) as database:
         upgrade(database)
         with database_errors(database.name):
@@ -81,11 +91,34 @@ def _rebuild(path: Path, clock: Clock) -> Rebuilt:
             with closing(database.reading()) as connection:
                 found = _compare(path, connection)
                 held = stats(connection)
+    records, unusable = made.records + done.records, [*made.unusable, *done.unusable]
     _settle(new / CATALOGUE)
-    replaced = _put_aside(path, clock)
+    note = {"whole": made.whole, "aside": made.aside, "records": records, "unusable": unusable}
+    write_durably(new / _MADE, json.dumps(note).encode(), parts=new)
+    replaced = _put_aside(path, path / REPLACED / made.aside)
     _move(new / CATALOGUE, path / CATALOGUE)
     shutil.rmtree(new, ignore_errors=True)
-    return Rebuilt(done.records, tuple(done.unusable), whole, held, *found, replaced)
+    return Rebuilt(records, tuple(unusable), made.whole, held, *found, replaced)
+
+
+def _made_before(path: Path, new: Path) -> _Made | None:
+    """What a run made that died before it moved the new database to where the old one was."""
+    if (path / CATALOGUE).exists() or not (new / CATALOGUE).exists():
+        return None
+    with storage_errors(new / _MADE):
+        try:
+            return _Made(**json.loads((new / _MADE).read_bytes()))
+        except FileNotFoundError:
+            return None
+
+
+def _begin_anew(path: Path, new: Path, clock: Clock) -> _Made:
+    with storage_errors(new):
+        if new.exists():
+            shutil.rmtree(new)
+        make_directory(new)
+    stamp = clock.now().strftime("%Y%m%dT%H%M%SZ")
+    return _Made(_begin(path, new), f"{stamp}-{clock.new_id()[:6]}")
 
 
 def _begin(path: Path, new: Path) -> bool:
@@ -158,18 +191,15 @@ def _settle(file: Path) -> None:
         sync(opened.fileno())
 
 
-def _put_aside(path: Path, clock: Clock) -> Path | None:
+def _put_aside(path: Path, aside: Path) -> Path | None:
     """Move the old database and its log away: the database first, since a log alone says nothing wrong."""
     names = [f"{CATALOGUE}{end}" for end in ("", *_LOG) if (path / f"{CATALOGUE}{end}").exists()]
-    if not names:
-        return None
-    stamp = clock.now().strftime("%Y%m%dT%H%M%SZ")
-    aside = path / REPLACED / f"{stamp}-{clock.new_id()[:6]}"
     with storage_errors(aside):
-        make_directory(aside)
-    for name in names:
-        _move(path / name, aside / name)
-    return aside
+        if names:
+            make_directory(aside)
+        for name in names:
+            _move(path / name, aside / name)
+        return aside if aside.is_dir() else None
 
 
 def _move(old: Path, new: Path) -> None:

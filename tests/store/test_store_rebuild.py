@@ -277,15 +277,24 @@ def test_a_process_that_was_killed_has_nothing_open_any_more(tmp_path: Path) -> 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("step", range(8))
-async def test_a_rebuild_that_dies_half_way_can_be_run_again(tmp_path: Path, step: int) -> None:
+@pytest.mark.parametrize("history", ["whole", "gap"])
+async def test_a_rebuild_that_dies_half_way_can_be_run_again(tmp_path: Path, step: int, history: str) -> None:
     await fill(tmp_path)
+    if history == "gap":
+        os.truncate(tmp_path / JOURNAL, 0)
+        async with BuiltinStore.open(tmp_path) as store:
+            await put(store.repository(APP), image("later"), "later")
     before = rows_of(tmp_path / "catalogue.db")
     died = subprocess.run(  # noqa: ASYNC221
         [sys.executable, "-c", DIES, str(tmp_path), str(step)], check=False
     )
     assert died.returncode in (0, 9)
-    assert rebuilt(tmp_path).is_sound
+    done = rebuilt(tmp_path)
+    assert done.is_sound
     assert rows_of(tmp_path / "catalogue.db") == before
+    assert done.replaced is not None
+    assert rows_of(done.replaced / "catalogue.db") == before
+    assert not (tmp_path / "rebuilding").exists()
 
 
 DIES = """
