@@ -8,9 +8,10 @@ died after it had moved the old one away is finished by the next: the new one ma
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from sqlalchemy import Connection, delete
@@ -21,11 +22,13 @@ from regsync.errors import RegsyncError
 from regsync.store import schema
 from regsync.store.blobs import DirectoryBlobs
 from regsync.store.catalogue import journal_end, set_journal_end
-from regsync.store.database import SQLiteDatabase, database_errors
+from regsync.store.database import SQLiteDatabase, Use, database_errors
 from regsync.store.errors import NothingToRebuildError
 from regsync.store.file_system import refuse_network
+from regsync.store.history import is_left_by_a_crash
 from regsync.store.inventory import Lost, Orphan, looked_for, orphans, recorded
-from regsync.store.journal_reading import is_whole, read
+from regsync.store.journal import Position
+from regsync.store.journal_reading import Entry, is_whole, read
 from regsync.store.migrate import upgrade
 from regsync.store.place import BLOBS, CATALOGUE, JOURNAL, PARTS, has_journal, is_store
 from regsync.store.presence import alone
@@ -148,13 +151,30 @@ def _is_sound(file: Path, name: str) -> bool:
 def _replay(path: Path, connection: Connection) -> Replayed:
     start = journal_end(connection)
     connection.rollback()  # the look began a transaction
-    entries = read(path / JOURNAL, start)
+    entries: Iterator[Entry] = read(path / JOURNAL, start)
+    committed = _committed(path)
+    if committed is not None and is_left_by_a_crash(path, committed):
+        entries = takewhile(lambda one: one.end <= committed, entries)
     done = replay(connection, entries, store=str(path))
     with connection.begin():
         if done.end is not None:
             set_journal_end(connection, done.end)
         _forget_collected(path, connection)
     return done
+
+
+def _committed(path: Path) -> Position | None:
+    """How far the journal was acknowledged, where the old database can still tell."""
+    if not (path / CATALOGUE).is_file():
+        return None
+    with closing(SQLiteDatabase(path / CATALOGUE, name=str(path), use=Use.LOOK)) as database:
+        try:
+            if database.damage():
+                return None
+            with database_errors(database.name), closing(database.reading()) as connection:
+                return journal_end(connection)
+        except RegsyncError:
+            return None
 
 
 def _forget_collected(path: Path, connection: Connection) -> None:
