@@ -101,6 +101,8 @@ class Application:
 
     async def _answer(self, exchange: Exchange) -> Response:
         request, policy = exchange.request, self.policy
+        if not request.has_one_host:
+            raise ApiError(400, "UNSUPPORTED", "a request has one Host header (RFC 9112, section 3.2)")
         found = exchange.route = route(request.path)
         if found is None:
             page = self._pages.get(request.path)
@@ -114,9 +116,7 @@ class Application:
             return _base(asks)
         if found.endpoint is Endpoint.CATALOG:
             _only(request, "GET", "HEAD")
-            if policy.upstreams.of_host(request.header(b"host")) is not None:
-                said = "repositories are listed under the registry's own name, not an upstream's"
-                raise ApiError(404, "UNSUPPORTED", said)
+            _require_own_host(asks)
             wanted = asks.login("log in to list repositories")
             return await self._listings.catalog(request, partial(asks.may, Action.PULL), wanted)
         if found.endpoint is Endpoint.STATE:
@@ -131,6 +131,7 @@ class Application:
 
     async def _state(self, asks: Asks, found: Route) -> Response:
         _only(asks.request, "GET", "HEAD")
+        _require_own_host(asks)
         if not found.name or asks.request.parameter("depth") is not None:
             return await self._states.namespace(asks, parse_name(found.name) if found.name else "")
         name = parse_name(found.name)
@@ -236,6 +237,12 @@ def _locate(request: Request, found: Route, policy: Policy) -> Located:
         return Located(name, name)
     namespace = request.parameter("ns") if request.method in _READING else None
     return policy.upstreams.locate(name, request.header(b"host"), namespace)
+
+
+def _require_own_host(asks: Asks) -> None:
+    if asks.policy.upstreams.of_host(asks.request.header(b"host")) is not None:
+        said = "repositories are listed and compared under the registry's own name, not an upstream's"
+        raise ApiError(404, "UNSUPPORTED", said)
 
 
 def _base(asks: Asks) -> Response:

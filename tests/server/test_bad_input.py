@@ -351,6 +351,24 @@ def test_a_client_that_has_the_manifest_is_not_sent_it_again(
 
 
 @pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("HTTP/1.1", b"400"),
+        ("HTTP/1.1\nHost:", b"400"),
+        ("HTTP/1.1\nHost: a\nHost: b", b"400"),
+        ("HTTP/1.1\nHost: a", b"200"),
+        ("HTTP/1.0", b"200"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v2/", "/healthz"])
+def test_a_request_says_once_which_host_it_is_for(
+    server: RegsyncServer, path: str, head: str, status: bytes
+) -> None:
+    answer = raw_request(server, f"GET {path} {head}\nConnection: close")
+    assert answer.split(b" ", 2)[1] == status, answer[:300]
+
+
+@pytest.mark.parametrize(
     "path", ["/", "/v1/", "/v2x", "/v2/a", "/favicon.ico", "/v2/app/unknown/x", "/..%2f..%2fetc/passwd"]
 )
 def test_every_path_answers_as_json(server: RegsyncServer, path: str) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from regsync.server.policy import Policy
-from tests.server.asgi import Served, Users, served
+from tests.server.asgi import Served, Users, proxied, served
 from tests.server.put import put
 from tests.support.clock import FrozenClock
+from tests.support.fake_registry import FakeRegistry
 from tests.support.images import image
 
 pytestmark = pytest.mark.anyio
@@ -40,3 +41,14 @@ async def test_who_would_see_nothing_is_asked_to_log_in(tmp_path: Path, clock: F
 async def test_where_nobody_can_log_in_an_empty_catalogue_is_one(tmp_path: Path, clock: FrozenClock) -> None:
     async with served(tmp_path, clock) as server:
         assert await listed(server) == []
+
+
+@pytest.mark.parametrize(
+    "target", ["_catalog", "_regsync/state", "_regsync/state?depth=1", "team/app/_regsync/state"]
+)
+async def test_under_the_name_of_an_upstream_nothing_of_ours_is_listed(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry, target: str
+) -> None:
+    async with proxied(tmp_path, clock, fake_registry, host="hub.example.com") as server:
+        await put(server, "team/app", ONE, "v1")
+        assert (await server.get(f"/v2/{target}", host="hub.example.com.:5000")).status == 404
