@@ -27,7 +27,7 @@ from regsync.store.builtin import BuiltinStore
 
 _READING = ("GET", "HEAD")
 Handler = Callable[[], Awaitable[Response]]
-Page = Callable[[Request, Policy], Awaitable[Response]]
+Page = Callable[[Exchange, Policy], Awaitable[Response]]
 
 
 class Application:
@@ -93,6 +93,7 @@ class Application:
 
     def _refusal(self, exchange: Exchange, error: Exception) -> Response:
         answer = as_api_error(error, place=f"store:{self._store.name}/")
+        exchange.code = answer.code
         if answer.status >= 500:
             exchange.failure = error
         response = answer.response()
@@ -109,7 +110,7 @@ class Application:
             if page is None:
                 raise ApiError(404, "NOT_FOUND", "there is nothing; the API is below /v2/")
             _only(request, *_READING)
-            return await page(request, policy)
+            return await page(exchange, policy)
         principal = exchange.principal = await policy.access.identify(request)
         asks = Asks(request, principal, policy)
         if found.endpoint is Endpoint.BASE:
@@ -160,9 +161,8 @@ class Application:
 
     def _check_changes(self, policy: Policy) -> None:
         if policy.read_only:
-            raise ApiError(
-                405, "UNSUPPORTED", "the registry is read-only now", headers={"Allow": "GET, HEAD"}
-            )
+            said = "the registry is read-only now"
+            raise ApiError(405, "DENIED", said, headers={"Allow": "GET, HEAD"})
         self._before_change()
 
     async def _repository(self, asks: Asks, found: Route, name: RepositoryName) -> Response:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 CHALLENGE = 'Basic realm="regsync"'
+TOO_MANY = "TOOMANYREQUESTS"  # the code of a login that came too soon after others that failed
 REMEMBERED = 300.0  # seconds that a login which was right is not checked again
 MAX_REMEMBERED = 10_000  # logins
 RETRY_AFTER = 10  # seconds, when logins cannot be checked now
@@ -147,7 +148,7 @@ def refused(message: str) -> ApiError:
 def _too_many(wait: float) -> ApiError:
     return ApiError(
         429,
-        "TOOMANYREQUESTS",
+        TOO_MANY,
         "too many logins failed; wait before the next",
         headers={"Retry-After": str(int(wait) + 1)},
     )

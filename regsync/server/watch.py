@@ -32,6 +32,7 @@ class Exchange:
     principal: Principal | None = None
     repository: RepositoryName | None = None  # its name here; the path has that which the client used
     response: Response | None = None
+    code: str | None = None  # of the error that is the answer
     seconds: float = 0.0
     sent: int = 0  # bytes of the body
     failure: Exception | None = None

@@ -14,6 +14,9 @@ import pytest
 from regsync.server.audit import AuditFileError, AuditLog
 from regsync.server.audit_record import record
 from regsync.server.failures import ApiError
+from regsync.server.garbage import Collected
+from regsync.server.message import MAX_QUERY_FIELDS
+from regsync.server.metrics import RequestMetrics
 from tests.server.exchanges import exchange, request
 from tests.support.clock import FrozenClock
 
@@ -31,12 +34,10 @@ KNOWN = {"authorization": "Basic eDp5"}
     [
         pytest.param("PUT", TAG, "", 201, "push-manifest", "done", id="a pushed tag"),
         pytest.param("PUT", MANIFEST, "", 201, "push-manifest", "done", id="a pushed digest"),
-        pytest.param("PUT", TAG, "", 409, "push-manifest", "denied", id="an immutable tag"),
         pytest.param("PUT", TAG, "", 500, "push-manifest", "failed", id="a push that failed"),
         pytest.param("PUT", TAG, "", None, "push-manifest", "unknown", id="a client that left"),
         pytest.param("DELETE", TAG, "", 202, "delete-tag", "done", id="a deleted tag"),
         pytest.param("DELETE", MANIFEST, "", 202, "delete-manifest", "done", id="a deleted manifest"),
-        pytest.param("DELETE", MANIFEST, "", 405, "delete-manifest", "denied", id="a manifest in use"),
         pytest.param("DELETE", BLOB, "", 202, "delete-blob", "done", id="a deleted blob"),
         pytest.param("POST", UPLOADS, f"digest={DIGEST}", 201, "push-blob", "done", id="a blob at once"),
         pytest.param("POST", UPLOADS, f"mount={DIGEST}", 201, "mount-blob", "done", id="a mount"),
@@ -44,6 +45,7 @@ KNOWN = {"authorization": "Basic eDp5"}
         pytest.param("POST", UPLOADS, "", 403, "push-blob", "denied", id="an upload that is denied"),
         pytest.param("GET", TAG, "", 403, "pull", "denied", id="a pull that is denied"),
         pytest.param("GET", TAG, "", 401, "pull", "denied", id="a pull without a login"),
+        pytest.param("GET", TAG, "", 429, "pull", "rate-limited", id="a login that came too soon"),
     ],
 )
 def test_changes_and_denials_have_a_line(
@@ -53,6 +55,51 @@ def test_changes_and_denials_have_a_line(
     assert found is not None
     assert (found["event"], found["outcome"], found["repository"]) == (event, outcome, "team/app")
     assert (found["who"], found["from"], found["id"]) == ("builder", "192.0.2.7", "id-1")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code", "outcome"),
+    [
+        pytest.param("PUT", TAG, 409, "TAG_IMMUTABLE", "denied", id="an immutable tag"),
+        pytest.param("DELETE", MANIFEST, 405, "DENIED", "denied", id="a manifest in use"),
+        pytest.param("PATCH", f"{UPLOADS}x", 405, "DENIED", "denied", id="a read-only registry"),
+        pytest.param("POST", TAG, 405, "UNSUPPORTED", None, id="a method that there is not"),
+        pytest.param("PUT", f"{UPLOADS}x", 409, "BLOB_UPLOAD_INVALID", None, id="an upload that is busy"),
+    ],
+)
+def test_what_is_a_denial_is_told_by_the_error(
+    method: str, path: str, status: int, code: str, outcome: str | None
+) -> None:
+    found = record(exchange(request(method, path), status, code=code))
+    assert (found["outcome"] if found is not None else None) == outcome
+
+
+@pytest.mark.parametrize("status", [401, 403, 429])
+def test_who_may_not_read_the_metrics_has_a_line(status: int) -> None:
+    found = record(exchange(request("GET", "/metrics"), status, who="builder"))
+    assert found is not None
+    assert (found["event"], found["who"], found["repository"]) == ("metrics", "builder", None)
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_push_that_was_not_done_has_the_tags_that_it_was_to_set(status: int) -> None:
+    query = f"tag=v1&tag=v2&tag={'x' * 500}"
+    found = record(exchange(request("PUT", MANIFEST, query=query), status))
+    assert found is not None
+    assert (found["tags"], found["digest"]) == (["v1", "v2"], DIGEST)
+
+
+def test_a_query_that_is_too_long_has_no_tags() -> None:
+    found = record(exchange(request("PUT", MANIFEST, query="tag=v1&" * (MAX_QUERY_FIELDS + 1)), 403))
+    assert found is not None
+    assert found["tags"] == []
+
+
+def test_refused_logins_are_counted_by_what_was_wrong() -> None:
+    counted = RequestMetrics(Collected())
+    for status in (401, 403, 403, 429, 429, 429):
+        counted.answered(exchange(request("GET", TAG, headers=KNOWN), status))
+    assert (counted.wrong_credentials, counted.denials, counted.rate_limited) == (1, 2, 3)
 
 
 @pytest.mark.parametrize(
