@@ -22,7 +22,7 @@ from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName
 from regsync.server.failures import ApiError
-from regsync.server.pull import Outcome, Pull
+from regsync.server.pull import Outcome, Pull, told
 from regsync.server.upstream_manifests import UpstreamSlowError
 
 _log = logging.getLogger(__name__)
@@ -105,7 +105,9 @@ class UpstreamListings:
 
 def _local(pull: Pull, what: str, error: RegsyncError) -> Listing[Any]:
     _log.warning("%s: the %s that are here are listed: %s", pull.name, what, error)
-    return Listing(None, f"{pull.upstream.namespace} cannot be asked now; these are the {what} here: {error}")
+    return Listing(
+        None, f"{pull.upstream.namespace} cannot be asked now; these are the {what} here: {told(error)}"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from regsync.spec.server import FirstPull
 from tests.server.asgi import Users, proxied
 from tests.support.clock import FrozenClock
 from tests.support.fake_registry import FakeRegistry, body, drop, error, html, respond
-from tests.support.images import image, index
+from tests.support.images import image, index, sha256
 
 pytestmark = pytest.mark.anyio
 MANIFESTS = r"/v2/.*/manifests/.*"
@@ -77,6 +77,46 @@ async def test_a_tag_that_may_not_move_is_not_asked_for_again(
         clock.advance(3600)
         assert (await server.get(f"{APP}/v1")).body == old.data
     assert fake_registry.count(path=MANIFESTS) == 1
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        pytest.param(respond(503), "it answered with 503", id="503"),
+        pytest.param(error(403, "DENIED", "ask ops@internal"), "it answered with 403", id="403"),
+        pytest.param(drop(), "it did not answer", id="no answer"),
+        pytest.param(respond(200, b"no manifest"), "what it answers cannot be used", id="nonsense"),
+    ],
+)
+async def test_clients_are_told_no_address_of_the_upstream_nor_its_words(
+    tmp_path: Path,
+    clock: FrozenClock,
+    fake_registry: FakeRegistry,
+    caplog: pytest.LogCaptureFixture,
+    trouble: Any,
+    said: str,
+) -> None:
+    app, address = image("app"), fake_registry.host
+    fake_registry.add("team/app", app, "v1")
+    async with proxied(tmp_path, clock, fake_registry, max_age=0) as server:
+        await server.get(f"{APP}/v1")
+        fake_registry.on(".*", ".*", trouble)
+        replies = [
+            await server.get(target)
+            for target in (
+                f"{APP}/v2",
+                f"{APP}/v1",
+                "/v2/hub/team/app/tags/list",
+                f"/v2/hub/team/app/referrers/{app.digest}",
+                f"/v2/hub/team/app/blobs/{sha256(app.blobs[0])}",
+            )
+        ]
+    for reply in replies:
+        shown = f"{reply.headers} {reply.body.decode()}"
+        assert address not in shown
+        assert "ops@internal" not in shown
+    assert said in replies[0].body.decode()
+    assert address in caplog.text
 
 
 @pytest.mark.parametrize(
