@@ -4,9 +4,10 @@ Durability: WAL with synchronous=FULL syncs the log before a commit returns, so 
 survives a power loss (sqlite.org, "PRAGMA synchronous").
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,8 @@ from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.schema import Table
 
+from regsync.content.durable import FilesExhaustedError, storage_errors
+from regsync.errors import RegsyncError
 from regsync.store import errors
 
 BUSY_TIMEOUT = 30_000  # milliseconds that a writer waits for another process
@@ -185,7 +188,7 @@ def upsert(dialect: str, table: Table, *columns: str) -> Insert:
 
 @contextmanager
 def database_errors(name: str) -> Iterator[None]:
-    """Turn the driver's error inside into the StoreError that says what to do."""
+    """Turn the driver's error inside into the StoreError, or FilesExhaustedError, that says what to do."""
     try:
         yield
     except DBAPIError as cause:
@@ -194,10 +197,21 @@ def database_errors(name: str) -> Iterator[None]:
         raise _store_error(name, cause) from cause
 
 
-def _store_error(name: str, cause: BaseException) -> errors.StoreError:
+def _store_error(name: str, cause: BaseException) -> RegsyncError:
     code: Any = getattr(cause, "sqlite_errorcode", None)
+    if isinstance(code, int) and code & 0xFF == sqlite3.SQLITE_CANTOPEN:
+        try:
+            _try_to_open(name)
+        except FilesExhaustedError as exhausted:
+            return exhausted
     kind = _KINDS.get(code & 0xFF, errors.StoreError) if isinstance(code, int) else errors.StoreError
     return kind(name, f"the catalogue failed: {cause}")
+
+
+def _try_to_open(name: str) -> None:
+    """SQLite does not tell whether it may not open a file, or whether no more can be open."""
+    with storage_errors(name), suppress(FileNotFoundError, PermissionError):
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
 
 
 __all__ = ["Database", "Engine", "SQLiteDatabase", "database_errors", "insert_missing", "upsert"]
