@@ -1,6 +1,6 @@
 """What the audit log says of a request: who did, or was not let do, what to which content."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 
@@ -11,7 +11,7 @@ from regsync.server.pull import Outcome
 from regsync.server.routes import Endpoint, Route
 from regsync.server.watch import Exchange
 
-DENIED, RATE_LIMITED, FAILED = "denied", "rate-limited", "failed"
+DONE, DENIED, RATE_LIMITED, FAILED = "done", "denied", "rate-limited", "failed"
 CHANGED_NOTHING = frozenset({DENIED, RATE_LIMITED, FAILED})  # outcomes
 MAX_TEXT = 256  # characters of what a client makes up: no name and no reference that is valid has more
 MAX_ASKED_TAGS = 16  # tags besides the one in the path, of a push that was not done
@@ -23,6 +23,13 @@ _REFUSALS = {
     "TAG_IMMUTABLE": DENIED,
     TOO_MANY: RATE_LIMITED,
 }
+
+
+Note = Callable[[Mapping[str, object]], object]  # takes the fields of a line
+
+
+def nowhere(fields: Mapping[str, object]) -> None:
+    """Where there is no audit log."""
 
 
 def record(exchange: Exchange) -> Mapping[str, object] | None:
@@ -60,7 +67,7 @@ def _outcome(exchange: Exchange) -> str | None:
         return "unknown"  # the client was gone before it could be told
     if status >= 500 or exchange.failure is not None:  # what was fetched may have been no good
         return FAILED
-    return "done" if status < 400 else None
+    return DONE if status < 400 else None
 
 
 def _is_fetched(exchange: Exchange) -> bool:

@@ -8,6 +8,7 @@ import anyio
 
 from regsync.content.durable import StorageError
 from regsync.errors import RegsyncError
+from regsync.server.audit_record import DONE, FAILED, Note
 from regsync.store.builtin import BuiltinStore
 from regsync.store.errors import StoreError
 from regsync.store.gc_report import Kind, Rules, Run
@@ -28,15 +29,16 @@ class Collected:
 
 
 class GarbageCollection:
-    """Collects; `tell` is told of runs that failed."""
+    """Collects; `tell` is told of runs that failed, `note` of what was deleted."""
 
     def __init__(
         self,
         store: BuiltinStore,
         tell: Callable[[RegsyncError], object],
+        note: Note,
         rules: Rules | None = None,
     ) -> None:
-        self._store, self._tell = store, tell
+        self._store, self._tell, self._note = store, tell, note
         self._rules = rules or Rules()
         self.collected = Collected()
 
@@ -55,6 +57,7 @@ class GarbageCollection:
         except (StoreError, StorageError) as error:
             self.collected.failures += 1
             self._tell(error)
+            self._note({"event": "gc", "outcome": FAILED})  # it may have deleted a part
             return
         done = self.collected
         done.runs += 1
@@ -63,3 +66,6 @@ class GarbageCollection:
         for kind, count in report.counts.items():
             done.deleted[kind] += count.deleted
             done.waiting[kind] = count.waiting
+        deleted = {kind.value: count.deleted for kind, count in report.counts.items() if count.deleted}
+        if deleted:
+            self._note({"event": "gc", "outcome": DONE, "deleted": deleted, "freed": report.freed})

@@ -1,5 +1,6 @@
 """What a client was told is there stays until it can be done; what it pulls is remembered."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -94,11 +95,18 @@ async def test_pulls_are_not_in_the_journal_and_go_with_what_was_pulled(
         assert (await repository.last_pulls()).tags == {}
 
 
-async def test_runs_are_counted_for_the_metrics(tmp_path: Path, clock: FrozenClock) -> None:
+async def test_runs_are_counted_for_the_metrics_and_audited_when_they_delete(
+    tmp_path: Path, clock: FrozenClock
+) -> None:
     async with served(tmp_path, clock) as server:
         await untagged(server, clock)
-        garbage = GarbageCollection(server.store, lambda error: None)
+        noted = list[Mapping[str, object]]()
+        garbage = GarbageCollection(server.store, lambda error: None, noted.append)
         await garbage.collect()
         done = garbage.collected
         assert (done.runs, done.failures) == (1, 0)
         assert (done.deleted[Kind.MANIFEST], done.waiting[Kind.LINK], done.freed) == (1, 3, ONE.size)
+        await garbage.collect()
+        assert noted == [
+            {"event": "gc", "outcome": "done", "deleted": {"manifest": 1}, "freed": ONE.size},
+        ]
