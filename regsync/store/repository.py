@@ -26,7 +26,7 @@ from regsync.store.catalogue import Catalogue, Transaction
 from regsync.store.incoming import Incoming
 from regsync.store.leases import Leases
 from regsync.store.pulls import LastPulls, last_pulls
-from regsync.store.sessions import Sessions
+from regsync.store.sessions import Ending, Sessions
 
 Found = TypeVar("Found")
 _LARGE = 64 * 1024 * 1024  # bytes; one that may take longer to come than a lease lasts
@@ -232,13 +232,13 @@ class BuiltinRepository:
         new = changes.NewManifest(parsed, self._children, tuple(tags), fixed)
         await self._catalogue.change(partial(changes.put_manifest, repository=self._me, new=new))
 
-    async def finish_upload(self, session: str, digest: Digest) -> Descriptor:
-        """Make a blob of what came in an upload; raises what `Sessions.finish` raises, or StoreError."""
-        await self._leases.hold(self.repository)
-        finished = await self._sessions.finish(self.repository, session, digest, self._take)
-        if not finished.was_taken:
-            await self._link(finished.desc)
-        return finished.desc
+    async def finish_upload(self, session: str, digest: Digest, *, had: int | None = None) -> Descriptor:
+        """Make a blob of what came in an upload; raises what `Sessions.finish` raises, or StoreError.
+
+        `had` is how many bytes it had before the request: with these it goes on when the store is busy.
+        """
+        ending = Ending(self._take, self._link, had)
+        return await self._sessions.finish(self.repository, session, digest, ending)
 
     async def tag(self, desc: Descriptor, tag: Tag) -> None:
         """Point `tag` to a manifest that is there; raises ContentNotFoundError if it is not."""
