@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from regsync.store.gc_report import Explain, GarbageReport, Rules, Run
 
 Result = TypeVar("Result")
+MAX_NAMES = 4096  # repositories that are remembered, there or not, since anybody may ask for any
 
 
 class BuiltinStore:
@@ -158,13 +159,16 @@ class BuiltinStore:
     def repository(
         self, name: RepositoryName, *, children: Children = Children.REQUIRED
     ) -> BuiltinRepository:
-        """The repository of that name, the same object each time; it need not be there yet.
+        """The repository of that name; it need not be there yet.
 
         `children` says whether an index may be put of which not all manifests are there.
         """
         key = (str(name), children)
-        if key not in self._repositories:
-            self._repositories[key] = BuiltinRepository(
+        found = self._repositories.get(key)
+        if found is None:
+            if len(self._repositories) >= MAX_NAMES:
+                self._repositories.clear()
+            found = self._repositories[key] = BuiltinRepository(
                 name,
                 store=self.name,
                 catalogue=self._catalogue,
@@ -173,7 +177,7 @@ class BuiltinStore:
                 leases=self._leases,
                 children=children,
             )
-        return self._repositories[key]
+        return found
 
     async def repositories(self) -> Sequence[RepositoryName]:
         """Every repository, sorted."""
