@@ -5,7 +5,7 @@ from contextlib import suppress
 from itertools import islice
 
 from regsync.oci.reference import InvalidReferenceError, Tag
-from regsync.server.logins import TOO_MANY
+from regsync.server.failures import TOO_MANY
 from regsync.server.message import QueryTooLongError, Request, Response
 from regsync.server.pull import Outcome
 from regsync.server.routes import Endpoint, Route

@@ -22,6 +22,7 @@ from regsync.store.sessions import OutOfOrderError, UploadBusyError, UploadUnkno
 
 JSON = (b"content-type", b"application/json")
 RETRY_AFTER = 5  # seconds
+TOO_MANY = "TOOMANYREQUESTS"  # the code of a login that came too soon after others that failed
 
 
 class ApiError(RegsyncError):

@@ -18,7 +18,7 @@ from regsync.content.single_flight import SingleFlight
 from regsync.server.access import Principal
 from regsync.server.credentials import MalformedCredentialsError, Password, Token, parse_authorization
 from regsync.server.failed_logins import FailedLogins
-from regsync.server.failures import ApiError
+from regsync.server.failures import TOO_MANY, ApiError
 from regsync.server.htpasswd import BusyError, Htpasswd
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 CHALLENGE = 'Basic realm="regsync"'
-TOO_MANY = "TOOMANYREQUESTS"  # the code of a login that came too soon after others that failed
 REMEMBERED = 300.0  # seconds that a login which was right is not checked again
 MAX_REMEMBERED = 10_000  # logins
 RETRY_AFTER = 10  # seconds, when logins cannot be checked now

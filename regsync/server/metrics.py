@@ -3,8 +3,8 @@
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
+from regsync.server.failures import TOO_MANY
 from regsync.server.garbage import Collected
-from regsync.server.logins import TOO_MANY
 from regsync.server.watch import Exchange
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # s
