@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from regsync.content.protocol import Mounts, Store
+from regsync.content.protocol import Claims, Mounts, Store
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 
@@ -66,6 +66,22 @@ class Destination:
         """Whether it is known to hold exactly this without asking."""
         seen = self._seen.get(desc.digest)
         return seen == desc.size if seen is not None else desc.digest in self._known
+
+    async def keeps(self, desc: Descriptor) -> bool:
+        """Whether it holds exactly this, and goes on to until what relies on it can be there.
+
+        Asks where that is not known. A place that deletes by itself is asked always, since what was there
+        an hour ago may be about to go.
+        """
+        known = self.has(desc)
+        if not known and not (self.may_have_content and await self.store.exists(desc)):
+            return False
+        if isinstance(self.store, Claims) and not await self.store.claim(desc.digest):
+            self._seen.pop(desc.digest, None)
+            return False
+        if not known:
+            self.holds(desc)
+        return True
 
     def holds(self, desc: Descriptor) -> None:
         """This run put it there, or saw it there."""
