@@ -187,6 +187,16 @@ def upsert(dialect: str, table: Table, *columns: str) -> Insert:
 
 
 @contextmanager
+def one_moment(connection: Connection) -> Iterator[None]:
+    """Every SELECT inside sees what the first one sees, on a connection for reading."""
+    connection.exec_driver_sql("BEGIN")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("ROLLBACK")
+
+
+@contextmanager
 def database_errors(name: str) -> Iterator[None]:
     """Turn the driver's error inside into the StoreError, or FilesExhaustedError, that says what to do."""
     try:
@@ -214,4 +224,12 @@ def _try_to_open(name: str) -> None:
         os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
 
 
-__all__ = ["Database", "Engine", "SQLiteDatabase", "database_errors", "insert_missing", "upsert"]
+__all__ = [
+    "Database",
+    "Engine",
+    "SQLiteDatabase",
+    "database_errors",
+    "insert_missing",
+    "one_moment",
+    "upsert",
+]

@@ -2,7 +2,9 @@
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -11,9 +13,11 @@ from regsync.clock import SystemClock
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.memory import MemoryRepository
 from regsync.content.protocol import Source
+from regsync.content.verified import verified_manifest
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.reconcile.copy_image import copy_image
+from regsync.store import manifest_check
 from regsync.store.builtin import BuiltinStore
 from regsync.store.fsck import Check, Checked
 from tests.contract.places import blob, described, put, read, stream
@@ -157,6 +161,24 @@ async def test_rows_that_contradict_each_other_are_found(tmp_path: Path) -> None
     assert f"does not have its blob {blob(LAYER).digest}" in told
     assert "other references" in told
     assert "tags" in told
+
+
+async def test_a_manifest_that_is_deleted_while_it_is_checked_is_no_contradiction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = verified_manifest
+
+    def deleted_meanwhile(*arguments: Any, **more: Any) -> object:
+        with closing(sqlite3.connect(tmp_path / "catalogue.db")) as connection, connection:
+            for table in ("tags", "manifest_references", "manifests", "repository_blobs"):
+                connection.execute(f"DELETE FROM {table}")
+        return real(*arguments, **more)
+
+    async with BuiltinStore.open(tmp_path) as store:
+        await put(store.repository(APP), IMAGE, "v1")
+        monkeypatch.setattr(manifest_check, "verified_manifest", deleted_meanwhile)
+        found = await checked(store)
+    assert (found.contradictions, found.progress.manifests) == ([], 1)
 
 
 async def test_a_manifest_that_rotted_is_told_with_the_way_out(tmp_path: Path) -> None:
