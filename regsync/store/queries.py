@@ -197,13 +197,10 @@ def referrers(connection: Connection, repository: str, subject: Digest) -> Seque
     ]
 
 
-def named_among(
-    connection: Connection, repository: str, manifest: Digest, digests: Iterable[Digest]
-) -> Sequence[str]:
-    """Those of `digests` that are blobs of a manifest; none where blobs may come with the next pull."""
+def needed_by(connection: Connection, repository: str, manifest: Digest) -> Sequence[Digest]:
+    """The blobs of a manifest; none where blobs may come with the next pull."""
     asked = {"repository": repository, "manifest": str(manifest)}
-    wanted = {str(digest) for digest in digests}
-    return [digest for digest in connection.execute(_NEEDED_BY, asked).scalars() if digest in wanted]
+    return [Digest.parse(digest) for digest in connection.execute(_NEEDED_BY, asked).scalars()]
 
 
 def leading_to(connection: Connection, repository: str, lost: Iterable[Digest]) -> frozenset[str]:

@@ -78,13 +78,14 @@ class BuiltinRepository:
 
     async def _refuse_lost(self, manifest: Digest) -> None:
         """Clients that push ask for the manifest, and leave out what it refers to when it is there."""
-        lost = self._blobs.lost()
-        if lost:
-            named = await self._catalogue.look_up(
-                lambda one: queries.named_among(one, self.repository, manifest, lost)
+        marked = self._blobs.marked()
+        if marked:
+            needed = await self._catalogue.look_up(
+                lambda one: queries.needed_by(one, self.repository, manifest)
             )
-            if named:
-                raise LostContentError(manifest, named, where=self.name)
+            lost = [str(one) for one in needed if one in marked and await self._blobs.size(one) is None]
+            if lost:
+                raise LostContentError(manifest, lost, where=self.name)
 
     async def manifest(self, name: Tag | Digest) -> tuple[Descriptor, bytes]:
         """A manifest's exact bytes.
@@ -127,10 +128,15 @@ class BuiltinRepository:
 
         So the next copy or sync brings the blob again.
         """
-        lost = self._blobs.lost()
-        if not lost:
+        marked = self._blobs.marked()
+        if not marked:
             return ()
-        return await self._catalogue.scan(lambda one: queries.leading_to(one, self.repository, lost))
+
+        def broken(connection: Connection) -> Container[str]:
+            lost = [one for one in marked if self._blobs.size_now(one) is None]
+            return queries.leading_to(connection, self.repository, lost)
+
+        return await self._catalogue.scan(broken)
 
     async def _linked_size(self, desc: Descriptor) -> int | None:
         return await self._catalogue.look_up(

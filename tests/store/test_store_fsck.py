@@ -1,8 +1,10 @@
 """`fsck`: what is damaged is found, moved out of the way and healed; what is sound is left alone."""
 
+import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from regsync.reconcile.copy_image import copy_image
 from regsync.store import manifest_check
 from regsync.store.builtin import BuiltinStore
 from regsync.store.fsck import Check, Checked
+from regsync.store.gc_report import Rules, Run
+from regsync.store.repository import LostContentError
 from tests.contract.places import blob, described, put, read, stream
 from tests.support.clock import FrozenClock
 from tests.support.images import image, index, noise
@@ -105,6 +109,49 @@ async def test_a_copy_of_the_image_repairs_it(tmp_path: Path, how: str) -> None:
         async with repository.tags() as tags:
             assert [tag async for tag, _ in tags] == ["v1", "whole"]
         assert (await checked(store)).is_sound
+
+
+async def test_marks_are_listed_again_only_when_there_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, listed = os.listdir, []
+
+    def listdir(path: Path) -> list[str]:
+        listed.append(path)
+        return real(path)
+
+    async with BuiltinStore.open(tmp_path) as store:
+        repository = store.repository(APP)
+        await put(repository, IMAGE, "v1")
+        await put(repository, image("whole"), "whole")
+        monkeypatch.setattr(os, "listdir", listdir)
+        for count, data in enumerate((LAYER, OTHER), 1):  # perhaps in one tick of the file system's clock
+            flip(file_of(tmp_path, data))
+            await store.set_aside(blob(data).digest)
+            for _ in range(3):
+                await repository.resolve(Tag("whole"))
+                with pytest.raises(LostContentError, match=blob(data).digest.encoded):
+                    await repository.resolve(Tag("v1"))
+            assert len(listed) == count
+
+
+async def test_marks_of_blobs_that_nobody_has_end_with_garbage_collection(
+    tmp_path: Path, clock: FrozenClock
+) -> None:
+    async with BuiltinStore.open(tmp_path, clock=clock) as store:
+        repository = store.repository(APP)
+        desc = await put(repository, IMAGE, "v1")
+        await put(repository, image("kept"), "kept")
+        for data in (LAYER, image("kept").blobs[-1]):
+            flip(file_of(tmp_path, data))
+        file_of(tmp_path, OTHER).unlink()
+        await checked(store)
+        assert len(store.blobs.marked()) == 3
+        await repository.delete(desc)
+        for _ in range(3):
+            await store.collect_garbage(Rules(grace=0, untagged=0, uploads=0), Run.FOR_REAL)
+            clock.advance(timedelta(days=8))
+        assert store.blobs.marked() == {blob(image("kept").blobs[-1]).digest}
 
 
 async def test_missing_bytes_and_a_wrong_size_are_told_apart(tmp_path: Path) -> None:
