@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,10 +106,9 @@ def _named(path: Path, algorithm: str, shard: str) -> tuple[Orphan, Digest | Non
         digest = None
     if digest is not None and not digest.encoded.startswith(shard):
         digest = None
-    try:
+    size = 0
+    with storage_errors(path), suppress(FileNotFoundError):  # removed in the meantime
         size = os.lstat(path).st_size
-    except FileNotFoundError:  # removed in the meantime
-        size = 0
     return Orphan(path, size), digest
 
 

@@ -152,10 +152,12 @@ class DirectorySessions:
 
     async def size(self, repository: RepositoryName, session: str) -> int:
         """How many bytes it has; raises UploadUnknownError."""
-        try:
-            return os.stat(self._path(repository, session)).st_size
-        except FileNotFoundError:
-            raise UploadUnknownError(session) from None
+        path = self._path(repository, session)
+        with storage_errors(path):
+            try:
+                return os.stat(path).st_size
+            except FileNotFoundError:
+                raise UploadUnknownError(session) from None
 
     async def append(
         self, repository: RepositoryName, session: str, chunks: AsyncIterable[bytes], *, at: int | None
@@ -231,7 +233,8 @@ class DirectorySessions:
         return dropped
 
     def _files(self) -> Iterator[Path]:
-        return self._root.glob("*/*")
+        with storage_errors(self._root):
+            yield from self._root.glob("*/*")
 
     def _directory(self, repository: RepositoryName) -> Path:
         # A repository's name may be as long as a path, and hold what is a separator.
