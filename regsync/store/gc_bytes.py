@@ -12,8 +12,8 @@ from regsync.store import garbage_reading as reading
 from regsync.store.blobs import BlobStore
 from regsync.store.gc_pass import Pass, batches, moment_text
 from regsync.store.gc_report import Fate, Kind
-from regsync.store.leases import LENGTH
 from regsync.store.inventory import known
+from regsync.store.leases import LENGTH
 from regsync.store.sessions import Sessions
 
 _NOBODY = "no repository has it"

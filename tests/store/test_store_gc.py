@@ -347,6 +347,17 @@ async def test_bytes_that_were_linked_again_count_anew_when_they_are_not(tmp_pat
         assert path.exists()
 
 
+async def test_no_upload_goes_a_moment_after_its_last_byte(tmp_path: Path) -> None:
+    async with yard(tmp_path) as one:
+        session = await one.store.sessions.start(APP)
+        await one.store.sessions.append(APP, session, stream(b"told"), at=0)
+        await one.collect()
+        one.clock.advance(60 * 14)
+        assert (await one.collect()).counts[Kind.UPLOAD].deleted == 0
+        one.clock.advance(60)
+        assert (await one.collect()).counts[Kind.UPLOAD].deleted == 1
+
+
 async def test_an_upload_goes_after_a_day_without_a_byte(tmp_path: Path) -> None:
     async with yard(tmp_path) as one:
         idle, slow = [await one.store.sessions.start(APP) for _ in range(2)]
