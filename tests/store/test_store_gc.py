@@ -229,6 +229,27 @@ async def test_a_mount_of_what_is_about_to_go_holds(tmp_path: Path) -> None:
         assert await read(one.other, blob(data)) == data
 
 
+async def test_a_push_outlives_a_clock_that_is_set_back(tmp_path: Path) -> None:
+    async with yard(tmp_path) as one:
+        right = one.clock.now()
+        one.clock.set(right + DAY)
+        await one.app.push(blob(b"first"), stream(b"first"))
+        one.clock.set(right)
+        await one.app.push(blob(b"layer"), stream(b"layer"))
+        await one.collect()
+        assert await read(one.app, blob(b"layer")) == b"layer"
+
+
+async def test_a_lease_that_ended_while_the_machine_slept_begins_anew(tmp_path: Path) -> None:
+    async with yard(tmp_path) as one:
+        await one.app.push(blob(b"layer"), stream(b"layer"))
+        await one.collect()
+        one.clock.set(one.clock.now() + 2 * HOUR)  # meanwhile the other clock stood still
+        assert await one.app.claim(blob(b"layer").digest)
+        await one.collect()
+        assert await read(one.app, blob(b"layer")) == b"layer"
+
+
 async def test_an_upload_under_way_keeps_the_blobs_of_its_repository(tmp_path: Path) -> None:
     layer, rest = noise("layer", 1000), noise("rest", 1000)
     async with yard(tmp_path) as one:
