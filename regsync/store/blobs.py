@@ -20,7 +20,7 @@ from regsync.content.verified import verified
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import SHA256, Digest
 from regsync.store.incoming import Incoming
-from regsync.store.inventory import files
+from regsync.store.inventory import File, files
 from regsync.store.place import QUARANTINE
 from regsync.store.quarantine import Quarantine
 
@@ -64,6 +64,10 @@ class BlobStore(Protocol):
 
     def stored(self) -> Iterator[Mapping[Digest, int]]:
         """Everything that is there with its length, a part at a time. Blocking; raises StorageError."""
+        ...
+
+    def files(self) -> Iterator[Sequence[File]]:
+        """What `stored` gives, and what lies there under any other name. Blocking; raises StorageError."""
         ...
 
     def abandoned(self) -> int:
@@ -171,8 +175,12 @@ class DirectoryBlobs:
 
     def stored(self) -> Iterator[Mapping[Digest, int]]:
         """Everything that is there with its length, one directory at a time. Blocking."""
-        for found in files(self._root):
+        for found in self.files():
             yield {digest: file.size for file, digest in found if digest is not None}
+
+    def files(self) -> Iterator[Sequence[File]]:
+        """What `stored` gives, and what lies there under any other name. Blocking."""
+        return files(self._root)
 
     def abandoned(self) -> int:
         """How many files dead processes were writing. Blocking."""

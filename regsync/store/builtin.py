@@ -23,7 +23,7 @@ from regsync.oci.digest import Digest
 from regsync.oci.media_type import OCTET_STREAM
 from regsync.oci.reference import RepositoryName
 from regsync.store import migrate, queries
-from regsync.store.blobs import DirectoryBlobs
+from regsync.store.blobs import BlobStore, DirectoryBlobs
 from regsync.store.catalogue import Catalogue
 from regsync.store.database import Database, SQLiteDatabase, Use
 from regsync.store.errors import StoreError
@@ -59,7 +59,8 @@ class BuiltinStore:
     ) -> None:
         self.path, self.name = path, str(path)
         self._presence, self._clock = presence, clock
-        self._catalogue, self.blobs, self._leases = catalogue, blobs, leases
+        self._catalogue, self._leases = catalogue, leases
+        self.blobs: BlobStore = blobs
         self.sessions: Sessions = DirectorySessions(path / "uploads", blobs, leases, clock)
         self.pulls = Pulls(catalogue)
         self._repositories: dict[tuple[str, Children], BuiltinRepository] = {}

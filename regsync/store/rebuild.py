@@ -198,7 +198,7 @@ def _compare(path: Path, connection: Connection) -> tuple[Sequence[Lost], Sequen
         problem = looked_for(one, blobs.size_now(one.desc.digest)) if one.linked else None
         if problem is not None:
             lost.append(problem)
-    return tuple(lost), tuple(orphans(path / BLOBS, connection))
+    return tuple(lost), tuple(orphans(blobs.files(), connection))
 
 
 def _blobs(path: Path) -> DirectoryBlobs:

@@ -23,6 +23,7 @@ from regsync.store import manifest_check
 from regsync.store.builtin import BuiltinStore
 from regsync.store.fsck import Check, Checked
 from regsync.store.gc_report import Rules, Run
+from regsync.store.inventory import Orphan
 from regsync.store.repository import LostContentError
 from tests.contract.places import blob, described, put, read, stream
 from tests.support.clock import FrozenClock
@@ -190,6 +191,17 @@ async def test_files_in_no_record_are_only_told(tmp_path: Path) -> None:
     assert {one.path for one in found.orphans} == {stray, odd}
     assert found.is_sound
     assert stray.exists()
+
+
+async def test_bytes_whose_record_comes_a_moment_later_are_no_file_in_no_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with BuiltinStore.open(tmp_path) as store:
+        await put(store.repository(APP), IMAGE, "v1")
+        late, kept = (Orphan(Path(name), 1) for name in ("late", "kept"))
+        looks = iter([[[(late, None), (kept, None)]], [[(kept, None)]]])
+        monkeypatch.setattr(store.blobs, "files", lambda: next(looks))
+        assert (await checked(store)).orphans == [kept]
 
 
 async def test_rows_that_contradict_each_other_are_found(tmp_path: Path) -> None:
