@@ -23,12 +23,16 @@ MAX_WAIT = 8.0  # seconds; `limits.maxWait` is for runs that nobody waits for, a
 
 
 class UpstreamRegistries:
-    """Sessions with registries that outlive a reload of the spec which leaves them as they were."""
+    """Sessions with registries that outlive a reload of the spec which leaves them as they were.
+
+    Those that a reload replaces close their connections by themselves, when the last request that uses
+    them is over: nothing here holds them.
+    """
 
     def __init__(self, clock: Clock, emit: Emit) -> None:
         self._clock, self._emit = clock, emit
         self._registries: Mapping[str, Registry] = {}
-        self._remotes: list[Remotes] = []  # the last is the one in use; others end what they began
+        self._remotes: Remotes | None = None
 
     def upstreams(self, spec: Spec) -> Upstreams:
         """What the spec's Server says of upstreams."""
@@ -38,18 +42,18 @@ class UpstreamRegistries:
         from regsync.reconcile.ledger_memory import MemoryLedger
 
         registries = {one.registry: _hurried(spec.registries[one.registry]) for one in spec.server.upstreams}
-        if registries != self._registries:
+        remotes = self._remotes
+        if remotes is None or registries != self._registries:
             narrowed = replace(spec, registries=registries)
-            self._remotes.append(Remotes(narrowed, self._clock, MemoryLedger(), self._emit))
-            self._registries = registries
-        remotes = self._remotes[-1]
+            remotes = Remotes(narrowed, self._clock, MemoryLedger(), self._emit)
+            self._remotes, self._registries = remotes, registries
         return Upstreams([_upstream(one, registries[one.registry], remotes) for one in spec.server.upstreams])
 
     async def close(self) -> None:
         """Close all connections."""
-        with CancelScope(shield=True):
-            for remotes in self._remotes:
-                await remotes.close()
+        if self._remotes is not None:
+            with CancelScope(shield=True):
+                await self._remotes.close()
 
 
 def _hurried(registry: Registry) -> Registry:

@@ -129,11 +129,11 @@ async def _copy_blobs(
 
 async def _missing(graph: Graph, to: Destination) -> list[Manifest | Index]:
     """The nodes that the destination lacks. One that is there has all below it: children go first."""
-    if await _is_there(graph.root, to):
+    if await to.keeps(graph.root.descriptor):
         return []
 
     async def there(node: Manifest | Index) -> bool:
-        return node is not graph.root and await _is_there(node, to)
+        return node is not graph.root and await to.keeps(node.descriptor)
 
     found = await for_each(there, graph.nodes)
     present = {node.descriptor.digest for node, is_there in zip(graph.nodes, found, strict=True) if is_there}
@@ -141,15 +141,6 @@ async def _missing(graph: Graph, to: Destination) -> list[Manifest | Index]:
         if node.descriptor.digest in present:
             present.update(child.digest for child in node.manifests)
     return [node for node in graph.nodes if node.descriptor.digest not in present]
-
-
-async def _is_there(node: Manifest | Index, to: Destination) -> bool:
-    if to.has(node.descriptor):
-        return True
-    if to.may_have_content and await to.store.exists(node.descriptor):
-        to.holds(node.descriptor)
-        return True
-    return False
 
 
 def _digests(node: Manifest | Index) -> list[Digest]:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import anyio
 
-from regsync.content.protocol import Mounts, Store
+from regsync.content.protocol import Claims, Mounts, Store
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 
@@ -72,6 +72,22 @@ class Destination:
         seen = self._seen.get(desc.digest)
         # Of two sizes for one digest one is a lie; the place is asked which.
         return desc.size == (seen if seen is not None else self._known.get(desc.digest))
+
+    async def keeps(self, desc: Descriptor) -> bool:
+        """Whether it holds exactly this, and goes on to until what relies on it can be there.
+
+        Asks where that is not known. A place that deletes by itself is asked always, since what was there
+        an hour ago may be about to go.
+        """
+        known = self.has(desc)
+        if not known and not (self.may_have_content and await self.store.exists(desc)):
+            return False
+        if isinstance(self.store, Claims) and not await self.store.claim(desc.digest):
+            self._seen.pop(desc.digest, None)
+            return False
+        if not known:
+            self.holds(desc)
+        return True
 
     def holds(self, desc: Descriptor) -> None:
         """This run put it there, or saw it there."""

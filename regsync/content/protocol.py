@@ -132,6 +132,15 @@ class ResumesPush(Protocol):
 
 
 @runtime_checkable
+class Claims(Protocol):
+    """Deletes by itself what nothing leads to, and can be kept from it."""
+
+    async def claim(self, digest: Digest) -> bool:
+        """Whether content is there: then it stays until a push that relies on it can be over."""
+        ...
+
+
+@runtime_checkable
 class Deletes(Protocol):
     """Can delete content and tags."""
 

@@ -6,6 +6,7 @@ under a name that an archive gives. Source: POSIX.1-2017, pax, "ustar Interchang
 "Basic Tar Format". Blocking.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,7 +15,9 @@ from regsync.content.errors import ContentError
 BLOCK = 512  # bytes
 MAX_MEMBERS = 2_000_000
 MAX_EXTENSION = 64 * 1024  # bytes of a pax header or a long name
+MAX_NAME = 4096  # bytes, as of a path on Linux
 MAX_EXTENSIONS = 8  # before one member
+MAX_HEADERS = 1 << 30  # bytes of long headers and of directories, which no file needs
 MAX_SIZE = 1 << 50  # bytes of one member
 _SKIP = 1024 * 1024  # bytes read at once of what is passed over
 
@@ -57,15 +60,20 @@ class TarReader:
         self._at = 0  # bytes of the tar read
         self._left = 0  # of the member in hand
         self._end = 0  # where the next header begins
-        self._names: set[str] = set()
+        self._names: set[bytes] = set()  # hashed, since there may be many
+        self._headers = 0  # bytes of those that MAX_HEADERS is for
 
     def next(self) -> Member | None:
         """The next file; None at the end. Raises InvalidArchiveError."""
         while (found := self._next()) is not None:
             member, kind = found
-            if member.name in self._names:
+            name = hashlib.blake2b(_encoded(member.name), digest_size=16).digest()
+            if name in self._names:
                 raise self._invalid(f"two members are named {member.name[:200]!r}")
-            self._names.add(member.name)
+            self._names.add(name)
+            self._headers += member.offset - member.start - (BLOCK if kind != _DIRECTORY else 0)
+            if self._headers > MAX_HEADERS:
+                raise self._invalid(f"it has more than {MAX_HEADERS} bytes of headers")
             if len(self._names) > MAX_MEMBERS:
                 raise self._invalid(f"it has more than {MAX_MEMBERS} members")
             if kind != _DIRECTORY:
@@ -118,6 +126,8 @@ class TarReader:
             size = 0
         if not 0 <= size <= MAX_SIZE:
             raise self._invalid(f"{name[:200]!r} claims to have {size} bytes")
+        if len(_encoded(name)) > MAX_NAME:
+            raise self._invalid(f"{name[:200]!r}… is a name of more than {MAX_NAME} bytes")
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if name.startswith("/") or ".." in parts or "\0" in name or "\\" in name:
             raise self._invalid(f"{name[:200]!r} leads out of it")
@@ -205,6 +215,10 @@ class TarReader:
 
     def _invalid(self, cause: str) -> InvalidArchiveError:
         return InvalidArchiveError(cause, where=self._where)
+
+
+def _encoded(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,12 +124,11 @@ class Transfers:
 
     async def _check(self, blob: Blob, delivery: Delivery) -> None:
         try:
-            there = await delivery.to.store.exists(delivery.desc)
+            there = await delivery.to.keeps(delivery.desc)
         except RegsyncError as error:
             blob.refused(delivery, error)
         else:
             if there:
-                delivery.to.holds(delivery.desc)
                 blob.held_by(delivery.to)
             else:
                 blob.lacking.add(delivery.to)

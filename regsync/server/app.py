@@ -27,7 +27,7 @@ from regsync.store.builtin import BuiltinStore
 
 _READING = ("GET", "HEAD")
 Handler = Callable[[], Awaitable[Response]]
-Page = Callable[[Request, Policy], Awaitable[Response]]
+Page = Callable[[Exchange, Policy], Awaitable[Response]]
 
 
 class Application:
@@ -93,6 +93,7 @@ class Application:
 
     def _refusal(self, exchange: Exchange, error: Exception) -> Response:
         answer = as_api_error(error, place=f"store:{self._store.name}/")
+        exchange.code = answer.code
         if answer.status >= 500:
             exchange.failure = error
         response = answer.response()
@@ -101,38 +102,37 @@ class Application:
 
     async def _answer(self, exchange: Exchange) -> Response:
         request, policy = exchange.request, self.policy
+        if not request.has_one_host:
+            raise ApiError(400, "UNSUPPORTED", "a request has one Host header (RFC 9112, section 3.2)")
         found = exchange.route = route(request.path)
         if found is None:
             page = self._pages.get(request.path)
             if page is None:
                 raise ApiError(404, "NOT_FOUND", "there is nothing; the API is below /v2/")
             _only(request, *_READING)
-            return await page(request, policy)
+            return await page(exchange, policy)
         principal = exchange.principal = await policy.access.identify(request)
         asks = Asks(request, principal, policy)
-        if request.method not in _READING:
-            self._check_changes(policy)
         if found.endpoint is Endpoint.BASE:
             return _base(asks)
         if found.endpoint is Endpoint.CATALOG:
             _only(request, "GET", "HEAD")
-            if policy.upstreams.of_host(request.header(b"host")) is not None:
-                said = "repositories are listed under the registry's own name, not an upstream's"
-                raise ApiError(404, "UNSUPPORTED", said)
-            return await self._listings.catalog(request, lambda name: asks.may(Action.PULL, name))
+            _require_own_host(asks)
+            wanted = asks.login("log in to list repositories")
+            return await self._listings.catalog(request, partial(asks.may, Action.PULL), wanted)
         if found.endpoint is Endpoint.STATE:
             return await self._state(asks, found)
-        name = parse_name(found.name)
-        if not policy.upstreams:
-            return await self._repository(asks, found, name)
-        namespace = request.parameter("ns") if request.method in _READING else None
-        located = policy.upstreams.locate(name, request.header(b"host"), namespace)
+        located = _locate(request, found, policy)
+        exchange.repository = located.name
+        if request.method not in _READING:
+            self._check_changes(policy)
         if located.upstream is None or request.method == "DELETE":
             return await self._repository(asks, found, located.name)
         return await self._pulled(exchange, asks, found, located)
 
     async def _state(self, asks: Asks, found: Route) -> Response:
         _only(asks.request, "GET", "HEAD")
+        _require_own_host(asks)
         if not found.name or asks.request.parameter("depth") is not None:
             return await self._states.namespace(asks, parse_name(found.name) if found.name else "")
         name = parse_name(found.name)
@@ -154,16 +154,15 @@ class Application:
             partial(asks.may, Action.PULL),
             partial(asks.policy.is_immutable, name),
         )
-        exchange.pulled = Pulled(upstream.prefix, name)
+        exchange.pulled = Pulled(upstream.prefix)
         response, outcome = await self.pull_through.answer(request, found, located.asked, pull)
-        exchange.pulled = Pulled(upstream.prefix, name, outcome)
+        exchange.pulled = Pulled(upstream.prefix, outcome)
         return response
 
     def _check_changes(self, policy: Policy) -> None:
         if policy.read_only:
-            raise ApiError(
-                405, "UNSUPPORTED", "the registry is read-only now", headers={"Allow": "GET, HEAD"}
-            )
+            said = "the registry is read-only now"
+            raise ApiError(405, "DENIED", said, headers={"Allow": "GET, HEAD"})
         self._before_change()
 
     async def _repository(self, asks: Asks, found: Route, name: RepositoryName) -> Response:
@@ -232,9 +231,25 @@ class Application:
         return await steps[request.method]()
 
 
+def _locate(request: Request, found: Route, policy: Policy) -> Located:
+    name = parse_name(found.name)
+    if not policy.upstreams:
+        return Located(name, name)
+    namespace = request.parameter("ns") if request.method in _READING else None
+    return policy.upstreams.locate(name, request.header(b"host"), namespace)
+
+
+def _require_own_host(asks: Asks) -> None:
+    if asks.policy.upstreams.of_host(asks.request.header(b"host")) is not None:
+        said = "repositories are listed and compared under the registry's own name, not an upstream's"
+        raise ApiError(404, "UNSUPPORTED", said)
+
+
 def _base(asks: Asks) -> Response:
-    if asks.principal.is_anonymous and asks.policy.access.challenge is not None:
-        raise asks.unauthorized("log in")
+    _only(asks.request, *_READING)
+    wanted = asks.login("log in")
+    if wanted is not None:
+        raise wanted
     return Response(200, [JSON], b"{}")
 
 

@@ -31,14 +31,15 @@ class Asks:
 
     def denied(self, action: Action, what: str) -> ApiError:
         """The answer to who may not do that: DENIED, or UNAUTHORIZED to who may yet log in."""
-        if self.principal.is_anonymous and self.policy.access.challenge is not None:
-            return self.unauthorized(f"log in to {action.value} {what}")
         who = self.principal.name or "anonymous"
-        return ApiError(403, "DENIED", f"{who} may not {action.value} {what}")
+        denied = ApiError(403, "DENIED", f"{who} may not {action.value} {what}")
+        return self.login(f"log in to {action.value} {what}") or denied
 
-    def unauthorized(self, message: str) -> ApiError:
-        """The answer that asks for a login."""
-        challenge = self.policy.access.challenge or ""
+    def login(self, message: str) -> ApiError | None:
+        """The answer that asks for a login; None to who has logged in, and where nobody can."""
+        challenge = self.policy.access.challenge
+        if not self.principal.is_anonymous or challenge is None:
+            return None
         return ApiError(401, "UNAUTHORIZED", message, headers={"WWW-Authenticate": challenge})
 
     def refusal(
@@ -47,9 +48,7 @@ class Asks:
         """Why nothing is fetched from an upstream for this request; None where it is."""
         if self.principal.is_anonymous and upstream.first_pull is FirstPull.AUTHENTICATED:
             said = f"that is not here, and {upstream.namespace} is asked only for those who are logged in"
-            if self.policy.access.challenge is not None:
-                return self.unauthorized(said)
-            return ApiError(404, "NAME_UNKNOWN", f"{name}: {said}")
+            return self.login(said) or ApiError(404, "NAME_UNKNOWN", f"{name}: {said}")
         if self.policy.read_only:
             return ApiError(
                 404, "NAME_UNKNOWN", f"{name}: that is not here, and the registry is read-only now"

@@ -50,8 +50,8 @@ def shown(
 ) -> Response:
     """The answer with a blob, or the range of it that is asked for, or 304.
 
-    `read` gives its bytes, except to a HEAD; `file` holds exactly these where there is one. Raises
-    RANGE_INVALID.
+    `read` gives its bytes, except to a HEAD, for which a range means nothing (RFC 9110, 14.2); `file` holds
+    exactly these where there is one. Raises RANGE_INVALID.
     """
     tag = etag(desc.digest)
     headers = [
@@ -62,14 +62,14 @@ def shown(
     ]
     if is_unchanged(request, tag):
         return Response(304, headers)
+    if request.method == "HEAD" or read is None:
+        return Response(200, headers, length=desc.size)
     try:
         part = wanted_part(request, desc.size, tag)
     except UnsatisfiableError:
         wrong = ApiError(416, "RANGE_INVALID", f"the blob has {desc.size} bytes")
         wrong.headers = {"Content-Range": f"bytes */{desc.size}"}
         raise wrong from None
-    if request.method == "HEAD" or read is None:
-        return _partial(Response(200, headers, length=desc.size), part, desc)
     if part is not None:
         return _partial(Response(200, headers, chunks=read(part.start, part.end + 1)), part, desc)
     if desc.size == 0:
@@ -79,12 +79,10 @@ def shown(
     return Response(200, headers, chunks=read(0, desc.size), length=desc.size)
 
 
-def _partial(response: Response, part: Part | None, desc: Descriptor) -> Response:
-    if part is not None:
-        response.status = 206
-        response.length = part.end - part.start + 1
-        response.add(b"content-range", f"bytes {part.start}-{part.end}/{desc.size}")
-    return response
+def _partial(response: Response, part: Part, desc: Descriptor) -> Response:
+    response.status = 206
+    response.length = part.end - part.start + 1
+    return response.add(b"content-range", f"bytes {part.start}-{part.end}/{desc.size}")
 
 
 async def stored_bytes(

@@ -76,6 +76,7 @@ def _requests(counted: RequestMetrics) -> Iterator["Metric"]:
     yield pulls
     failures = CounterMetricFamily("regsync_auth_failures", "Requests refused.", labels=("reason",))
     failures.add_metric(("credentials",), counted.wrong_credentials)
+    failures.add_metric(("rate-limited",), counted.rate_limited)
     failures.add_metric(("denied",), counted.denials)
     yield failures
 

@@ -22,6 +22,7 @@ from regsync.store.sessions import OutOfOrderError, UploadBusyError, UploadUnkno
 
 JSON = (b"content-type", b"application/json")
 RETRY_AFTER = 5  # seconds
+TOO_MANY = "TOOMANYREQUESTS"  # the code of a login that came too soon after others that failed
 
 
 class ApiError(RegsyncError):
@@ -49,11 +50,6 @@ class ApiError(RegsyncError):
         for name, value in self.headers.items():
             response.add(name.lower().encode(), value)
         return response
-
-
-def not_found(code: str, message: str) -> ApiError:
-    """404."""
-    return ApiError(404, code, message)
 
 
 def name_invalid(cause: str) -> ApiError:

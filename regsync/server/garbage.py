@@ -1,15 +1,16 @@
 """Garbage collection on an interval, beside the requests; what the runs did, for the metrics."""
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 import anyio
 
-from regsync.content.durable import StorageError
 from regsync.errors import RegsyncError
+from regsync.server.audit_record import DONE, FAILED, Note
 from regsync.store.builtin import BuiltinStore
-from regsync.store.errors import StoreError
 from regsync.store.gc_report import Kind, Rules, Run
 
 _LOOK_EVERY = 60.0  # seconds, whether an interval was configured meanwhile
@@ -27,16 +28,29 @@ class Collected:
     waiting: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))  # after the last run
 
 
+class CollectionFailedError(RegsyncError):
+    """A garbage collection ended with what nobody foresaw."""
+
+    usual_hint = "report this; the store is served on, and the next collection begins anew"
+
+    def __init__(self, cause: Exception) -> None:
+        last = traceback.extract_tb(cause.__traceback__)[-1]
+        where = f"{Path(last.filename).name}:{last.lineno}"
+        super().__init__(f"garbage collection failed: {type(cause).__name__}: {cause} ({where})")
+        self.__cause__ = cause
+
+
 class GarbageCollection:
-    """Collects; `tell` is told of runs that failed."""
+    """Collects; `tell` is told of runs that failed, `note` of what was deleted."""
 
     def __init__(
         self,
         store: BuiltinStore,
         tell: Callable[[RegsyncError], object],
+        note: Note,
         rules: Rules | None = None,
     ) -> None:
-        self._store, self._tell = store, tell
+        self._store, self._tell, self._note = store, tell, note
         self._rules = rules or Rules()
         self.collected = Collected()
 
@@ -49,12 +63,13 @@ class GarbageCollection:
                 await self.collect()
 
     async def collect(self) -> None:
-        """One run."""
+        """One run; raises nothing, since whoever serves goes on without it."""
         try:
             report = await self._store.collect_garbage(self._rules, Run.FOR_REAL)
-        except (StoreError, StorageError) as error:
+        except Exception as error:  # noqa: BLE001 - a defect here must not end the requests beside it
             self.collected.failures += 1
-            self._tell(error)
+            self._tell(error if isinstance(error, RegsyncError) else CollectionFailedError(error))
+            self._note({"event": "gc", "outcome": FAILED})  # it may have deleted a part
             return
         done = self.collected
         done.runs += 1
@@ -63,3 +78,6 @@ class GarbageCollection:
         for kind, count in report.counts.items():
             done.deleted[kind] += count.deleted
             done.waiting[kind] = count.waiting
+        deleted = {kind.value: count.deleted for kind, count in report.counts.items() if count.deleted}
+        if deleted:
+            self._note({"event": "gc", "outcome": DONE, "deleted": deleted, "freed": report.freed})

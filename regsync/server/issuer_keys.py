@@ -77,6 +77,11 @@ class IssuerKeys:
             raise IssuerKeysError(self._issuer.issuer, str(self._error)) from self._error
         return found
 
+    def look_again(self) -> None:
+        """Take what is in a file for changed: it may have been edited with the spec. From any thread."""
+        if isinstance(self._issuer.jwks, Path):
+            self._tried = None
+
     def _find(self, key_id: str | None, algorithm: str) -> PyJWK | None:
         fitting = [one for one in self._keys if _fits(one, algorithm)]
         if key_id is not None:
@@ -103,9 +108,10 @@ class IssuerKeys:
                 _log.warning("keys of issuer %s are not read: %s", self._issuer.issuer, error)
 
     def _is_due(self, age: float) -> bool:
-        if self._tried is None:
+        tried = self._tried
+        if tried is None:
             return True
-        return self._clock.monotonic() - self._tried >= (RETRY if self._error is not None else age)
+        return self._clock.monotonic() - tried >= (RETRY if self._error is not None else age)
 
     async def _read(self) -> Sequence[Mapping[str, object]]:
         jwks = self._issuer.jwks

@@ -35,8 +35,11 @@ class Listings:
             raise ApiError(404, "NAME_UNKNOWN", f"there is no repository {name}")
         return tags_page(request, shown_as or name, [str(tag) for tag, _ in page], limit)
 
-    async def catalog(self, request: Request, visible: Visible) -> Response:
-        """The repositories that the client may pull from."""
+    async def catalog(self, request: Request, visible: Visible, login: ApiError | None = None) -> Response:
+        """The repositories that the client may pull from; raises `login`, if there is one, where none is.
+
+        regctl and oras send what they were logged in with only when they are asked for it.
+        """
         limit, last = page_of(request)
         names: list[str] = []
         more = True
@@ -45,6 +48,8 @@ class Listings:
             more = len(page) == _CATALOG_STEP
             last = page[-1] if page else last
             names += [name for name in page if visible(name)]
+        if login is not None and not names and not request.parameter("last"):
+            raise login
         response = _document(request, {"repositories": names[:limit]})
         if limit and len(names) > limit:
             _link(response, "/v2/_catalog", {"n": str(limit), "last": names[limit - 1]})

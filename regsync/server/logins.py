@@ -18,7 +18,7 @@ from regsync.content.single_flight import SingleFlight
 from regsync.server.access import Principal
 from regsync.server.credentials import MalformedCredentialsError, Password, Token, parse_authorization
 from regsync.server.failed_logins import FailedLogins
-from regsync.server.failures import ApiError
+from regsync.server.failures import TOO_MANY, ApiError
 from regsync.server.htpasswd import BusyError, Htpasswd
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def refused(message: str) -> ApiError:
 def _too_many(wait: float) -> ApiError:
     return ApiError(
         429,
-        "TOOMANYREQUESTS",
+        TOO_MANY,
         "too many logins failed; wait before the next",
         headers={"Retry-After": str(int(wait) + 1)},
     )

@@ -15,6 +15,7 @@ from regsync.server.failures import ApiError
 from regsync.server.message import Request, Response
 from regsync.server.values import parse_reference, parse_tag
 from regsync.store.builtin import BuiltinStore
+from regsync.store.changes import TagFixedError
 from regsync.store.repository import LostContentError
 
 MAX_TAGS = 100  # tags that one push may set
@@ -93,6 +94,8 @@ class Manifests:
                 await repository.delete(await repository.recorded(wanted), fixed=fixed)
         except ContentNotFoundError:
             raise _unknown(name, reference) from None
+        except TagFixedError:
+            raise ApiError(405, "DENIED", f"{name} has {wanted} at a tag that is immutable") from None
         return Response(202)
 
 

@@ -23,7 +23,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
-MAX_QUERY_FIELDS = 64
+MAX_QUERY_FIELDS = 128  # a push with all the tags that one may set, and others
 
 
 class ClientGoneError(RegsyncError):
@@ -116,10 +116,22 @@ class Body:
 class Request:
     """One request. Header names are lower case; of a header sent twice the last one counts."""
 
-    __slots__ = ("_headers", "_query", "body", "client", "id", "method", "path", "raw_headers", "raw_query")
+    __slots__ = (
+        "_headers",
+        "_query",
+        "_version",
+        "body",
+        "client",
+        "id",
+        "method",
+        "path",
+        "raw_headers",
+        "raw_query",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, request_id: str) -> None:
         self.method: str = scope["method"]
+        self._version: str = scope.get("http_version", "1.1")
         # `path` is decoded, and `..%2f` in it a traversal: nothing here reads it.
         raw_path: bytes | None = scope.get("raw_path")
         self.path = (raw_path if raw_path is not None else scope["path"].encode()).decode("latin-1")
@@ -139,6 +151,17 @@ class Request:
             self._headers = {key.lower(): value for key, value in self.raw_headers}
         value = self._headers.get(name)
         return value.decode("latin-1") if value is not None else None
+
+    @property
+    def has_one_host(self) -> bool:
+        """Whether it says once which host it is for, or need not since it is of HTTP/1.0 or 2.
+
+        An empty name is none (RFC 9110, 4.2.1), and is what granian gives where there is no header.
+        """
+        if self._version != "1.1":
+            return True
+        hosts = [value for key, value in self.raw_headers if key.lower() == b"host"]
+        return len(hosts) == 1 and bool(hosts[0])
 
     @property
     def query(self) -> Mapping[str, Sequence[str]]:

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
+from regsync.server.failures import TOO_MANY
 from regsync.server.garbage import Collected
 from regsync.server.watch import Exchange
 
@@ -30,6 +31,7 @@ class RequestMetrics:
         self.kinds: dict[tuple[str, str], Requests] = {}
         self.pulls: dict[tuple[str, str], int] = {}  # by the prefix of an upstream and the outcome
         self.wrong_credentials = 0  # logins that failed
+        self.rate_limited = 0  # logins that came too soon after others that failed
         self.denials = 0  # of what who asked may not do
 
     def answered(self, exchange: Exchange) -> None:
@@ -50,6 +52,8 @@ class RequestMetrics:
             self.pulls[pulled] = self.pulls.get(pulled, 0) + 1
         if status == 403:
             self.denials += 1
+        elif exchange.code == TOO_MANY:
+            self.rate_limited += 1
         elif status == 401 and request.header(b"authorization") is not None:
             self.wrong_credentials += 1
 

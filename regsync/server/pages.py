@@ -20,10 +20,11 @@ from regsync.server.app import Page
 from regsync.server.audit import AuditLog
 from regsync.server.exposition import CONTENT_TYPE, Gauges, exposition
 from regsync.server.failures import ApiError
-from regsync.server.message import Request, Response
+from regsync.server.message import Response
 from regsync.server.metrics import RequestMetrics
 from regsync.server.policy import Policy
 from regsync.server.stalled import Bodies
+from regsync.server.watch import Exchange
 from regsync.store.builtin import BuiltinStore
 from regsync.store.errors import StoreError
 from regsync.store.queries import StoreStats
@@ -45,7 +46,7 @@ class Readiness:
         self._storage: Sequence[str] = ()
         self.draining = False
 
-    async def page(self, request: Request, policy: Policy) -> Response:
+    async def page(self, exchange: Exchange, policy: Policy) -> Response:
         """`/readyz`: 200, or 503 with a line for each thing that is wrong."""
         wrong = ["draining"] if self.draining else []
         if self._audit is not None and self._audit.failure is not None:
@@ -100,10 +101,10 @@ class MetricsPage:
         self._stats: StoreStats | None = None
         self._counted = 0.0
 
-    async def page(self, request: Request, policy: Policy) -> Response:
+    async def page(self, exchange: Exchange, policy: Policy) -> Response:
         """All that is counted and measured. Raises ApiError for who may not see it, StoreError."""
-        if not is_local(request.client):
-            await self._judge(request, policy)
+        if not is_local(exchange.request.client):
+            await self._judge(exchange, policy)
         gauges = Gauges(
             uploading=len(self._bodies),
             log_lines_lost=self._log.lost,
@@ -114,9 +115,9 @@ class MetricsPage:
         raw = await run_sync(exposition, self._requests, gauges)
         return Response(200, [(b"content-type", CONTENT_TYPE.encode())], raw)
 
-    async def _judge(self, request: Request, policy: Policy) -> None:
+    async def _judge(self, exchange: Exchange, policy: Policy) -> None:
         access = policy.access
-        principal = await access.identify(request)
+        principal = exchange.principal = await access.identify(exchange.request)
         if access.allows(principal, Action.ADMIN, METRICS):
             return
         if principal.is_anonymous and access.challenge is not None:
@@ -133,7 +134,7 @@ class MetricsPage:
         return self._stats
 
 
-async def health(request: Request, policy: Policy) -> Response:
+async def health(exchange: Exchange, policy: Policy) -> Response:
     """`/healthz`: that somebody answers."""
     return Response(200, [_TEXT], b"alive\n")
 

@@ -1,5 +1,6 @@
 """One client's wish for something of an upstream, and what it is told when that cannot be had."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -12,6 +13,8 @@ from regsync.oci.reference import RepositoryName, Tag
 from regsync.server.failures import RETRY_AFTER, ApiError
 from regsync.server.upstreams import Upstream
 from regsync.store.errors import StoreError
+
+_log = logging.getLogger(__name__)
 
 
 class Outcome(Enum):
@@ -55,12 +58,21 @@ class Pull:
             return error
         if isinstance(error, ContentNotFoundError):
             return self.missing(what, thing)
-        said = f"{self.upstream.namespace} does not give {what} {thing}: {error}"
+        _log.warning("%s: %s %s is not to be had: %s", self.name, what, thing, error)
+        said = f"{self.upstream.namespace} does not give {what} {thing}: {told(error)}"
         if isinstance(error, DeniedError):  # Docker Hub says so of what is not there
             return ApiError(404, self.missing(what, thing).code, said)
         if isinstance(error, TemporaryError):
             return ApiError(503, "UNAVAILABLE", said, headers={"Retry-After": str(RETRY_AFTER)})
         return ApiError(502, "UNAVAILABLE", said)
+
+
+def told(error: RegsyncError) -> str:
+    """Why an upstream failed, as clients are told: its addresses and its words are for the log alone."""
+    status = getattr(error, "status", None)  # that of an answer, where there was one
+    if isinstance(status, int) and status >= 400:
+        return f"it answered with {status}"
+    return "it did not answer" if isinstance(error, TemporaryError) else "what it answers cannot be used"
 
 
 def called(reference: Tag | Digest) -> str:

@@ -70,9 +70,10 @@ class PullThrough:
             if desc is not None:
                 return blobs.shown(request, desc), Outcome.CHECKED
         else:
-            download = await self._upstream_blobs.find(pull, digest)
-            if download is not None:
-                return blobs.shown(request, download.desc, read=download.read), Outcome.FETCHED
+            found = await self._upstream_blobs.find(pull, digest)
+            if isinstance(found, Outcome):
+                return await self._blobs.get(request, pull.name, reference), found
+            return blobs.shown(request, found.desc, read=found.read), Outcome.FETCHED
         return await self._blobs.get(request, pull.name, reference), Outcome.HERE
 
     async def _tags(self, request: Request, asked: RepositoryName, pull: Pull) -> _Answer:

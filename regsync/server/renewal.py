@@ -14,6 +14,7 @@ from anyio.to_thread import run_sync
 
 from regsync.errors import RegsyncError
 from regsync.server.app import Application
+from regsync.server.audit_record import DONE, FAILED, Note
 from regsync.server.configured import Configuration, Configured, Story
 from regsync.server.listening import Listening
 from regsync.server.reloading import FileStates, Reloading, states_of
@@ -35,7 +36,7 @@ class _Accepting:
 
 
 class Renewal:
-    """Looks at the configuration's files every second, and when SIGHUP comes."""
+    """Looks at the configuration's files every second, and when SIGHUP comes; `note` is for the audit log."""
 
     def __init__(
         self,
@@ -44,9 +45,11 @@ class Renewal:
         application: Application,
         listening: Listening,
         story: Story,
+        note: Note,
     ) -> None:
         self._configuration, self._configured = configuration, configured
         self._application, self._listening, self._story = application, listening, story
+        self._note = note
         self._accepting: _Accepting | None = None
         self._reloading = Reloading(self._files, self._renew)
 
@@ -84,10 +87,12 @@ class Renewal:
         except RegsyncError as error:
             self._story.show(error)
             self._story.note("reload", "refused; everything stays as it was")
+            self._note({"event": "reload", "outcome": FAILED})
             return
         self._application.policy = found.policy
         later = _needs_restart(self._configured, found)
         self._configured = found
+        self._note({"event": "reload", "outcome": DONE})
         self._story.note(
             "reload", f"taken up, but for what needs a restart: {later}" if later else "taken up"
         )

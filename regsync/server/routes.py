@@ -35,6 +35,7 @@ class Route:
 
 
 REMEMBERED = 4096  # paths; the same few are asked for again and again
+MAX_PATH = 768  # characters; the longest name with the longest tag, each of it percent-encoded, takes 654
 _BASE = Route(Endpoint.BASE)
 _CATALOG = Route(Endpoint.CATALOG)
 _STATE = Route(Endpoint.STATE)  # of all repositories
@@ -45,9 +46,17 @@ _PAIRS = {
 }
 
 
-@lru_cache(maxsize=REMEMBERED)
 def route(path: str) -> Route | None:
-    """The endpoint of a raw path; None for what is no part of the API."""
+    """The endpoint of a raw path; None for what is no part of the API.
+
+    Nothing in the API has a path longer than MAX_PATH: so what is remembered of paths, by whom it may be, has
+    an end in bytes.
+    """
+    return _route(path) if len(path) <= MAX_PATH else None
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _route(path: str) -> Route | None:
     if not path.startswith("/v2"):
         return None
     rest = path[3:]

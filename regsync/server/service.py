@@ -10,6 +10,7 @@ from regsync.clock import Clock
 from regsync.server.access_log import AccessLog
 from regsync.server.app import Application
 from regsync.server.audit import AuditFileError, AuditLog
+from regsync.server.audit_record import nowhere
 from regsync.server.configured import Configuration, Story
 from regsync.server.garbage import Collected, GarbageCollection
 from regsync.server.listening import Listening, bind
@@ -37,15 +38,16 @@ class Service:
         """
         server = self._configured.server
         audit = self._audit(server)
+        note = audit.note if audit is not None else nowhere
         with bind(server.listen) as bound:
             address = Listen(*bound.getsockname()[:2])
             async with BuiltinStore.open(self._configured.store, clock=self._clock) as store:
-                garbage = GarbageCollection(store, self._story.show)
+                garbage = GarbageCollection(store, self._story.show, note)
                 readiness, application, log = self._application(store, audit, garbage.collected)
                 async with create_task_group() as tasks:
                     listening = Listening(application, bound, tasks)
                     renewal = Renewal(
-                        self._configuration, self._configured, application, listening, self._story
+                        self._configuration, self._configured, application, listening, self._story, note
                     )
                     await renewal.start()
                     works = [log.run, application.bodies.watch, application.pull_through.run, renewal.run]

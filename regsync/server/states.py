@@ -19,7 +19,15 @@ from regsync.server.failures import JSON, ApiError
 from regsync.server.message import RawHeaders, Request, Response
 from regsync.server.values import page_of
 from regsync.store.builtin import BuiltinStore
-from regsync.store.states import RepositoryState, combined, relative, state_of, states_below, tag_states
+from regsync.store.states import (
+    RepositoryState,
+    combined,
+    names_below,
+    relative,
+    state_of,
+    states_below,
+    tag_states,
+)
 
 API_VERSION = "regsync.dev/v1"
 MAX_PAGE = 10_000  # entries
@@ -38,6 +46,7 @@ class States:
         self._flights: SingleFlight[_Key, Sequence[RepositoryState]] = SingleFlight()
         self._version: int | None = None  # of the catalogue
         self._kept: dict[_Key, Sequence[RepositoryState]] = {}
+        self.kept = 0  # states of repositories in memory
 
     async def repository(self, request: Request, name: RepositoryName) -> Response:
         """The tags of one repository: digest, size and time of the last push of each."""
@@ -67,12 +76,16 @@ class States:
         return _answer(request, "RepositoryState", fields, digest, more)
 
     async def namespace(self, asks: Asks, name: str) -> Response:
-        """All at and below a name, or everywhere, rolled up to `depth` parts of the names below it."""
+        """All at and below a name, or everywhere, rolled up to `depth` parts of the names below it.
+
+        What the client may not pull is left out, as if it were not there: so no answer tells of it.
+        """
         request = asks.request
         depth = _depth(request)
         limit, last = page_of(request, most=MAX_PAGE)
-        states = await self._states(states_below, name)
-        _check(asks, name, states)
+        states = await self._visible(asks, name)
+        if not states:
+            _refuse(asks, name)
         digest = combined(states, name)
         if is_unchanged(request, _tag(digest)):
             return Response(304, _headers(digest))
@@ -85,34 +98,46 @@ class States:
             fields["children"] = dict(children[:limit])
         return _answer(request, "NamespaceState", fields, digest, more)
 
+    async def _visible(self, asks: Asks, name: str) -> Sequence[RepositoryState]:
+        may_pull = partial(asks.may, Action.PULL)
+        if (states_below, name, self._store.version()) not in self._kept:
+            names = await self._store.scan(partial(names_below, name=name))
+            if not any(map(may_pull, names)):  # tags are read and hashed only for who may see some
+                return ()
+        return [one for one in await self._states(states_below, name) if may_pull(one.name)]
+
     async def _states(self, query: _Query, name: str) -> Sequence[RepositoryState]:
         version = self._store.version()
         if version is None or version != self._version:
             self._version = version
-            self._kept.clear()
+            self._forget()
         key = (query, name, version)
         found = self._kept.get(key)
         if found is None:
             found = await self._flights.run(key, partial(self._store.scan, partial(query, name=name)))
-            if sum(len(one) + 1 for one in self._kept.values()) > MAX_KEPT:
-                self._kept.clear()
-            self._kept[key] = found
+            if found and version == self._version:
+                self._keep(key, found)
         return found
 
+    def _keep(self, key: _Key, found: Sequence[RepositoryState]) -> None:
+        if self.kept + len(found) > MAX_KEPT:
+            self._forget()
+        if key not in self._kept:
+            self.kept += len(found)
+            self._kept[key] = found
 
-def _check(asks: Asks, name: str, states: Sequence[RepositoryState]) -> None:
-    """Raise ApiError unless there is something, and the client may pull all of it.
+    def _forget(self) -> None:
+        self._kept.clear()
+        self.kept = 0
 
-    Who may pull nothing there is told the same whether there is something or not.
-    """
-    may_pull_all = all(asks.may(Action.PULL, one.name) for one in states)
-    if may_pull_all and (states or not name):
-        return
-    if name and not asks.may(Action.PULL, RepositoryName(name)):
-        raise asks.denied(Action.PULL, name)
-    if not may_pull_all:
-        raise asks.denied(Action.PULL, f"all that is below {name or '/'}")
-    raise ApiError(404, "NAME_UNKNOWN", f"there is nothing at or below {name}")
+
+def _refuse(asks: Asks, name: str) -> None:
+    """Raise the answer to who may pull nothing at or below a name, whether there is something or not."""
+    wanted = asks.login(f"log in to see what is at or below {name or '/'}")
+    if wanted is not None:
+        raise wanted
+    if name:
+        raise ApiError(404, "NAME_UNKNOWN", f"there is nothing at or below {name} that you may pull")
 
 
 def _children(

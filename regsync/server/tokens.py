@@ -12,7 +12,7 @@ from regsync.clock import Clock
 from regsync.errors import RegsyncError
 from regsync.oci.strict_json import InvalidJSONError, loads
 from regsync.server.access import Principal
-from regsync.server.issuer_keys import ALGORITHMS, Fetch, IssuerKeys
+from regsync.server.issuer_keys import ALGORITHMS, IssuerKeys
 from regsync.server.roles import claim_matches
 from regsync.spec.globs import compile_glob
 from regsync.spec.server import JwtIssuer
@@ -39,9 +39,9 @@ class Bearer:
 class Tokens:
     """Reads tokens."""
 
-    def __init__(self, issuers: Sequence[JwtIssuer], fetch: Fetch, clock: Clock) -> None:
+    def __init__(self, issuers: Sequence[tuple[JwtIssuer, IssuerKeys]], clock: Clock) -> None:
         self._clock = clock
-        self._issuers = {one.issuer: (one, IssuerKeys(one, fetch, clock)) for one in issuers}
+        self._issuers = {issuer.issuer: (issuer, keys) for issuer, keys in issuers}
         self._signatures = PyJWS(list(ALGORITHMS))
 
     async def bearer(self, token: str) -> Bearer:

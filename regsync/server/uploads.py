@@ -7,7 +7,7 @@ from contextlib import suppress
 from anyio import CancelScope
 
 from regsync.content.verified import VerifiedChunks
-from regsync.errors import RegsyncError
+from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import HEX_LENGTH, Digest
 from regsync.oci.media_type import OCTET_STREAM
@@ -80,7 +80,7 @@ class Uploads:
         if had == 0 and length is not None and 0 < length <= SMALL:
             try:
                 created = await self._whole(request, name, digest, length)
-            except ClientGoneError:
+            except (ClientGoneError, TemporaryError):
                 raise  # it may come again
             except RegsyncError:
                 await self._drop(name, session)
@@ -95,8 +95,9 @@ class Uploads:
         return Response(204)
 
     async def _finish(self, request: Request, name: RepositoryName, session: str, digest: Digest) -> Response:
+        had = await self._sessions.size(name, session)
         await self._sessions.append(name, session, request.body, at=None)
-        await self._store.repository(name).finish_upload(session, digest)
+        await self._store.repository(name).finish_upload(session, digest, had=had)
         return _created(name, digest)
 
     async def _whole(self, request: Request, name: RepositoryName, digest: Digest, length: int) -> Response:

@@ -10,7 +10,7 @@ from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName
 from regsync.server.downloads import Download
 from regsync.server.failures import ApiError
-from regsync.server.pull import Pull
+from regsync.server.pull import Outcome, Pull
 from regsync.server.upstream_manifests import ASK_WITHIN, FETCH_WITHIN, UpstreamSlowError
 from regsync.store.builtin import BuiltinStore
 from regsync.store.repository import BuiltinRepository
@@ -31,22 +31,24 @@ class UpstreamBlobs:
     def __len__(self) -> int:
         return len(self._downloads)
 
-    async def find(self, pull: Pull, digest: Digest) -> Download | None:
-        """The blob on its way, of which there is something to read; None when it is in the repository.
+    async def find(self, pull: Pull, digest: Digest) -> Download | Outcome:
+        """The blob on its way, of which there is something to read; once it is in the repository, how come.
 
         Raises ApiError where it cannot be had.
         """
         repository = self._store.repository(pull.name, children=Children.ON_DEMAND)
         if await repository.blob(digest) is not None:
-            return None
+            return Outcome.HERE
         download = self._downloads.get((pull.name, digest))
         if download is None:
             desc = await self._named(pull, repository, digest)
             try:
                 if await self._is_linked(pull, repository, desc):
-                    return None
+                    return Outcome.FETCHED
             except RegsyncError as error:
                 raise pull.failure(error, "blob", digest) from error
+            if await repository.blob(digest) is not None:  # stored while others were looked at
+                return Outcome.HERE
             download = self._downloads.get((pull.name, digest)) or self._start(pull, repository, desc)
         try:
             with fail_after(FETCH_WITHIN):
@@ -65,15 +67,7 @@ class UpstreamBlobs:
         if await repository.blob(digest) is not None:
             return None
         desc = await self._named(pull, repository, digest)
-        source = pull.upstream.source(pull.name)
-        try:
-            with fail_after(ASK_WITHIN):
-                is_there = await source.exists(desc)
-        except TimeoutError:
-            raise pull.failure(UpstreamSlowError(source.name, ASK_WITHIN), "blob", digest) from None
-        except RegsyncError as error:
-            raise pull.failure(error, "blob", digest) from error
-        if not is_there:
+        if not await _is_upstream(pull, desc):
             raise pull.missing("blob", digest)
         return desc
 
@@ -86,12 +80,19 @@ class UpstreamBlobs:
         return desc
 
     async def _is_linked(self, pull: Pull, repository: BuiltinRepository, desc: Descriptor) -> bool:
-        """Take it from a repository of the store that the client may pull from, if one has it."""
-        for name in await self._store.repositories_with(desc.digest):
-            if pull.may_pull(name) and await repository.mount(desc, self._store.repository(name)):
+        """Take it from another repository of the upstream that the client may pull from, if one has it.
+
+        A manifest may name what its repository does not have, and who pulls it may pull what others may not:
+        so the upstream has to say that it is there. It can lie, and so gets back only what it gave itself.
+        """
+        names = await self._store.repositories_with(desc.digest)
+        known = [name for name in names if pull.upstream.has(name) and pull.may_pull(name)]
+        if not known or not await _is_upstream(pull, desc):
+            return False
+        for name in known:
+            if await repository.mount(desc, self._store.repository(name)):
                 return True
-        # It may have been stored while others were looked at.
-        return await repository.blob(desc.digest) is not None
+        return False
 
     def _start(self, pull: Pull, repository: BuiltinRepository, desc: Descriptor) -> Download:
         if self.group is None:
@@ -108,3 +109,15 @@ class UpstreamBlobs:
 
         self.group.start_soon(run)
         return download
+
+
+async def _is_upstream(pull: Pull, desc: Descriptor) -> bool:
+    """Whether the upstream's repository has a blob. Raises ApiError where it does not say."""
+    source = pull.upstream.source(pull.name)
+    try:
+        with fail_after(ASK_WITHIN):
+            return await source.exists(desc)
+    except TimeoutError:
+        raise pull.failure(UpstreamSlowError(source.name, ASK_WITHIN), "blob", desc.digest) from None
+    except RegsyncError as error:
+        raise pull.failure(error, "blob", desc.digest) from error

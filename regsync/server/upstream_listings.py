@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from sys import getsizeof
 from typing import Any, Generic, TypeVar
 
 from anyio import fail_after
@@ -21,14 +22,18 @@ from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName
 from regsync.server.failures import ApiError
-from regsync.server.pull import Outcome, Pull
+from regsync.server.pull import Outcome, Pull, told
 from regsync.server.upstream_manifests import UpstreamSlowError
 
 _log = logging.getLogger(__name__)
 
 LIST_WITHIN = 20.0  # seconds
 MAX_TAGS = 200_000  # of one repository
-MAX_KEPT = 500_000  # entries of all listings that are remembered
+MAX_REFERRER = 64 * 1024  # bytes of what one referrer says of itself
+MAX_LISTING = 32 * 1024 * 1024  # bytes in memory of the referrers of one digest
+MAX_KEPT = 64 * 1024 * 1024  # bytes of all listings of one kind that are remembered, about
+_ENTRY = 64  # bytes for each entry besides its words
+_DESCRIPTOR = 1000  # the same of a descriptor: its objects, digest and platform
 
 Key = TypeVar("Key", bound=Hashable)
 Entry = TypeVar("Entry")
@@ -39,6 +44,13 @@ class TooManyTagsError(ContentError):
 
     def __init__(self, where: str) -> None:
         super().__init__(f"{where}: more than {MAX_TAGS} tags, the most that are passed on")
+
+
+class ReferrersTooLargeError(ContentError):
+    """More than is passed on, in one referrer or in all."""
+
+    def __init__(self, where: str, what: str, limit: int) -> None:
+        super().__init__(f"{where}: {what} more than {limit} bytes, the most that are passed on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +72,10 @@ class UpstreamListings:
     """Asks, and remembers for a while."""
 
     def __init__(self, clock: Clock) -> None:
-        self._tags: _Remembered[RepositoryName, str] = _Remembered(clock)
-        self._referrers: _Remembered[tuple[RepositoryName, Digest], Descriptor] = _Remembered(clock)
+        self._tags: Remembered[RepositoryName, str] = Remembered(clock, _tag_size)
+        self._referrers: Remembered[tuple[RepositoryName, Digest], Descriptor] = Remembered(
+            clock, _referrer_size
+        )
 
     async def tags(self, pull: Pull) -> Listing[str]:
         """All tags in the order of their bytes; raises NAME_UNKNOWN where there is no such repository."""
@@ -91,37 +105,75 @@ class UpstreamListings:
 
 def _local(pull: Pull, what: str, error: RegsyncError) -> Listing[Any]:
     _log.warning("%s: the %s that are here are listed: %s", pull.name, what, error)
-    return Listing(None, f"{pull.upstream.namespace} cannot be asked now; these are the {what} here: {error}")
+    return Listing(
+        None, f"{pull.upstream.namespace} cannot be asked now; these are the {what} here: {told(error)}"
+    )
 
 
-class _Remembered(Generic[Key, Entry]):
-    """Listings by key, each for its time; the oldest leave when there are too many entries."""
+@dataclass(frozen=True, slots=True)
+class _Kept(Generic[Entry]):
+    entries: Sequence[Entry]
+    until: float  # seconds, on the clock's monotonic
+    size: int  # bytes
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+
+class Remembered(Generic[Key, Entry]):
+    """Listings by key, each for its time; the oldest leave when there are too many bytes."""
+
+    def __init__(self, clock: Clock, size_of: Callable[[Entry], int]) -> None:
+        self._clock, self._size_of = clock, size_of
         self._flights: SingleFlight[Key, Sequence[Entry]] = SingleFlight()
-        self._kept: OrderedDict[Key, tuple[float, Sequence[Entry]]] = OrderedDict()
-        self._entries = 0
+        self._kept: OrderedDict[Key, _Kept[Entry]] = OrderedDict()
+        self.size = 0  # bytes of all, about
 
     async def get(
         self, key: Key, max_age: float, ask: Callable[[], Awaitable[Sequence[Entry]]]
     ) -> Sequence[Entry]:
         """What was heard less than `max_age` seconds ago, or is heard now."""
+        self._forget_old()
         kept = self._kept.get(key)
-        if kept is not None and self._clock.monotonic() - kept[0] < max_age:
-            return kept[1]
+        if kept is not None and self._clock.monotonic() < kept.until:
+            return kept.entries
         found = await self._flights.run(key, ask)
-        self._keep(key, found)
+        self._keep(key, max_age, found)
         return found
 
-    def _keep(self, key: Key, found: Sequence[Entry]) -> None:
-        if key in self._kept:
-            self._entries -= len(self._kept.pop(key)[1]) + 1
-        self._kept[key] = (self._clock.monotonic(), found)
-        self._entries += len(found) + 1
-        while self._entries > MAX_KEPT:
-            _, (_, gone) = self._kept.popitem(last=False)
-            self._entries -= len(gone) + 1
+    def _keep(self, key: Key, max_age: float, found: Sequence[Entry]) -> None:
+        self._drop(key)
+        size = sum(map(self._size_of, found)) + _DESCRIPTOR
+        self._kept[key] = _Kept(found, self._clock.monotonic() + max_age, size)
+        self.size += size
+        while self.size > MAX_KEPT:
+            self._drop(next(iter(self._kept)))
+
+    def _forget_old(self) -> None:
+        """Those of one upstream end in the order in which they came; behind longer ones they wait."""
+        now = self._clock.monotonic()
+        while self._kept:
+            key, first = next(iter(self._kept.items()))
+            if now < first.until:
+                return
+            self._drop(key)
+
+    def _drop(self, key: Key) -> None:
+        gone = self._kept.pop(key, None)
+        if gone is not None:
+            self.size -= gone.size
+
+
+def _tag_size(tag: str) -> int:
+    return getsizeof(tag) + _ENTRY
+
+
+def _referrer_size(desc: Descriptor) -> int:
+    words = [
+        desc.media_type,
+        desc.artifact_type or "",
+        *desc.annotations,
+        *desc.annotations.values(),
+        *desc.urls,
+    ]
+    return sum(map(getsizeof, words)) + _ENTRY * len(words) + _DESCRIPTOR
 
 
 async def _tags(source: ListsTags, where: str) -> Sequence[str]:
@@ -144,4 +196,9 @@ async def _referrers(source: ListsReferrers, subject: Digest, where: str) -> Seq
             found = await source.referrers(subject)
     except TimeoutError:
         raise UpstreamSlowError(where, LIST_WITHIN) from None
+    sizes = [_referrer_size(one) for one in found]
+    if max(sizes, default=0) > MAX_REFERRER:
+        raise ReferrersTooLargeError(where, "a referrer describes itself with", MAX_REFERRER)
+    if sum(sizes) > MAX_LISTING:
+        raise ReferrersTooLargeError(where, f"the referrers of {subject} take", MAX_LISTING)
     return sorted(found, key=lambda one: str(one.digest))

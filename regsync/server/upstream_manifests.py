@@ -24,7 +24,7 @@ from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName, Tag
-from regsync.server.pull import Outcome, Pull, called
+from regsync.server.pull import Outcome, Pull, called, told
 from regsync.store.builtin import BuiltinStore
 from regsync.store.repository import BuiltinRepository
 
@@ -116,8 +116,9 @@ class UpstreamManifests:
             if not self._may_be_stale(pull, key):
                 raise pull.failure(error, called(key[1]), key[1]) from error
             _log.warning("%s:%s is served as it was last seen: %s", pull.name, key[1], error)
-            self._note_silence(pull.name, str(error))
-            return _stale(pull, str(error))
+            why = told(error)
+            self._note_silence(pull.name, why)
+            return _stale(pull, why)
         self._silent.pop(pull.name, None)
         return Prepared(outcome)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from regsync.content.protocol import Source
 from regsync.oci.reference import DOCKER_HUB, RepositoryName
+from regsync.server.failures import ApiError
 from regsync.server.values import parse_name
 from regsync.spec.server import FirstPull
 
@@ -29,6 +30,10 @@ class Upstream:
     host: str | None = None  # a name of this server under which the prefix is not written; lower case
     max_age: float = MAX_AGE  # seconds for which a tag is taken to be where it was
     max_stale: float = MAX_STALE  # seconds for which a tag is served while the upstream cannot be asked
+
+    def has(self, name: RepositoryName) -> bool:
+        """Whether a repository of ours is below the prefix."""
+        return name.startswith(f"{self.prefix}/")
 
     def source(self, name: RepositoryName) -> Source:
         """The upstream's side of a repository of ours."""
@@ -57,27 +62,38 @@ class Upstreams:
 
     def of_host(self, host: str | None) -> Upstream | None:
         """Whose own name the `Host` of a request is, with a port or without."""
-        if host is None or not self._hosts:
-            return None
-        host = host.lower()
-        return self._hosts.get(host) or self._hosts.get(host.rpartition(":")[0])
+        return self._hosts.get(_host_name(host)) if host is not None and self._hosts else None
 
     def locate(self, asked: RepositoryName, host: str | None, namespace: str | None) -> Located:
-        """The repository that a request means; raises NAME_INVALID where the whole name is too long.
+        """The repository that a request means.
 
-        `namespace` is its `ns`, where it only reads.
+        `namespace` is its `ns`, where it only reads: containerd sends it to a host that is not the registry
+        of the image, and would take ours for theirs. Raises NAME_UNKNOWN for one of which nothing is
+        here, and NAME_INVALID where the whole name is too long.
         """
         upstream = self.of_host(host)
-        if upstream is None and (own := self._below(asked)) is not None:
-            return Located(_full(own, asked), asked, own)
-        if upstream is None and namespace is not None:
-            upstream = self._namespaces.get(namespace)
         if upstream is None:
-            return Located(asked, asked)
+            if namespace is not None and host is not None and _host_name(namespace) == _host_name(host):
+                namespace = None
+            own = self._below(asked)
+            # The path of a mirror may end in the prefix.
+            if own is not None and namespace in (None, own.namespace):
+                return Located(_full(own, asked), asked, own)
+            if namespace is None:
+                return Located(asked, asked)
+            upstream = self._namespaces.get(namespace)
+            if upstream is None:
+                raise ApiError(404, "NAME_UNKNOWN", f"nothing is served for the registry {namespace[:100]!r}")
         return Located(_full(upstream, parse_name(f"{upstream.prefix}/{asked}")), asked, upstream)
 
     def _below(self, name: RepositoryName) -> Upstream | None:
-        return next((one for one in self._upstreams if name.startswith(f"{one.prefix}/")), None)
+        return next((one for one in self._upstreams if one.has(name)), None)
+
+
+def _host_name(host: str) -> str:
+    """In lower case, without a port and without the dot that may end a name."""
+    name, _, port = host.lower().rpartition(":")
+    return (name if port.isdigit() else host.lower()).removesuffix(".")
 
 
 def _full(upstream: Upstream, name: RepositoryName) -> RepositoryName:

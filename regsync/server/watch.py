@@ -12,10 +12,9 @@ from regsync.server.routes import Route
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """A request to a repository of an upstream, by the names that both have here, and what it led to."""
+    """A request to a repository of an upstream, and what it led to."""
 
     upstream: RepositoryName  # its prefix
-    repository: RepositoryName
     outcome: Outcome = Outcome.FAILED
 
 
@@ -31,7 +30,9 @@ class Exchange:
     started: float  # seconds, on the clock's monotonic
     route: Route | None = None
     principal: Principal | None = None
+    repository: RepositoryName | None = None  # its name here; the path has that which the client used
     response: Response | None = None
+    code: str | None = None  # of the error that is the answer
     seconds: float = 0.0
     sent: int = 0  # bytes of the body
     failure: Exception | None = None

@@ -1,10 +1,11 @@
 """`Server` documents and their keys."""
 
 import re
+from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from regsync.spec import fields, scalars
 from regsync.spec.documents import Envelope, OptionalMetadata
@@ -54,7 +55,25 @@ def _plain_name(value: object) -> str:
     return text
 
 
+def name_of_issuer(issuer: str) -> str:
+    """What an issuer is called that the spec gives no name: its host, or all of it where it has none."""
+    try:
+        return urlsplit(issuer).hostname or issuer
+    except ValueError:
+        return issuer
+
+
+def _at_least(least: timedelta, written: str) -> AfterValidator:
+    def check(value: timedelta) -> timedelta:
+        if value < least:
+            raise ValueError(f"expected {written} at least")
+        return value
+
+    return AfterValidator(check)
+
+
 PlainName = Annotated[str, BeforeValidator(_plain_name), fields.schema("string")]
+Patience = Annotated[fields.Duration, _at_least(timedelta(seconds=1), "1s")]
 Actions = Annotated[str, fields.choice(*ACTIONS), Field(json_schema_extra={"enum": list(ACTIONS)})]
 FirstPullWord = Annotated[
     str,
@@ -117,6 +136,10 @@ class JwtKeys(Keys):
     def _findable(self) -> "JwtKeys":
         if self.jwks is None and not is_safe_url(self.issuer):
             raise ValueError("an issuer that is no https URL has no discovery: jwks has to say its keys")
+        if self.name is None and _PLAIN_NAME.fullmatch(name_of_issuer(self.issuer)) is None:
+            raise ValueError(
+                "give it a name: its users are NAME:USER, and what it is called has spaces, ':' or '='"
+            )
         if self.ca is not None and self.jwks is not None and "://" not in self.jwks:
             raise ValueError("ca has no effect on keys that are in a file")
         return self
@@ -194,13 +217,11 @@ class UpstreamKeys(Keys):
 class ServerLimitKeys(Keys):
     """What one client may take of the server."""
 
-    header_timeout: fields.Duration | None = Field(
-        None, description="For the head of a request to come (10s)."
-    )
+    header_timeout: Patience | None = Field(None, description="For the head of a request to come (10s).")
     header_size: Annotated[fields.Size, Field(ge=8192, le=1024 * 1024)] | None = Field(
         None, description="Of a request's head (64KiB)."
     )
-    body_timeout: fields.Duration | None = Field(
+    body_timeout: Patience | None = Field(
         None, description="In which 16KiB of a request's body have to come (60s)."
     )
     body_size: Annotated[fields.Size, Field(ge=1024 * 1024)] | None = Field(
@@ -220,7 +241,9 @@ class AuditKeys(Keys):
 class GcKeys(Keys):
     """When what nothing leads to is deleted."""
 
-    interval: fields.Duration = Field(description="From the end of one collection to the next, such as 1h.")
+    interval: Annotated[fields.Duration, _at_least(timedelta(minutes=1), "1m")] = Field(
+        description="From the end of one collection to the next, such as 1h; at least 1m."
+    )
 
 
 class ServerKeys(Keys):

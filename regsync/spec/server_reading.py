@@ -4,7 +4,6 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from regsync.spec.keys import Keys
 from regsync.spec.model import RemotePlace
@@ -33,6 +32,7 @@ from regsync.spec.server_keys import (
     ServerKeys,
     ServerLimitKeys,
     UpstreamKeys,
+    name_of_issuer,
 )
 from regsync.spec.subjects import InvalidSubjectError, Known, parse_subject
 
@@ -109,7 +109,7 @@ class _Reader:
         jwks = keys.jwks
         audiences = keys.audience if isinstance(keys.audience, list) else [keys.audience]
         return JwtIssuer(
-            name=str(keys.name or urlsplit(keys.issuer).hostname or keys.issuer),
+            name=str(keys.name or name_of_issuer(keys.issuer)),
             issuer=str(keys.issuer),
             audiences=tuple(map(str, audiences)),
             jwks=self._path(jwks) if jwks is not None and "://" not in jwks else jwks,

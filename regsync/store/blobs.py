@@ -20,7 +20,7 @@ from regsync.content.verified import verified
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import SHA256, Digest
 from regsync.store.incoming import Incoming
-from regsync.store.inventory import files
+from regsync.store.inventory import File, files
 from regsync.store.place import QUARANTINE
 from regsync.store.quarantine import Quarantine
 
@@ -51,7 +51,7 @@ class BlobStore(Protocol):
         ...
 
     def size_now(self, digest: Digest) -> int | None:
-        """The length of a blob in bytes, None if it is not there. Blocking."""
+        """The length of a blob in bytes, None if it is not there. Blocking; raises StorageError."""
         ...
 
     def read(self, desc: Descriptor, *, offset: int, where: str) -> Chunks:
@@ -66,6 +66,10 @@ class BlobStore(Protocol):
         """Everything that is there with its length, a part at a time. Blocking; raises StorageError."""
         ...
 
+    def files(self) -> Iterator[Sequence[File]]:
+        """What `stored` gives, and what lies there under any other name. Blocking; raises StorageError."""
+        ...
+
     def abandoned(self) -> int:
         """How many files dead processes were writing. Blocking."""
         ...
@@ -78,8 +82,12 @@ class BlobStore(Protocol):
         """Move wrong bytes out of the way, so that nobody gets them; False if they are right after all."""
         ...
 
-    def lost(self) -> Collection[Digest]:
-        """The blobs that were set aside, or found missing, and are not back. Costs little."""
+    def marked(self) -> frozenset[Digest]:
+        """The blobs that were set aside, or found missing, be they back by now or not. Costs little."""
+        ...
+
+    def forget_marks(self, digests: Collection[Digest]) -> None:
+        """Drop the marks of blobs that nobody has any longer. Blocking; raises StorageError."""
         ...
 
     def local_path(self, digest: Digest) -> Path | None:
@@ -125,10 +133,12 @@ class DirectoryBlobs:
 
     def size_now(self, digest: Digest) -> int | None:
         """The length of a blob in bytes, None if it is not there. Blocking."""
-        try:
-            return os.stat(self.local_path(digest)).st_size
-        except FileNotFoundError:
-            return None
+        path = self.local_path(digest)
+        with storage_errors(path):
+            try:
+                return os.stat(path).st_size
+            except FileNotFoundError:
+                return None
 
     def read(self, desc: Descriptor, *, offset: int, where: str) -> Chunks:
         """Stream from `offset` on; raises ContentNotFoundError or SizeMismatchError on entering."""
@@ -165,8 +175,12 @@ class DirectoryBlobs:
 
     def stored(self) -> Iterator[Mapping[Digest, int]]:
         """Everything that is there with its length, one directory at a time. Blocking."""
-        for found in files(self._root):
+        for found in self.files():
             yield {digest: file.size for file, digest in found if digest is not None}
+
+    def files(self) -> Iterator[Sequence[File]]:
+        """What `stored` gives, and what lies there under any other name. Blocking."""
+        return files(self._root)
 
     def abandoned(self) -> int:
         """How many files dead processes were writing. Blocking."""
@@ -193,9 +207,13 @@ class DirectoryBlobs:
             return False
         return True
 
-    def lost(self) -> Collection[Digest]:
-        """The blobs that were set aside, or found missing, and are not back. Costs little."""
-        return [digest for digest in self._quarantine.marked() if self.size_now(digest) is None]
+    def marked(self) -> frozenset[Digest]:
+        """The blobs that were set aside, or found missing, be they back by now or not. Costs little."""
+        return self._quarantine.marked()
+
+    def forget_marks(self, digests: Collection[Digest]) -> None:
+        """Drop the marks of blobs that nobody has any longer. Blocking; raises StorageError."""
+        self._quarantine.forget(digests)
 
 
 def _is(digest: Digest, path: Path) -> bool:

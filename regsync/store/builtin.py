@@ -23,7 +23,7 @@ from regsync.oci.digest import Digest
 from regsync.oci.media_type import OCTET_STREAM
 from regsync.oci.reference import RepositoryName
 from regsync.store import migrate, queries
-from regsync.store.blobs import DirectoryBlobs
+from regsync.store.blobs import BlobStore, DirectoryBlobs
 from regsync.store.catalogue import Catalogue
 from regsync.store.database import Database, SQLiteDatabase, Use
 from regsync.store.errors import StoreError
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from regsync.store.gc_report import Explain, GarbageReport, Rules, Run
 
 Result = TypeVar("Result")
+MAX_NAMES = 4096  # repositories that are remembered, there or not, since anybody may ask for any
 
 
 class BuiltinStore:
@@ -58,7 +59,8 @@ class BuiltinStore:
     ) -> None:
         self.path, self.name = path, str(path)
         self._presence, self._clock = presence, clock
-        self._catalogue, self.blobs, self._leases = catalogue, blobs, leases
+        self._catalogue, self._leases = catalogue, leases
+        self.blobs: BlobStore = blobs
         self.sessions: Sessions = DirectorySessions(path / "uploads", blobs, leases, clock)
         self.pulls = Pulls(catalogue)
         self._repositories: dict[tuple[str, Children], BuiltinRepository] = {}
@@ -158,13 +160,16 @@ class BuiltinStore:
     def repository(
         self, name: RepositoryName, *, children: Children = Children.REQUIRED
     ) -> BuiltinRepository:
-        """The repository of that name, the same object each time; it need not be there yet.
+        """The repository of that name; it need not be there yet.
 
         `children` says whether an index may be put of which not all manifests are there.
         """
         key = (str(name), children)
-        if key not in self._repositories:
-            self._repositories[key] = BuiltinRepository(
+        found = self._repositories.get(key)
+        if found is None:
+            if len(self._repositories) >= MAX_NAMES:
+                self._repositories.clear()
+            found = self._repositories[key] = BuiltinRepository(
                 name,
                 store=self.name,
                 catalogue=self._catalogue,
@@ -173,7 +178,7 @@ class BuiltinStore:
                 leases=self._leases,
                 children=children,
             )
-        return self._repositories[key]
+        return found
 
     async def repositories(self) -> Sequence[RepositoryName]:
         """Every repository, sorted."""

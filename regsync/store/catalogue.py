@@ -5,6 +5,7 @@ transaction, one entry in the journal and so one sync each; every caller returns
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter
@@ -92,6 +93,7 @@ class Catalogue:
         self.recent: Recent[tuple[Descriptor, bytes]] = Recent()  # manifests, checked
         self._points: Connection | None = None
         self._writing: Connection | None = None
+        self._is_ahead = False  # the journal may have what was not committed
 
     async def look_up(self, query: Callable[[Connection], Result]) -> Result:
         """Run a query that finds a few rows by their key.
@@ -151,10 +153,10 @@ class Catalogue:
         try:
             return self._together(changes)
         except _HOPELESS:
-            self._drop_writer()
+            self._start_afresh()
             raise
         except Exception as cause:  # noqa: BLE001 - given to the one whose change it is
-            self._drop_writer()
+            self._start_afresh()
             if len(changes) == 1:
                 return [cause]
         return [self._commit([change])[0] for change in changes]
@@ -169,18 +171,41 @@ class Catalogue:
                 transaction.flush()
                 if transaction.records:
                     self._write_journal(transaction)
+        if transaction.records:
+            self._is_ahead = False
         return outcomes
 
     def _write_journal(self, transaction: Transaction) -> None:
-        end = self._journal.append(journal_end(transaction.connection), transaction.records)
+        before = journal_end(transaction.connection)
+        self._is_ahead = True
+        end = self._journal.append(before, transaction.records)
         set_journal_end(transaction.connection, end)
 
-    def _drop_writer(self) -> None:
-        """Start afresh: what a connection believes about a file that failed to sync is not to be trusted."""
+    def _start_afresh(self) -> None:
+        """What a connection believes about a file that failed to sync is not to be trusted."""
         connection, self._writing = self._writing, None
         if connection is not None:
             connection.invalidate()
             connection.close()
+        if self._is_ahead:
+            with suppress(StorageError, errors.StoreError):  # else the next writer does it
+                self._take_back()
+
+    def _take_back(self) -> None:
+        """Have the journal say nothing of what was refused: a rebuild would do it.
+
+        The failed commit may have given the write lock back, so another's may stand behind it by now. One
+        commit more covers what is left of the failed one in the database's own log.
+        """
+        with (
+            database_errors(self._database.name),
+            closing(self._database.writing()) as connection,
+            connection.begin(),
+        ):
+            end = journal_end(connection)
+            self._journal.cut(end)
+            set_journal_end(connection, end)
+        self._is_ahead = False
 
 
 def journal_end(connection: Connection) -> Position:

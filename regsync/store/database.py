@@ -4,9 +4,10 @@ Durability: WAL with synchronous=FULL syncs the log before a commit returns, so 
 survives a power loss (sqlite.org, "PRAGMA synchronous").
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -19,7 +20,14 @@ from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.schema import Table
 
-from regsync.content.durable import StorageDeniedError, StorageDeviceError, StorageError, StorageFullError
+from regsync.content.durable import (
+    FilesExhaustedError,
+    StorageDeniedError,
+    StorageDeviceError,
+    StorageError,
+    StorageFullError,
+    storage_errors,
+)
 from regsync.store.errors import StoreBusyError, StoreDamagedError, StoreError
 
 BUSY_TIMEOUT = 30_000  # milliseconds that a writer waits for another process
@@ -189,6 +197,16 @@ def upsert(dialect: str, table: Table, *columns: str) -> Insert:
 
 
 @contextmanager
+def one_moment(connection: Connection) -> Iterator[None]:
+    """Every SELECT inside sees what the first one sees, on a connection for reading."""
+    connection.exec_driver_sql("BEGIN")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("ROLLBACK")
+
+
+@contextmanager
 def database_errors(name: str) -> Iterator[None]:
     """Turn the driver's error inside into the StoreError or StorageError that says what to do."""
     try:
@@ -201,8 +219,27 @@ def database_errors(name: str) -> Iterator[None]:
 
 def _store_error(name: str, cause: BaseException) -> StoreError | StorageError:
     code: Any = getattr(cause, "sqlite_errorcode", None)
+    if isinstance(code, int) and code & 0xFF == sqlite3.SQLITE_CANTOPEN:
+        try:
+            _try_to_open(name)
+        except FilesExhaustedError as exhausted:
+            return exhausted
     kind = _KINDS.get(code & 0xFF, StoreError) if isinstance(code, int) else StoreError
     return kind(name, f"the catalogue failed: {cause}")
 
 
-__all__ = ["Database", "Engine", "SQLiteDatabase", "database_errors", "insert_missing", "upsert"]
+def _try_to_open(name: str) -> None:
+    """SQLite does not tell whether it may not open a file, or whether no more can be open."""
+    with storage_errors(name), suppress(FileNotFoundError, PermissionError):
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+
+
+__all__ = [
+    "Database",
+    "Engine",
+    "SQLiteDatabase",
+    "database_errors",
+    "insert_missing",
+    "one_moment",
+    "upsert",
+]

@@ -7,9 +7,9 @@ is asked for them. What was lost is taken from sources that have it, where there
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import anyio
+from sqlalchemy import Connection
 
 from regsync.clock import Clock
 from regsync.content.protocol import Source
@@ -20,7 +20,6 @@ from regsync.oci.reference import RepositoryName
 from regsync.store import manifest_check
 from regsync.store.builtin import BuiltinStore
 from regsync.store.inventory import Lost, Orphan, Recorded, known, looked_for, orphans, recorded_page
-from regsync.store.place import BLOBS
 
 Sources = Callable[[RepositoryName], Sequence[Source]]
 
@@ -159,11 +158,12 @@ class Check:
 
     async def _orphans(self) -> Sequence[Orphan]:
         """Files in no record, looked at twice: a push puts the file there first, and then the record."""
-        root = self._store.path / BLOBS
-        found = await self._store.scan(lambda one: list(orphans(root, one)))
-        named = [digest for one in found if (digest := _named(one.path)) is not None]
-        explained = await self._store.scan(lambda one: known(one, named))
-        return [one for one in found if str(_named(one.path)) not in explained and one.path.exists()]
+        found = await self._store.scan(self._unexplained)
+        again = {one.path for one in await self._store.scan(self._unexplained)} if found else ()
+        return [one for one in found if one.path in again]
+
+    def _unexplained(self, connection: Connection) -> Sequence[Orphan]:
+        return list(orphans(self._store.blobs.files(), connection))
 
     async def _heal(self, lost: Lost) -> bool:
         for repository in await self._store.repositories_with(lost.digest):
@@ -179,10 +179,3 @@ class Check:
 
 class _StoppedError(Exception):
     """The check was interrupted in the middle of a blob; caught here."""
-
-
-def _named(path: Path) -> Digest | None:
-    try:
-        return Digest.parse(f"{path.parent.parent.name}:{path.name}")
-    except ValueError:
-        return None

@@ -12,6 +12,8 @@ from regsync.store import garbage_reading as reading
 from regsync.store.blobs import BlobStore
 from regsync.store.gc_pass import Pass, batches, moment_text
 from regsync.store.gc_report import Fate, Kind
+from regsync.store.inventory import known
+from regsync.store.leases import LENGTH
 from regsync.store.sessions import Sessions
 
 _NOBODY = "no repository has it"
@@ -37,6 +39,9 @@ async def collect_bytes(one: Pass, blobs: BlobStore, taken: Mapping[str, int]) -
     one.report.add(Kind.BLOB, Fate.KEPT, max(0, kept - left))
     if not one.is_dry:
         await one.change(partial(changes.forget_unlinked, still=unlinked.seen))
+        marked = list(blobs.marked())
+        kept_marks = await one.look(partial(known, digests=marked))
+        await run_sync(blobs.forget_marks, {digest for digest in marked if str(digest) not in kept_marks})
 
 
 def _next(stored: Iterator[Mapping[Digest, int]]) -> Mapping[Digest, int]:
@@ -78,7 +83,7 @@ class _Bytes:
 
 
 async def collect_uploads(one: Pass, sessions: Sessions) -> None:
-    """Drop uploads that have not come further for long."""
+    """Drop uploads that have not come further for long, which is at least as long as a lease lasts."""
     there = await run_sync(sessions.under_way)
     known = await one.look(reading.progress)
     now = one.moment().now
@@ -86,7 +91,8 @@ async def collect_uploads(one: Pass, sessions: Sessions) -> None:
         name: known[name][1] if name in known and known[name][0] == size else now
         for name, size in there.items()
     }
-    stale = {name: size for name, size in there.items() if since[name] <= now - one.rules.uploads}
+    before = now - max(one.rules.uploads, LENGTH)
+    stale = {name: size for name, size in there.items() if since[name] <= before}
     if not one.is_dry:
         stale = dict(await run_sync(sessions.drop, stale))
         moved = {name: size for name, size in there.items() if since[name] == now and name not in stale}

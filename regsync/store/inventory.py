@@ -1,7 +1,8 @@
 """What lies on the disk, against what the catalogue says lies there. Blocking."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,9 @@ class Orphan:
     size: int  # bytes
 
 
+File = tuple[Orphan, Digest | None]  # with the digest it is named for, None when it is named for none
+
+
 def recorded_page(connection: Connection, after: str) -> Sequence[Recorded]:
     """The next PAGE blobs behind the digest `after`, in the order of their bytes."""
     rows = connection.execute(_BLOBS, {"after": after})
@@ -84,31 +88,30 @@ def looked_for(one: Recorded, size: int | None) -> Lost | None:
     return Lost(one.desc.digest, one.desc.size, cause)
 
 
-def files(root: Path) -> Iterator[Sequence[tuple[Orphan, Digest | None]]]:
+def files(root: Path) -> Iterator[Sequence[File]]:
     """Every file below the directory of blobs, one directory at a time, with the digest it is named for."""
     for algorithm in sorted(HEX_LENGTH):
         for directory in sorted(_entries(root / algorithm)):
             yield [_named(path, algorithm, directory.name) for path in sorted(_entries(directory))]
 
 
-def orphans(root: Path, connection: Connection) -> Iterator[Orphan]:
-    """The files that are no blob of the catalogue."""
-    for found in files(root):
+def orphans(files: Iterable[Sequence[File]], connection: Connection) -> Iterator[Orphan]:
+    """Those of the files that are no blob of the catalogue."""
+    for found in files:
         have = known(connection, [digest for _, digest in found if digest is not None])
         yield from (file for file, digest in found if digest is None or str(digest) not in have)
 
 
-def _named(path: Path, algorithm: str, shard: str) -> tuple[Orphan, Digest | None]:
+def _named(path: Path, algorithm: str, shard: str) -> File:
     try:
         digest: Digest | None = Digest.parse(f"{algorithm}:{path.name}")
     except InvalidDigestError:
         digest = None
     if digest is not None and not digest.encoded.startswith(shard):
         digest = None
-    try:
+    size = 0
+    with storage_errors(path), suppress(FileNotFoundError):  # removed in the meantime
         size = os.lstat(path).st_size
-    except FileNotFoundError:  # removed in the meantime
-        size = 0
     return Orphan(path, size), digest
 
 

@@ -2,12 +2,14 @@
 
 One JSON object a line, in the order of the commits. A batch is written and synced before its SQL
 transaction commits, which also records how long the file then is: what stands behind that length was
-never acknowledged, and the next writer cuts it off. Only the holder of the write lock appends.
+never acknowledged. Who could not commit takes it back at once; after a crash the next writer cuts it off.
+Only the holder of the write lock appends or cuts.
 """
 
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +23,7 @@ SEGMENT_SIZE = 64 * MIB  # bytes after which the next file is begun
 GAP: dict[str, object] = {"op": "gap"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Position:
     """Where the journal ends."""
 
@@ -37,6 +39,10 @@ class Journal(Protocol):
 
     def append(self, end: Position, records: Sequence[dict[str, object]]) -> Position:
         """Write `records` behind `end`, durably; returns the new end. Raises StorageError."""
+        ...
+
+    def cut(self, end: Position) -> None:
+        """Take away what stands behind `end`, durably. Raises StorageError."""
         ...
 
 
@@ -60,6 +66,18 @@ class FileJournal:
                 end = Position(end.segment + 1, 0)
                 written = self._append(end, _lines([GAP, *records])) or 0
         return Position(end.segment, end.length + written)
+
+    def cut(self, end: Position) -> None:
+        """Take away what stands behind `end`, durably. Raises StorageError."""
+        for number, length in ((end.segment, end.length), (end.segment + 1, 0)):
+            with storage_errors(self.path(number)), suppress(FileNotFoundError):
+                fd = os.open(self.path(number), os.O_RDWR | os.O_CLOEXEC)
+                try:
+                    if os.fstat(fd).st_size > length:
+                        os.ftruncate(fd, length)
+                        sync(fd)
+                finally:
+                    os.close(fd)
 
     def _append(self, end: Position, data: bytes) -> int | None:
         """Bytes written; None when the file is shorter than `end`, so that it cannot go on there."""

@@ -19,7 +19,7 @@ from regsync.store.schema import leases
 MINUTE = 60_000_000  # microseconds
 LENGTH = 15 * MINUTE  # after the last step of a push
 LONGEST = 24 * 60 * MINUTE  # a repository that never rests is not kept from being cleaned for longer
-_RENEWED = 60.0  # seconds after which a step renews
+_RENEWED = MINUTE  # after which a step renews
 
 _MINE = select(leases.c.since, leases.c.until).where(
     leases.c.repository == bindparam("repository"), leases.c.owner == bindparam("owner")
@@ -37,13 +37,14 @@ class Leases:
     def __init__(self, catalogue: Catalogue, clock: Clock) -> None:
         self._catalogue, self._clock = catalogue, clock
         self._owner = clock.new_id()
-        self._renewed: dict[str, float] = {}  # seconds, monotonic
+        self._renewed: dict[str, int] = {}
 
     async def hold(self, repository: str) -> None:
         """Before relying on anything there. Costs a transaction a minute; raises StoreError."""
+        # By the clock that leases end by: it goes on while the machine sleeps, and may be set back.
+        now = int(self._clock.now().timestamp() * 1_000_000)
         renewed = self._renewed.get(repository)
-        now = self._clock.monotonic()
-        if renewed is not None and now - renewed < _RENEWED:
+        if renewed is not None and 0 <= now - renewed < _RENEWED:
             return
         await self._catalogue.change(partial(_renew, repository=repository, owner=self._owner))
         self._renewed[repository] = now
@@ -64,7 +65,7 @@ class Leases:
 def _renew(transaction: Transaction, repository: str, owner: str) -> None:
     now = transaction.now
     mine = transaction.connection.execute(_MINE, {"repository": repository, "owner": owner}).first()
-    since = mine.since if mine is not None and mine.until >= now else now
+    since = min(mine.since, now) if mine is not None and mine.until >= now else now
     row = {"repository": repository, "owner": owner, "since": since, "until": now + LENGTH}
     transaction.upsert(leases, row, "since", "until")
 

@@ -11,6 +11,7 @@ from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.manifest import Index, Manifest
+from regsync.store.database import one_moment
 from regsync.store.schema import manifest_references, manifests, repositories, repository_blobs
 
 PAGE = 200  # manifests read at once
@@ -47,10 +48,11 @@ START: Place = (0, "")
 
 def check_page(connection: Connection, after: Place) -> tuple[Place | None, int, Sequence[str]]:
     """Check the next manifests behind `after`: where to go on, how many there were, and what is wrong."""
-    rows = connection.execute(_MANIFESTS, {"repository": after[0], "after": after[1]}).all()
-    wrong = [
-        f"{row.name}: manifest {row.digest}: {cause}" for row in rows for cause in _check(connection, row)
-    ]
+    with one_moment(connection):  # else what is pushed or deleted meanwhile contradicts itself
+        rows = connection.execute(_MANIFESTS, {"repository": after[0], "after": after[1]}).all()
+        wrong = [
+            f"{row.name}: manifest {row.digest}: {cause}" for row in rows for cause in _check(connection, row)
+        ]
     last = (rows[-1].repository_id, rows[-1].digest) if len(rows) == PAGE else None
     return last, len(rows), wrong
 

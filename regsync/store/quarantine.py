@@ -6,6 +6,7 @@ A mark stands for a blob only as long as that is not back, so whoever pushes it 
 import contextlib
 import itertools
 import os
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from regsync.content.durable import make_directory, storage_errors, sync_directory
@@ -19,11 +20,11 @@ class Quarantine:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._known: tuple[int, frozenset[Digest]] = (0, frozenset())  # marks, and when there were no others
 
     def take(self, digest: Digest, path: Path) -> Path | None:
         """Move the file of a blob here; None when it is gone. Raises StorageError."""
-        with storage_errors(path):
-            make_directory(self._root)
+        with storage_errors(path), self._seen_by_all():
             kept = next(one for one in self._names(digest) if not one.exists())
             try:
                 os.rename(path, kept)
@@ -43,18 +44,37 @@ class Quarantine:
 
     def mark_missing(self, digest: Digest) -> None:
         """Remember that there are no bytes. Raises StorageError."""
-        with storage_errors(self._root):
-            make_directory(self._root)
+        with storage_errors(self._root), self._seen_by_all():
             self._path(digest, _MISSING).touch()
 
     def marked(self) -> frozenset[Digest]:
-        """Every blob that has a mark, be it back by now or not. Raises StorageError."""
+        """Every blob that has a mark, be it back by now or not. Costs one stat. Raises StorageError."""
         with storage_errors(self._root):
             try:
-                names = os.listdir(self._root)
+                moment = os.stat(self._root).st_mtime_ns
+                if moment != self._known[0]:
+                    found = (_digest(name) for name in os.listdir(self._root))
+                    self._known = (moment, frozenset(one for one in found if one is not None))
             except FileNotFoundError:
                 return frozenset()
-        return frozenset(digest for name in names if (digest := _digest(name)) is not None)
+        return self._known[1]
+
+    def forget(self, digests: Collection[Digest]) -> None:
+        """Drop the marks of blobs, and their wrong bytes. Raises StorageError."""
+        with storage_errors(self._root), contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(self._root):
+                if _digest(name) in digests:
+                    os.unlink(self._root / name)
+
+    @contextlib.contextmanager
+    def _seen_by_all(self) -> Iterator[None]:
+        """The directory's time is another one afterwards, also where two changes fall into one tick."""
+        make_directory(self._root)
+        before = os.stat(self._root).st_mtime_ns
+        yield
+        after = os.stat(self._root)
+        if after.st_mtime_ns <= before:
+            os.utime(self._root, ns=(after.st_atime_ns, before + 1))
 
     def _names(self, digest: Digest) -> "itertools.chain[Path]":
         more = (self._path(digest, f"{number}.{_DAMAGED}") for number in itertools.count(2))

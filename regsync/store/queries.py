@@ -80,13 +80,14 @@ _REFERRERS = (
 )
 
 
-_BLOBS_OF = (
+_NEEDED_BY = (
     select(manifest_references.c.digest)
     .select_from(
         repositories.join(manifest_references, manifest_references.c.repository_id == repositories.c.id)
     )
     .where(
         _in_repository,
+        repositories.c.on_demand.is_(False),
         manifest_references.c.manifest == bindparam("manifest"),
         manifest_references.c.kind == "blob",
     )
@@ -196,13 +197,10 @@ def referrers(connection: Connection, repository: str, subject: Digest) -> Seque
     ]
 
 
-def named_among(
-    connection: Connection, repository: str, manifest: Digest, digests: Iterable[Digest]
-) -> Sequence[str]:
-    """Those of `digests` that are blobs of a manifest."""
+def needed_by(connection: Connection, repository: str, manifest: Digest) -> Sequence[Digest]:
+    """The blobs of a manifest; none where blobs may come with the next pull."""
     asked = {"repository": repository, "manifest": str(manifest)}
-    wanted = {str(digest) for digest in digests}
-    return [digest for digest in connection.execute(_BLOBS_OF, asked).scalars() if digest in wanted]
+    return [Digest.parse(digest) for digest in connection.execute(_NEEDED_BY, asked).scalars()]
 
 
 def leading_to(connection: Connection, repository: str, lost: Iterable[Digest]) -> frozenset[str]:

@@ -1,29 +1,34 @@
 """Restoring the catalogue: a new one is made of the journal beside the old one, and takes its place.
 
 Nothing is destroyed: the old database is moved to `replaced/`, with its log. Where the journal does not
-go back to the first day, a sound database is the beginning and the journal what came after it.
+go back to the first day, a sound database is the beginning and the journal what came after it. A run that
+died after it had moved the old one away is finished by the next: the new one may know what no other does.
 """
 
+import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from sqlalchemy import Connection, delete
 
 from regsync.clock import Clock
-from regsync.content.durable import make_directory, storage_errors, sync, sync_directory
+from regsync.content.durable import make_directory, storage_errors, sync, sync_directory, write_durably
 from regsync.errors import RegsyncError
 from regsync.store import schema
 from regsync.store.blobs import DirectoryBlobs
 from regsync.store.catalogue import journal_end, set_journal_end
-from regsync.store.database import SQLiteDatabase, database_errors
+from regsync.store.database import SQLiteDatabase, Use, database_errors
 from regsync.store.errors import NothingToRebuildError
 from regsync.store.file_system import refuse_network
+from regsync.store.history import is_left_by_a_crash
 from regsync.store.inventory import Lost, Orphan, looked_for, orphans, recorded
-from regsync.store.journal_reading import is_whole, read
+from regsync.store.journal import Position
+from regsync.store.journal_reading import Entry, is_whole, read
 from regsync.store.migrate import upgrade
 from regsync.store.place import BLOBS, CATALOGUE, JOURNAL, PARTS, has_journal, is_store
 from regsync.store.presence import alone
@@ -32,6 +37,7 @@ from regsync.store.replay import Replayed, replay
 
 REPLACED = "replaced"
 _NEW = "rebuilding"
+_MADE = "made.json"  # beside the new database, when that is whole and on the medium
 _AT_ONCE = 1000  # digests in one IN (…)
 _LOG = ("-wal", "-shm")
 
@@ -67,12 +73,19 @@ def rebuild(path: Path, clock: Clock) -> Rebuilt:
         return _rebuild(path, clock)
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """How the new database came to be."""
+
+    whole: bool
+    aside: str  # the directory in `replaced/` for the old one
+    records: int = 0
+    unusable: Sequence[str] = ()
+
+
 def _rebuild(path: Path, clock: Clock) -> Rebuilt:
     new = path / _NEW
-    with storage_errors(new):
-        shutil.rmtree(new, ignore_errors=True)
-        make_directory(new)
-    whole = _begin(path, new)
+    made = _made_before(path, new) or _begin_anew(path, new, clock)
     with closing(SQLiteDatabase(new / CATALOGUE, name=str(path))) as database:
         upgrade(database)
         with database_errors(database.name):
@@ -81,11 +94,34 @@ def _rebuild(path: Path, clock: Clock) -> Rebuilt:
             with closing(database.reading()) as connection:
                 found = _compare(path, connection)
                 held = stats(connection)
+    records, unusable = made.records + done.records, [*made.unusable, *done.unusable]
     _settle(new / CATALOGUE)
-    replaced = _put_aside(path, clock)
+    note = {"whole": made.whole, "aside": made.aside, "records": records, "unusable": unusable}
+    write_durably(new / _MADE, json.dumps(note).encode(), parts=new)
+    replaced = _put_aside(path, path / REPLACED / made.aside)
     _move(new / CATALOGUE, path / CATALOGUE)
     shutil.rmtree(new, ignore_errors=True)
-    return Rebuilt(done.records, tuple(done.unusable), whole, held, *found, replaced)
+    return Rebuilt(records, tuple(unusable), made.whole, held, *found, replaced)
+
+
+def _made_before(path: Path, new: Path) -> _Made | None:
+    """What a run made that died before it moved the new database to where the old one was."""
+    if (path / CATALOGUE).exists() or not (new / CATALOGUE).exists():
+        return None
+    with storage_errors(new / _MADE):
+        try:
+            return _Made(**json.loads((new / _MADE).read_bytes()))
+        except FileNotFoundError:
+            return None
+
+
+def _begin_anew(path: Path, new: Path, clock: Clock) -> _Made:
+    with storage_errors(new):
+        if new.exists():
+            shutil.rmtree(new)
+        make_directory(new)
+    stamp = clock.now().strftime("%Y%m%dT%H%M%SZ")
+    return _Made(_begin(path, new), f"{stamp}-{clock.new_id()[:6]}")
 
 
 def _begin(path: Path, new: Path) -> bool:
@@ -115,13 +151,30 @@ def _is_sound(file: Path, name: str) -> bool:
 def _replay(path: Path, connection: Connection) -> Replayed:
     start = journal_end(connection)
     connection.rollback()  # the look began a transaction
-    entries = read(path / JOURNAL, start)
+    entries: Iterator[Entry] = read(path / JOURNAL, start)
+    committed = _committed(path)
+    if committed is not None and is_left_by_a_crash(path, committed):
+        entries = takewhile(lambda one: one.end <= committed, entries)
     done = replay(connection, entries, store=str(path))
     with connection.begin():
         if done.end is not None:
             set_journal_end(connection, done.end)
         _forget_collected(path, connection)
     return done
+
+
+def _committed(path: Path) -> Position | None:
+    """How far the journal was acknowledged, where the old database can still tell."""
+    if not (path / CATALOGUE).is_file():
+        return None
+    with closing(SQLiteDatabase(path / CATALOGUE, name=str(path), use=Use.LOOK)) as database:
+        try:
+            if database.damage():
+                return None
+            with database_errors(database.name), closing(database.reading()) as connection:
+                return journal_end(connection)
+        except RegsyncError:
+            return None
 
 
 def _forget_collected(path: Path, connection: Connection) -> None:
@@ -145,7 +198,7 @@ def _compare(path: Path, connection: Connection) -> tuple[Sequence[Lost], Sequen
         problem = looked_for(one, blobs.size_now(one.desc.digest)) if one.linked else None
         if problem is not None:
             lost.append(problem)
-    return tuple(lost), tuple(orphans(path / BLOBS, connection))
+    return tuple(lost), tuple(orphans(blobs.files(), connection))
 
 
 def _blobs(path: Path) -> DirectoryBlobs:
@@ -158,18 +211,15 @@ def _settle(file: Path) -> None:
         sync(opened.fileno())
 
 
-def _put_aside(path: Path, clock: Clock) -> Path | None:
+def _put_aside(path: Path, aside: Path) -> Path | None:
     """Move the old database and its log away: the database first, since a log alone says nothing wrong."""
     names = [f"{CATALOGUE}{end}" for end in ("", *_LOG) if (path / f"{CATALOGUE}{end}").exists()]
-    if not names:
-        return None
-    stamp = clock.now().strftime("%Y%m%dT%H%M%SZ")
-    aside = path / REPLACED / f"{stamp}-{clock.new_id()[:6]}"
     with storage_errors(aside):
-        make_directory(aside)
-    for name in names:
-        _move(path / name, aside / name)
-    return aside
+        if names:
+            make_directory(aside)
+        for name in names:
+            _move(path / name, aside / name)
+        return aside if aside.is_dir() else None
 
 
 def _move(old: Path, new: Path) -> None:

@@ -26,7 +26,7 @@ from regsync.store.catalogue import Catalogue, Transaction
 from regsync.store.incoming import Incoming
 from regsync.store.leases import Leases
 from regsync.store.pulls import LastPulls, last_pulls
-from regsync.store.sessions import Sessions
+from regsync.store.sessions import Ending, Sessions
 
 Found = TypeVar("Found")
 _LARGE = 64 * 1024 * 1024  # bytes; one that may take longer to come than a lease lasts
@@ -78,13 +78,14 @@ class BuiltinRepository:
 
     async def _refuse_lost(self, manifest: Digest) -> None:
         """Clients that push ask for the manifest, and leave out what it refers to when it is there."""
-        lost = self._blobs.lost()
-        if lost:
-            named = await self._catalogue.look_up(
-                lambda one: queries.named_among(one, self.repository, manifest, lost)
+        marked = self._blobs.marked()
+        if marked:
+            needed = await self._catalogue.look_up(
+                lambda one: queries.needed_by(one, self.repository, manifest)
             )
-            if named:
-                raise LostContentError(manifest, named, where=self.name)
+            lost = [str(one) for one in needed if one in marked and await self._blobs.size(one) is None]
+            if lost:
+                raise LostContentError(manifest, lost, where=self.name)
 
     async def manifest(self, name: Tag | Digest) -> tuple[Descriptor, bytes]:
         """A manifest's exact bytes.
@@ -127,10 +128,15 @@ class BuiltinRepository:
 
         So the next copy or sync brings the blob again.
         """
-        lost = self._blobs.lost()
-        if not lost:
+        marked = self._blobs.marked()
+        if not marked:
             return ()
-        return await self._catalogue.scan(lambda one: queries.leading_to(one, self.repository, lost))
+
+        def broken(connection: Connection) -> Container[str]:
+            lost = [one for one in marked if self._blobs.size_now(one) is None]
+            return queries.leading_to(connection, self.repository, lost)
+
+        return await self._catalogue.scan(broken)
 
     async def _linked_size(self, desc: Descriptor) -> int | None:
         return await self._catalogue.look_up(
@@ -232,13 +238,13 @@ class BuiltinRepository:
         new = changes.NewManifest(parsed, self._children, tuple(tags), fixed)
         await self._catalogue.change(partial(changes.put_manifest, repository=self._me, new=new))
 
-    async def finish_upload(self, session: str, digest: Digest) -> Descriptor:
-        """Make a blob of what came in an upload; raises what `Sessions.finish` raises, or StoreError."""
-        await self._leases.hold(self.repository)
-        finished = await self._sessions.finish(self.repository, session, digest, self._take)
-        if not finished.was_taken:
-            await self._link(finished.desc)
-        return finished.desc
+    async def finish_upload(self, session: str, digest: Digest, *, had: int | None = None) -> Descriptor:
+        """Make a blob of what came in an upload; raises what `Sessions.finish` raises, or StoreError.
+
+        `had` is how many bytes it had before the request: with these it goes on when the store is busy.
+        """
+        ending = Ending(self._take, self._link, had)
+        return await self._sessions.finish(self.repository, session, digest, ending)
 
     async def tag(self, desc: Descriptor, tag: Tag) -> None:
         """Point `tag` to a manifest that is there; raises ContentNotFoundError if it is not."""

@@ -18,7 +18,14 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from regsync.clock import Clock
-from regsync.content.durable import StorageFullError, make_directory, storage_errors, sync, sync_directory
+from regsync.content.durable import (
+    StorageDeviceError,
+    StorageFullError,
+    make_directory,
+    storage_errors,
+    sync,
+    sync_directory,
+)
 from regsync.content.errors import DigestMismatchError
 from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
@@ -35,6 +42,7 @@ MAX_REMEMBERED = 1000  # sessions whose hash is kept in memory
 _ID_LENGTH = 32  # of a Clock's secret
 _THREADS = 8
 Taken = Callable[[Descriptor], Awaitable[bool]]
+Linked = Callable[[Descriptor], Awaitable[None]]
 
 
 class UploadUnknownError(RegsyncError):
@@ -81,11 +89,12 @@ class Sessions(Protocol):
         ...
 
     async def finish(
-        self, repository: RepositoryName, session: str, digest: Digest, taken: Taken
-    ) -> "Finished":
-        """Make the bytes a blob, durably, unless `taken` says that the store has it; ends the upload.
+        self, repository: RepositoryName, session: str, digest: Digest, ending: "Ending"
+    ) -> Descriptor:
+        """Make the bytes a blob, durably; ends the upload.
 
-        Raises DigestMismatchError and UploadUnknownError; the upload is over after either.
+        Raises DigestMismatchError and UploadUnknownError, and the upload is over; or a TemporaryError, and
+        the upload has the bytes again that it had before the request.
         """
         ...
 
@@ -103,11 +112,12 @@ class Sessions(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """The blob that an upload became. `was_taken`: the store had it already, its bytes were not needed."""
+class Ending:
+    """How an upload becomes a blob of the repository."""
 
-    desc: Descriptor
-    was_taken: bool
+    taken: Taken  # has the blob if the store has it: then the upload's own bytes are not needed
+    linked: Linked  # called when they have their name
+    had: int | None = None  # bytes before the request that ends it; None: all
 
 
 @dataclass(slots=True)
@@ -142,10 +152,12 @@ class DirectorySessions:
 
     async def size(self, repository: RepositoryName, session: str) -> int:
         """How many bytes it has; raises UploadUnknownError."""
-        try:
-            return os.stat(self._path(repository, session)).st_size
-        except FileNotFoundError:
-            raise UploadUnknownError(session) from None
+        path = self._path(repository, session)
+        with storage_errors(path):
+            try:
+                return os.stat(path).st_size
+            except FileNotFoundError:
+                raise UploadUnknownError(session) from None
 
     async def append(
         self, repository: RepositoryName, session: str, chunks: AsyncIterable[bytes], *, at: int | None
@@ -168,24 +180,33 @@ class DirectorySessions:
             return writer.offset
 
     async def finish(
-        self, repository: RepositoryName, session: str, digest: Digest, taken: Taken
-    ) -> Finished:
+        self, repository: RepositoryName, session: str, digest: Digest, ending: Ending
+    ) -> Descriptor:
         """Give the bytes their name: hashed, synced, renamed, its directory synced."""
         path = self._path(repository, session)
         with self._locked(path, session) as fd:
             size = os.fstat(fd).st_size
             try:
+                await self._leases.hold(repository)
                 actual = await self._digest(session, fd, size, digest.algorithm)
                 if actual != digest:
                     raise DigestMismatchError(digest, actual, where=repository)
                 desc = Descriptor(OCTET_STREAM, digest, size)
-                was_taken = await taken(desc)
-                if not was_taken:
-                    final = self._blobs.local_path(digest)
-                    await run_sync(_keep, fd, path, final, limiter=self._limiter)
-            finally:
+                if not await ending.taken(desc):
+                    await run_sync(_keep, fd, path, self._blobs.local_path(digest), limiter=self._limiter)
+                    await ending.linked(desc)
+            except (StorageFullError, StorageDeviceError):
+                self._forget(path)  # a second sync would not say that the first one has lost bytes
+                raise
+            except TemporaryError:
+                had = size if ending.had is None else min(ending.had, size)
+                await run_sync(_give_back, fd, path, had, limiter=self._limiter)
+                raise
+            except DigestMismatchError:
                 self._forget(path)
-            return Finished(desc, was_taken)
+                raise
+            self._forget(path)
+            return desc
 
     async def cancel(self, repository: RepositoryName, session: str) -> None:
         """Drop it; raises UploadUnknownError."""
@@ -212,7 +233,8 @@ class DirectorySessions:
         return dropped
 
     def _files(self) -> Iterator[Path]:
-        return self._root.glob("*/*")
+        with storage_errors(self._root):
+            yield from self._root.glob("*/*")
 
     def _directory(self, repository: RepositoryName) -> Path:
         # A repository's name may be as long as a path, and hold what is a separator.
@@ -236,7 +258,9 @@ class DirectorySessions:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UploadBusyError(session) from None
-            if not os.fstat(fd).st_nlink:  # finished or cancelled between opening and locking
+            # Between opening and locking it may have been cancelled, or finished: then it is a blob now,
+            # and no byte may come to it.
+            if not _is_still(path, fd):
                 raise UploadUnknownError(session)
             yield fd
         finally:
@@ -270,6 +294,12 @@ def _create(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
 
+def _is_still(path: Path, fd: int) -> bool:
+    with storage_errors(path), suppress(FileNotFoundError):
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    return False
+
+
 def _hash_file(fd: int, algorithm: str) -> Digest:
     hasher = hashlib.new(algorithm)
     offset = 0
@@ -289,3 +319,26 @@ def _keep(fd: int, path: Path, final: Path) -> None:
             make_directory(final.parent)
             os.rename(path, final)
         sync_directory(final.parent)
+
+
+def _give_back(fd: int, path: Path, size: int) -> None:
+    """Make an upload of `size` bytes of what could not become a blob.
+
+    Bytes that have a blob's name are copied: whoever found them there by now must not see them change.
+    """
+    with storage_errors(path):
+        if _is_still(path, fd):
+            os.ftruncate(fd, size)
+            return
+        copy = _create(path)
+        try:
+            with os.fdopen(copy, "wb", buffering=0, closefd=False) as file:
+                for offset in range(0, size, HOP_SIZE):
+                    rest = memoryview(os.pread(fd, min(HOP_SIZE, size - offset), offset))
+                    while rest:
+                        rest = rest[file.write(rest) :]
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(copy)

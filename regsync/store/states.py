@@ -25,6 +25,7 @@ _ALL = (
     .select_from(_tagged)
     .order_by(repositories.c.name, tags.c.name)
 )
+_NAMES = select(repositories.c.name).order_by(repositories.c.name)
 _PAGE = (
     select(tags.c.name, tags.c.digest, tags.c.pushed_at, manifests.c.media_type, manifests.c.size)
     .select_from(
@@ -67,11 +68,20 @@ def states_below(connection: Connection, name: str) -> Sequence[RepositoryState]
 
     All there are where `name` is empty. Repositories without tags have none.
     """
+    return _states(connection, _below(_ALL, name))
+
+
+def names_below(connection: Connection, name: str) -> Sequence[RepositoryName]:
+    """The repository of that name and all below it, all where it is empty, with tags and without; sorted."""
+    return [RepositoryName(one) for one in connection.scalars(_below(_NAMES, name))]
+
+
+def _below(query: Select[Any], name: str) -> Select[Any]:
     if not name:
-        return _states(connection, _ALL)
+        return query
     # Names are compared by their bytes, in which `0` comes behind `/`.
     below = (repositories.c.name > f"{name}/") & (repositories.c.name < f"{name}0")
-    return _states(connection, _ALL.where(or_(repositories.c.name == name, below)))
+    return query.where(or_(repositories.c.name == name, below))
 
 
 def _states(connection: Connection, query: Select[Any]) -> Sequence[RepositoryState]:

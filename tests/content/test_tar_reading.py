@@ -96,6 +96,7 @@ HOSTILE: list[tuple[str, Fill, str]] = [
         lambda tar: add(tar, "a", pax_headers={"size": "9" * 18}),
         "claims to have",
     ),
+    ("a name that is too long", lambda tar: add(tar, "ä" * 2049), "name of more than 4096"),
     ("a size that is no number", lambda tar: add(tar, "a", pax_headers={"size": "-1"}), "no number"),
 ]
 
@@ -150,6 +151,26 @@ def test_more_members_than_there_can_be_are_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(tar_reading, "MAX_MEMBERS", 10)
     raw = archive(lambda tar: [add(tar, str(number)) for number in range(11)] and None)
     with pytest.raises(InvalidArchiveError, match="more than 10"):
+        members(raw)
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE])
+def test_many_long_names_are_not_kept_and_their_headers_are_counted(
+    monkeypatch: pytest.MonkeyPatch, kind: bytes
+) -> None:
+    def fill(tar: tarfile.TarFile) -> None:
+        for number in range(500):
+            add(tar, "d" * 4000 + str(number), type=kind)
+
+    raw = archive(fill)
+    reader = TarReader(io.BytesIO(raw), "a.tar", seekable=False)
+    tracemalloc.start()
+    while reader.next() is not None:
+        pass
+    assert tracemalloc.get_traced_memory()[1] < 500_000
+    tracemalloc.stop()
+    monkeypatch.setattr(tar_reading, "MAX_HEADERS", 500 * 4000)
+    with pytest.raises(InvalidArchiveError, match="bytes of headers"):
         members(raw)
 
 

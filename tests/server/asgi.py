@@ -50,7 +50,10 @@ class Client:
             "path": path,
             "raw_path": path.encode(),
             "query_string": query.encode(),
-            "headers": [(key.lower().encode(), value.encode()) for key, value in headers.items()],
+            "headers": [
+                (key.lower().encode(), value.encode())
+                for key, value in {"host": "registry.example.com", **headers}.items()
+            ],
             "client": ("127.0.0.1", 1),
         }
         self.reply = Reply()

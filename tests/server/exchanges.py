@@ -8,6 +8,8 @@ from regsync.server.message import Request, Response
 from regsync.server.routes import route
 from regsync.server.watch import Exchange
 
+_CODES = {401: "UNAUTHORIZED", 403: "DENIED", 405: "UNSUPPORTED", 429: "TOOMANYREQUESTS"}
+
 
 async def nothing() -> MutableMapping[str, Any]:
     """A body that is empty."""
@@ -40,9 +42,11 @@ def exchange(
     who: str = "",
     failure: Exception | None = None,
     answered: Mapping[str, str] | None = None,
+    code: str | None = None,
 ) -> Exchange:
-    """It, answered; `status` None: the client was gone."""
+    """It, answered; `status` None: the client was gone. Without `code` the usual one of the status."""
     one = Exchange(asked, 0.0, route(asked.path), Principal(who))
+    one.code = code or _CODES.get(status)
     if status is not None:
         one.response = Response(status)
         for name, value in (answered or {}).items():

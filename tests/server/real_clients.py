@@ -154,6 +154,10 @@ class Oras(Client):
     def tags(self, repository: str) -> list[str]:
         return self.run("repo", "tags", f"--{self._trust}", self.at(repository)).split()
 
+    def repositories(self) -> list[str]:
+        """All that the registry lists."""
+        return self.run("repo", "ls", f"--{self._trust}", self.host).split()
+
     def delete(self, repository: str, tag: str, digest: str) -> None:
         self.run("manifest", "delete", "--force", f"--{self._trust}", self.at(f"{repository}:{tag}"))
 
@@ -194,6 +198,10 @@ class Regctl(Client):
 
     def tags(self, repository: str) -> list[str]:
         return self.run("tag", "ls", self.at(repository)).split()
+
+    def repositories(self) -> list[str]:
+        """All that the registry lists."""
+        return self.run("repo", "ls", self.host).split()
 
     def delete(self, repository: str, tag: str, digest: str) -> None:
         self.run("manifest", "delete", self.at(f"{repository}@{digest}"))

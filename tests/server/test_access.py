@@ -155,7 +155,8 @@ def test_nobody_moves_or_deletes_an_immutable_tag(server: RegsyncServer) -> None
     assert put(server, "root", "fixed/app", "v1", OTHER).status_code == 409
     with client(server, "root") as http:
         for reference in ("v1", APP.digest):
-            assert http.delete(f"{server.url}/v2/fixed/app/manifests/{reference}").status_code in (405, 409)
+            refused = http.delete(f"{server.url}/v2/fixed/app/manifests/{reference}")
+            assert (refused.status_code, refused.json()["errors"][0]["code"]) == (405, "DENIED")
         assert http.get(f"{server.url}/v2/fixed/app/manifests/v1").content == APP.data
     assert put(server, "root", "fixed/app", "latest", APP).status_code == 201
 

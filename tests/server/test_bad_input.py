@@ -351,6 +351,24 @@ def test_a_client_that_has_the_manifest_is_not_sent_it_again(
 
 
 @pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("HTTP/1.1", b"400"),
+        ("HTTP/1.1\nHost:", b"400"),
+        ("HTTP/1.1\nHost: a\nHost: b", b"400"),
+        ("HTTP/1.1\nHost: a", b"200"),
+        ("HTTP/1.0", b"200"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v2/", "/healthz"])
+def test_a_request_says_once_which_host_it_is_for(
+    server: RegsyncServer, path: str, head: str, status: bytes
+) -> None:
+    answer = raw_request(server, f"GET {path} {head}\nConnection: close")
+    assert answer.split(b" ", 2)[1] == status, answer[:300]
+
+
+@pytest.mark.parametrize(
     "path", ["/", "/v1/", "/v2x", "/v2/a", "/favicon.ico", "/v2/app/unknown/x", "/..%2f..%2fetc/passwd"]
 )
 def test_every_path_answers_as_json(server: RegsyncServer, path: str) -> None:
@@ -378,6 +396,38 @@ def test_a_method_that_makes_no_sense_there_is_refused(
     answer = http.request(method, f"{v2}/{path}")
     assert (answer.status_code, code_of(answer)) == (405, "UNSUPPORTED")
     assert answer.headers["allow"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "BREW"])
+def test_the_base_is_only_read(server: RegsyncServer, http: httpx.Client, method: str) -> None:
+    answer = http.request(method, f"{server.url}/v2/")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize("wanted", ["bytes=0-9", "bytes=999999-"])
+def test_a_range_means_nothing_to_a_head(
+    server: RegsyncServer, http: httpx.Client, v2: str, space: str, wanted: str
+) -> None:
+    layer = server.push(f"{space}/app", image("app"), "v1").blobs[0]
+    answer = http.head(f"{v2}/app/blobs/{sha256(layer)}", headers={"Range": wanted})
+    assert (answer.status_code, answer.headers["content-length"]) == (200, str(len(layer)))
+    assert "content-range" not in answer.headers
+
+
+@pytest.mark.parametrize(("count", "status"), [(100, 201), (101, 400)])
+def test_a_push_sets_as_many_tags_as_are_promised(
+    server: RegsyncServer, http: httpx.Client, v2: str, space: str, count: int, status: int
+) -> None:
+    app = server.push(f"{space}/app", image("app"))
+    tags = "&".join(f"tag=v{number:03}" for number in range(count))
+    answer = http.put(
+        f"{v2}/app/manifests/{app.digest}?{tags}", content=app.data, headers={"Content-Type": app.media_type}
+    )
+    assert answer.status_code == status
+    if status == 400:
+        assert code_of(answer) == "TAG_INVALID"
+    else:
+        assert len(http.get(f"{v2}/app/tags/list").json()["tags"]) == count
 
 
 def test_a_query_of_very_many_fields_is_refused(http: httpx.Client, v2: str) -> None:

@@ -72,6 +72,16 @@ def test_tags_are_listed_over_pages(client: Client, seed: Callable[..., Content]
     assert sorted(client.tags(repository)) == tags
 
 
+@pytest.mark.parametrize("name", ["oras", "regctl"])
+def test_repositories_are_listed(
+    name: str, made: Callable[[str], Client], seed: Callable[..., Content], repository: str
+) -> None:
+    client = made(name)
+    assert isinstance(client, Oras | Regctl)
+    seed(repository, OTHER, "v1")
+    assert repository in client.repositories()
+
+
 def test_an_image_is_deleted(
     client: Client, setting: Setting, http: httpx.Client, seed: Callable[..., Content], repository: str
 ) -> None:

@@ -251,19 +251,42 @@ async def test_what_no_manifest_names_is_not_fetched(
     assert fake_registry.requests == []
 
 
-async def test_a_blob_that_the_store_has_is_taken_from_there_by_who_may_pull_it_there(
+async def test_a_blob_is_taken_from_another_repository_of_the_upstream_by_who_may_pull_it_there(
     tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry
 ) -> None:
-    access = Users(Action.PUSH, hidden=["team/secret"])
+    access = Users(Action.PUSH, hidden=["hub/team/secret"])
     async with proxied(tmp_path, clock, fake_registry, access=access) as server:
         await pulled(server, fake_registry)
-        await server.store.repository(RepositoryName("team/secret")).push(blob(LAYER), stream(LAYER))
+        await server.store.repository(RepositoryName("hub/team/secret")).push(blob(LAYER), stream(LAYER))
         assert (await server.get(URL)).body == LAYER
         assert fake_registry.count("GET", BLOBS) == 1  # that it is elsewhere must not show
         config = APP.blobs[0]
-        await server.store.repository(RepositoryName("team/open")).push(blob(config), stream(config))
+        await server.store.repository(RepositoryName("hub/team/open")).push(blob(config), stream(config))
         assert (await server.get(f"/v2/hub/team/app/blobs/{sha256(config)}")).body == config
         assert fake_registry.count("GET", BLOBS) == 1
+        told = record(server.exchanges[-1])
+        assert told is not None
+        assert (told["event"], told["outcome"], told["digest"]) == ("fetch", "done", sha256(config))
+
+
+@pytest.mark.parametrize(
+    ("secret", "lies"),
+    [
+        pytest.param("hub/team/secret", False, id="of the upstream, which does not have it there"),
+        pytest.param("team/secret", True, id="of our own, which the upstream says to have"),
+    ],
+)
+async def test_naming_a_blob_at_an_upstream_gives_nobody_what_only_others_may_pull(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry, secret: str, lies: bool
+) -> None:
+    async with proxied(tmp_path, clock, fake_registry, access=Users(Action.PUSH, hidden=[secret])) as server:
+        await pulled(server, fake_registry)
+        await server.store.repository(RepositoryName(secret)).push(blob(LAYER), stream(LAYER))
+        del fake_registry.repositories["team/app"].blobs[sha256(LAYER)]
+        if lies:
+            fake_registry.on("HEAD", BLOBS, respond(200, content_length=str(len(LAYER))))
+        for user in ("alice", ""):
+            assert (await server.get(URL, x_user=user)).status == 404
 
 
 async def test_a_full_disk_ends_the_download_and_leaves_no_part_of_it(

@@ -92,6 +92,52 @@ def test_what_is_remembered_is_bounded() -> None:
     assert max(len(user or "") for _, user in failed._records) <= 128
 
 
+def test_a_refused_attempt_is_not_remembered() -> None:
+    failed = FailedLogins(FrozenClock())
+    for number in range(FREE_OF_CLIENT):
+        failed.attempt(HERE, f"user{number}")
+    before = len(failed._records)
+    assert failed.attempt(HERE, "one more") > 0
+    assert len(failed._records) == before
+
+
+def test_a_flood_of_made_up_users_does_not_end_the_waiting_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regsync.server.failed_logins.MAX_REMEMBERED", 100)
+    clock = FrozenClock()
+    failed = FailedLogins(clock)
+    for _ in range(FREE_OF_USER + 6):
+        clock.advance(failed.attempt(HERE, "admin"))
+    wait = failed.attempt(HERE, "admin")
+    for number in range(1_000):
+        failed.attempt(f"2001:db8:0:{number:x}::1", f"user{number}")
+    assert failed.attempt(HERE, "admin") == wait > 0
+    assert len(failed._records) <= 100
+
+
+def test_those_in_the_middle_of_guessing_are_remembered_before_those_that_failed_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("regsync.server.failed_logins.MAX_REMEMBERED", 100)
+    failed = FailedLogins(FrozenClock())
+    failures(failed, FREE_OF_USER - 1)
+    for number in range(1_000):
+        failed.attempt(f"2001:db8:0:{number:x}::1", f"user{number}")
+    assert failures(failed, 2) == [0.0, 1.0]
+
+
+def test_an_attempt_that_is_taken_back_after_it_was_forgotten_gives_no_free_tries() -> None:
+    clock = FrozenClock()
+    failed = FailedLogins(clock)
+    failed.attempt(HERE, "ann")
+    failed.succeeded(HERE, "ann")
+    for _ in range(10):
+        failed.forget(HERE, "ann")
+    assert failures(failed, FREE_OF_USER + 1) == [*[0.0] * FREE_OF_USER, 1.0]
+    for number in range(FREE_OF_CLIENT - FREE_OF_USER):
+        assert failed.attempt(HERE, f"user{number}") == 0
+    assert failed.attempt(HERE, "one more") > 0
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [

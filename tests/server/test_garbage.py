@@ -1,14 +1,20 @@
 """What a client was told is there stays until it can be done; what it pulls is remembered."""
 
+import errno
+import os
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from regsync.content.durable import StorageDeviceError
+from regsync.errors import RegsyncError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.server.access import Action, AnonymousAccess
-from regsync.server.garbage import GarbageCollection
+from regsync.server.garbage import CollectionFailedError, GarbageCollection
 from regsync.server.policy import Policy
 from regsync.store.gc_report import Kind, Rules, Run
 from tests.server.asgi import Served, served
@@ -94,11 +100,52 @@ async def test_pulls_are_not_in_the_journal_and_go_with_what_was_pulled(
         assert (await repository.last_pulls()).tags == {}
 
 
-async def test_runs_are_counted_for_the_metrics(tmp_path: Path, clock: FrozenClock) -> None:
+async def test_runs_are_counted_for_the_metrics_and_audited_when_they_delete(
+    tmp_path: Path, clock: FrozenClock
+) -> None:
     async with served(tmp_path, clock) as server:
         await untagged(server, clock)
-        garbage = GarbageCollection(server.store, lambda error: None)
+        noted = list[Mapping[str, object]]()
+        garbage = GarbageCollection(server.store, lambda error: None, noted.append)
         await garbage.collect()
         done = garbage.collected
         assert (done.runs, done.failures) == (1, 0)
         assert (done.deleted[Kind.MANIFEST], done.waiting[Kind.LINK], done.freed) == (1, 3, ONE.size)
+        await garbage.collect()
+        assert noted == [
+            {"event": "gc", "outcome": "done", "deleted": {"manifest": 1}, "freed": ONE.size},
+        ]
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (OSError(errno.EIO, "input/output error"), StorageDeviceError),
+        (ZeroDivisionError("a defect"), CollectionFailedError),
+    ],
+)
+async def test_a_run_that_fails_is_told_of_and_ends_nothing_else(
+    tmp_path: Path,
+    clock: FrozenClock,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: Exception,
+    told: type[RegsyncError],
+) -> None:
+    lstat = os.lstat
+
+    def fails(path: os.PathLike[str] | str, **rest: Any) -> os.stat_result:
+        if "/blobs/" in os.fspath(path):
+            raise raised
+        return lstat(path, **rest)
+
+    async with served(tmp_path, clock) as server:
+        await put(server, "team/app", ONE, "v1")
+        failures = list[RegsyncError]()
+        garbage = GarbageCollection(server.store, failures.append, lambda record: None)
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "lstat", fails)
+            await garbage.collect()
+        assert [type(failure) for failure in failures] == [told]
+        assert garbage.collected.failures == 1
+        await garbage.collect()
+        assert garbage.collected.runs == 1

@@ -20,6 +20,7 @@ from regsync.server.credentials import (
 from regsync.server.failed_logins import FREE_OF_CLIENT, FREE_OF_USER, FailedLogins
 from regsync.server.failures import ApiError
 from regsync.server.htpasswd import Htpasswd, HtpasswdError
+from regsync.server.issuer_keys import IssuerKeys
 from regsync.server.logins import REMEMBERED, Logins
 from regsync.server.tokens import Tokens
 from regsync.spec.server import JwtIssuer
@@ -291,7 +292,8 @@ def issuer() -> Iterator[OidcIssuer]:
 def with_tokens(tmp_path: Path, issuer: OidcIssuer) -> World:
     clock = FrozenClock(datetime.fromtimestamp(issuer.now, UTC))
     declared = JwtIssuer("ci", issuer.url, (AUDIENCE,))
-    return World(tmp_path, clock, Tokens([declared], fetch_document, clock))
+    keys = IssuerKeys(declared, fetch_document, clock)
+    return World(tmp_path, clock, Tokens([(declared, keys)], clock))
 
 
 async def test_a_token_logs_in_as_bearer_and_as_any_users_password(

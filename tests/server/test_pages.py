@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from regsync.server.metrics import RequestMetrics
 from regsync.server.pages import METRICS, MetricsPage, Readiness
 from regsync.server.policy import Policy
 from regsync.server.stalled import Bodies
+from regsync.server.watch import Exchange
 from regsync.store.builtin import BuiltinStore
 from tests.server.exchanges import request
 from tests.support.clock import FrozenClock
@@ -35,6 +37,10 @@ class Logins:
 
     def allows(self, principal: Principal, action: Action, name: RepositoryName) -> bool:
         return (principal.name, action, name) == ("scraper", Action.ADMIN, METRICS)
+
+
+def asking(path: str, **more: Any) -> Exchange:
+    return Exchange(request("GET", path, **more), 0.0)
 
 
 @pytest.fixture
@@ -65,11 +71,12 @@ async def test_metrics_are_for_this_host_and_those_whom_the_policy_names(
     metrics: MetricsPage, client: str, access: Access, who: str | None, status: int
 ) -> None:
     headers = {} if who is None else {"authorization": who}
-    asked = request("GET", "/metrics", client=client, headers=headers)
+    asked = asking("/metrics", client=client, headers=headers)
     if status != 200:
         with pytest.raises(ApiError) as refused:
             await metrics.page(asked, Policy(access))
         assert refused.value.status == status
+        assert asked.principal == Principal(who or "")
         return
     answer = await metrics.page(asked, Policy(access))
     assert answer.status == 200
@@ -78,9 +85,9 @@ async def test_metrics_are_for_this_host_and_those_whom_the_policy_names(
 
 async def test_a_server_that_ends_is_not_ready(store: BuiltinStore) -> None:
     readiness = Readiness(store, None, FrozenClock())
-    assert (await readiness.page(request("GET", "/readyz"), OPEN)).status == 200
+    assert (await readiness.page(asking("/readyz"), OPEN)).status == 200
     readiness.draining = True
-    answer = await readiness.page(request("GET", "/readyz"), OPEN)
+    answer = await readiness.page(asking("/readyz"), OPEN)
     assert (answer.status, answer.body) == (503, b"not ready: draining\n")
 
 
@@ -90,8 +97,8 @@ async def test_storage_that_takes_nothing_is_not_ready_unless_nothing_is_to_be_w
     clock = FrozenClock()
     readiness = Readiness(store, None, clock)
     shutil.rmtree(store.path)
-    answer = await readiness.page(request("GET", "/readyz"), OPEN)
+    answer = await readiness.page(asking("/readyz"), OPEN)
     assert (answer.status, answer.body) == (503, b"not ready: storage\n")
     clock.advance(2)
-    answer = await readiness.page(request("GET", "/readyz"), Policy(OPEN.access, read_only=True))
+    answer = await readiness.page(asking("/readyz"), Policy(OPEN.access, read_only=True))
     assert answer.status == 200

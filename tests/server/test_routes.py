@@ -1,10 +1,12 @@
 """Paths to endpoints: every legal name of a repository works, whatever words are in it."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regsync.server.routes import Endpoint, Route, route
+from regsync.server.routes import MAX_PATH, REMEMBERED, Endpoint, Route, route
 
 PART = st.sampled_from(["a", "blobs", "uploads", "manifests", "tags", "list", "referrers", "v2", "x-y", "n0"])
 NAMES = st.lists(PART, min_size=1, max_size=5).map("/".join)
@@ -49,3 +51,23 @@ def test_a_digest_may_be_percent_encoded_and_a_name_is_taken_as_sent() -> None:
     encoded = DIGEST.replace(":", "%3A")
     assert route(f"/v2/a/blobs/{encoded}") == Route(Endpoint.BLOB, "a", DIGEST)
     assert route("/v2/..%2f..%2fetc/manifests/v1") == Route(Endpoint.MANIFEST, "..%2f..%2fetc", "v1")
+
+
+def test_the_longest_name_and_reference_are_found_however_they_are_written() -> None:
+    name, tag = "a" * 255, "t" * 128
+    assert route(f"/v2/{name}/manifests/{'%74' * 128}") == Route(Endpoint.MANIFEST, name, tag)
+    digest = "sha512:" + "a" * 128
+    assert route(f"/v2/{name}/referrers/{digest}") == Route(Endpoint.REFERRERS, name, digest)
+
+
+def test_absurd_paths_are_no_part_of_the_api_and_none_is_remembered() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            assert route(f"/v2/{number}{'a' * 60_000}/manifests/v1") is None
+        for number in range(REMEMBERED):
+            route(f"/v2/{number:0>{MAX_PATH - 20}}/manifests/v1")
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 12 * 1024 * 1024

@@ -222,6 +222,18 @@ def test_a_good_edit_is_taken_up_and_a_bad_one_refused_with_its_place(
     assert status(server, "POST", "/v2/team/app/blobs/uploads/") == 202
 
 
+def test_edits_of_the_spec_are_audited(regsync_server_factory: Factory) -> None:
+    audited = f"{OPEN}audit: {{file: audit.log}}\n"
+    server = regsync_server_factory(spec=audited)
+    server.write_spec(f"{audited}readOnly: true")
+    wait_until(lambda: "reload: taken up" in server.log(), what="the edit is taken up")
+    server.write_spec(f"{audited}readOnli: true")
+    wait_until(lambda: "reload: refused" in server.log(), what="the edit is refused")
+    server.stop()
+    found = events(server.directory / "audit.log")
+    assert [(one["event"], one["outcome"]) for one in found] == [("reload", "done"), ("reload", "failed")]
+
+
 def test_what_needs_a_restart_is_said(regsync_server_factory: Factory) -> None:
     server = regsync_server_factory(spec=OPEN)
     server.write_spec(f"{OPEN}audit: {{file: audit.log}}")

@@ -1,7 +1,11 @@
 """A Server document becomes a policy."""
 
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+import bcrypt
 import pytest
 
 from regsync.oci.reference import RepositoryName, Tag
@@ -15,6 +19,7 @@ from regsync.server.spec_policy import Means, policy_of
 from regsync.spec.server import (
     AccessRule,
     ImmutableRule,
+    JwtIssuer,
     Listen,
     Server,
     ServerAuth,
@@ -23,6 +28,7 @@ from regsync.spec.server import (
 )
 from tests.server.users import basic, write
 from tests.support.clock import FrozenClock
+from tests.support.oidc_issuer import AUDIENCE, OidcIssuer
 
 pytestmark = pytest.mark.anyio
 APP = RepositoryName("app")
@@ -90,3 +96,55 @@ async def test_reading_the_spec_again_forgets_no_failed_login(means: Means, tmp_
         with pytest.raises(ApiError) as caught:
             await policy.access.identify(request(basic("ann", "wrong")))
         assert caught.value.status == status
+
+
+def tokens_of(issuer: OidcIssuer, jwks: Path | None = None) -> Server:
+    auth = ServerAuth(jwt=(JwtIssuer("ci", issuer.url, (AUDIENCE,), jwks),))
+    return server(auth=auth, access=(ANONYMOUS,))
+
+
+async def test_reading_the_spec_again_forgets_no_keys_of_issuers(means: Means) -> None:
+    with OidcIssuer() as issuer:
+        means.clock = FrozenClock(datetime.fromtimestamp(issuer.now, UTC))
+        document = tokens_of(issuer)
+        assert await may(policy_of(document, means, DEFAULT), Action.PULL, f"Bearer {issuer.token()}")
+        issuer.is_down = True
+        changed = replace(document, access=(*(document.access or ()), ANONYMOUS))
+        policy = policy_of(changed, means, DEFAULT)
+        assert await may(policy, Action.PULL, f"Bearer {issuer.token(jti='another')}")
+
+
+async def test_keys_in_a_file_are_read_again_with_the_spec(means: Means, tmp_path: Path) -> None:
+    with OidcIssuer() as issuer:
+        means.clock = FrozenClock(datetime.fromtimestamp(issuer.now, UTC))
+        path, first = tmp_path / "keys.json", issuer.token()
+        path.write_text(json.dumps({"keys": issuer.keys}))
+        document = tokens_of(issuer, path)
+        assert await may(policy_of(document, means, DEFAULT), Action.PULL, f"Bearer {first}")
+        path.write_text(json.dumps({"keys": []}))
+        policy = policy_of(document, means, DEFAULT)
+        with pytest.raises(ApiError, match="a key that its issuer does not have"):
+            await may(policy, Action.PULL, f"Bearer {issuer.token(jti='another')}")
+
+
+async def test_reading_the_spec_again_forgets_logins_only_when_it_changes_who_may_log_in(
+    means: Means, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = list[bytes]()
+    check = bcrypt.checkpw
+
+    def counted(password: bytes, expected: bytes) -> bool:
+        checked.append(password)
+        return check(password, expected)
+
+    monkeypatch.setattr(bcrypt, "checkpw", counted)
+    auth = ServerAuth(write(tmp_path / "users", {"ann": "secret"}))
+    document = server(auth=auth, access=(ANONYMOUS,))
+    same = replace(document, read_only=True)
+    changed = replace(document, access=(ANONYMOUS, replace(ANONYMOUS, actions=frozenset({"push"}))))
+    for one, checks in [(document, 1), (same, 1), (changed, 2), (changed, 2)]:
+        policy = policy_of(one, means, DEFAULT)
+        assert await may(policy, Action.PULL, basic("ann", "secret"))
+        assert policy.read_only == one.read_only
+        assert len(checked) == checks
+    assert await may(policy, Action.PUSH, basic("ann", "secret"))

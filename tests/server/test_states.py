@@ -10,8 +10,13 @@ import pytest
 
 from regsync.oci.reference import RepositoryName
 from regsync.report.schemas import SCHEMAS
+from regsync.server.access import Action, Principal
+from regsync.server.asks import Asks
+from regsync.server.failures import ApiError
 from regsync.server.policy import Policy
+from regsync.server.states import States
 from tests.server.asgi import Served, Users, served
+from tests.server.exchanges import request
 from tests.server.put import put
 from tests.support.clock import FrozenClock
 from tests.support.images import Content, image
@@ -145,19 +150,58 @@ async def test_long_states_come_in_pages_with_one_digest(tmp_path: Path, clock: 
         assert set(second["children"]) == {"c"}
 
 
-async def test_all_that_is_shown_needs_the_right_to_pull_it(tmp_path: Path, clock: FrozenClock) -> None:
-    policy = Policy(Users(hidden=["team/secret", "secret"]))
+async def test_what_a_client_may_not_pull_is_left_out_as_if_it_were_not_there(
+    tmp_path: Path, clock: FrozenClock
+) -> None:
+    policy = Policy(Users(hidden=["team/secret", "team/secret/below", "secret"]))
     async with served(tmp_path, clock, policy) as server:
-        for name in ("team/app", "team/secret"):
-            await put(server, name, ONE, "v1")
-        assert (await server.get("/v2/team/app/_regsync/state")).status == 200
-        for target in ("/v2/team/secret/_regsync/state", "/v2/team/_regsync/state?depth=1"):
-            assert (await server.get(target)).status == 401
-            assert (await server.get(target, x_user="alice")).status == 200
+        await put(server, "team/app", ONE, "v1")
+        rolled_up = ("/v2/team/_regsync/state?depth=1", "/v2/_regsync/state?depth=2")
+        before = [(await server.get(target)).body for target in rolled_up]
+        for name in ("team/secret", "team/secret/below"):
+            await put(server, name, TWO, "v1")
+        assert [(await server.get(target)).body for target in rolled_up] == before
+        shown = json.loads((await server.get(rolled_up[0], x_user="alice")).body)
+        assert set(shown["children"]) == {"app", "secret"}
+        below = "_regsync/state?depth=0"
+        refused = [await server.get(f"/v2/{name}/{below}") for name in ("team/secret", "secret", "nothing")]
+        assert [one.status for one in refused] == [401] * 3  # whether it is there is not told
+        assert (await server.get("/v2/team/secret/_regsync/state")).status == 401
+        assert (await server.get("/v2/team/secret/_regsync/state", x_user="alice")).status == 200
+
+
+class Nobody(Users):
+    """Who logged in may pull nothing either."""
+
+    def allows(self, principal: Principal, action: Action, name: RepositoryName) -> bool:
+        return False
+
+
+async def test_for_who_may_pull_nothing_there_no_tag_is_read(
+    tmp_path: Path, clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regsync.server.states.states_below", lambda *_, **__: pytest.fail("it was computed"))
+    async with served(tmp_path, clock, Policy(Nobody())) as server:
+        await put(server, "team/app", ONE, "v1")
+        targets = ("/v2/team/_regsync/state?depth=0", "/v2/none/_regsync/state?depth=0")
+        assert [(await server.get(one)).status for one in targets] == [401, 401]
+        assert [(await server.get(one, x_user="bob")).status for one in targets] == [404, 404]
         assert (await server.get("/v2/_regsync/state?depth=0")).status == 401
-        there = await server.get("/v2/team/secret/_regsync/state?depth=0")
-        not_there = await server.get("/v2/secret/_regsync/state?depth=0")
-        assert there.status == not_there.status == 401  # whether it is there is not told
+
+
+async def test_what_is_asked_for_in_vain_is_not_remembered(tmp_path: Path, clock: FrozenClock) -> None:
+    async with served(tmp_path, clock) as server:
+        await put(server, "team/app", ONE, "v1")
+        states = States(server.store)
+        for number in range(10):
+            asks = Asks(request(query="depth=0"), Principal(), server.app.policy)
+            with pytest.raises(ApiError, match="nothing"):
+                await states.namespace(asks, f"none/{number}")
+            with pytest.raises(ApiError, match="no repository"):
+                await states.repository(asks.request, RepositoryName(f"none/{number}"))
+        assert states.kept == 0
+        await states.namespace(asks, "team")
+        assert states.kept == 1
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import base64
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ import jwt
 import pytest
 
 from regsync.remote.documents import fetch_document
-from regsync.server.issuer_keys import IssuerKeysError
+from regsync.server.issuer_keys import IssuerKeys, IssuerKeysError
 from regsync.server.tokens import InvalidTokenError, Tokens
 from regsync.spec.server import JwtIssuer
 from tests.support.clock import FrozenClock
@@ -38,7 +38,11 @@ def declared(issuer: OidcIssuer, **more: Any) -> JwtIssuer:
 
 
 def tokens(issuer: OidcIssuer, clock: FrozenClock, **more: Any) -> Tokens:
-    return Tokens([declared(issuer, **more)], fetch_document, clock)
+    return reading([declared(issuer, **more)], clock)
+
+
+def reading(issuers: Sequence[JwtIssuer], clock: FrozenClock) -> Tokens:
+    return Tokens([(one, IssuerKeys(one, fetch_document, clock)) for one in issuers], clock)
 
 
 async def refusal(of: Tokens, token: str) -> str:
@@ -324,6 +328,6 @@ async def test_keys_may_be_in_a_file(issuer: OidcIssuer, clock: FrozenClock, tmp
 async def test_an_issuer_cannot_speak_for_another(clock: FrozenClock, issuer: OidcIssuer) -> None:
     with OidcIssuer() as other:
         both = [declared(issuer), replace(declared(other), name="other")]
-        reader = Tokens(both, fetch_document, clock)
+        reader = reading(both, clock)
         assert (await reader.bearer(other.token(sub="ann"))).principal.name == "other:ann"
         await refusal(reader, other.token(iss=issuer.url))

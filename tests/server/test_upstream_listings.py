@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 from regsync.server.access import Action
+from regsync.server.upstream_listings import Remembered
 from regsync.spec.server import FirstPull
 from tests.server.asgi import Served, Users, proxied
 from tests.support.clock import FrozenClock
@@ -139,3 +140,40 @@ async def test_referrers_are_those_of_the_upstream_and_are_fetched_when_they_are
         here = await server.get(target)
         assert [one["digest"] for one in json.loads(here.body)["manifests"]] == [sbom.digest]
         assert "warning" in here.headers
+
+
+async def test_a_referrer_with_huge_annotations_is_not_passed_on(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry
+) -> None:
+    sbom = referrer(APP, artifact_type="application/spdx+json", data=b"{}", annotations={"a": "x" * 100_000})
+    fake_registry.add("team/app", APP, "v1")
+    fake_registry.add("team/app", sbom)
+    async with proxied(tmp_path, clock, fake_registry) as server:
+        reply = await server.get(f"/v2/hub/team/app/referrers/{APP.digest}")
+    assert json.loads(reply.body)["manifests"] == []
+    assert "warning" in reply.headers
+
+
+async def test_what_is_remembered_has_an_end_in_bytes_and_in_time(
+    clock: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regsync.server.upstream_listings.MAX_KEPT", 1_000_000)
+    remembered: Remembered[int, str] = Remembered(clock, len)
+    asked: list[int] = []
+
+    async def get(key: int) -> None:
+        async def ask() -> list[str]:
+            asked.append(key)
+            return ["x" * 100_000]
+
+        await remembered.get(key, 60, ask)
+
+    for key in range(50):
+        await get(key)
+        assert remembered.size <= 1_000_000
+    await get(49)
+    await get(0)
+    assert asked == [*range(50), 0]  # the last is known, the first no more
+    clock.advance(61)
+    await get(100)
+    assert remembered.size < 110_000

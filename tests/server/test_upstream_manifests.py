@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from regsync.server.access import Action
+from regsync.server.access import Action, AnonymousAccess
 from regsync.server.audit_record import record
 from regsync.server.garbage import Collected
 from regsync.server.metrics import RequestMetrics
@@ -14,7 +14,7 @@ from regsync.spec.server import FirstPull
 from tests.server.asgi import Users, proxied
 from tests.support.clock import FrozenClock
 from tests.support.fake_registry import FakeRegistry, body, drop, error, html, respond
-from tests.support.images import image, index
+from tests.support.images import image, index, sha256
 
 pytestmark = pytest.mark.anyio
 MANIFESTS = r"/v2/.*/manifests/.*"
@@ -77,6 +77,46 @@ async def test_a_tag_that_may_not_move_is_not_asked_for_again(
         clock.advance(3600)
         assert (await server.get(f"{APP}/v1")).body == old.data
     assert fake_registry.count(path=MANIFESTS) == 1
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        pytest.param(respond(503), "it answered with 503", id="503"),
+        pytest.param(error(403, "DENIED", "ask ops@internal"), "it answered with 403", id="403"),
+        pytest.param(drop(), "it did not answer", id="no answer"),
+        pytest.param(respond(200, b"no manifest"), "what it answers cannot be used", id="nonsense"),
+    ],
+)
+async def test_clients_are_told_no_address_of_the_upstream_nor_its_words(
+    tmp_path: Path,
+    clock: FrozenClock,
+    fake_registry: FakeRegistry,
+    caplog: pytest.LogCaptureFixture,
+    trouble: Any,
+    said: str,
+) -> None:
+    app, address = image("app"), fake_registry.host
+    fake_registry.add("team/app", app, "v1")
+    async with proxied(tmp_path, clock, fake_registry, max_age=0) as server:
+        await server.get(f"{APP}/v1")
+        fake_registry.on(".*", ".*", trouble)
+        replies = [
+            await server.get(target)
+            for target in (
+                f"{APP}/v2",
+                f"{APP}/v1",
+                "/v2/hub/team/app/tags/list",
+                f"/v2/hub/team/app/referrers/{app.digest}",
+                f"/v2/hub/team/app/blobs/{sha256(app.blobs[0])}",
+            )
+        ]
+    for reply in replies:
+        shown = f"{reply.headers} {reply.body.decode()}"
+        assert address not in shown
+        assert "ops@internal" not in shown
+    assert said in replies[0].body.decode()
+    assert address in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -260,6 +300,25 @@ async def test_audit_and_metrics_are_told_what_was_done_at_the_upstream(
         for one in server.exchanges:
             metrics.answered(one)
         assert metrics.pulls == {("hub", word): 1 for word in done if word is not None}
+
+
+@pytest.mark.parametrize(
+    ("method", "event"),
+    [
+        pytest.param("GET", "pull", id="a pull"),
+        pytest.param("PUT", "push-manifest", id="a push"),
+        pytest.param("DELETE", "delete-tag", id="a deletion"),
+    ],
+)
+async def test_what_is_denied_at_the_host_of_an_upstream_is_recorded_under_its_name_here(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry, method: str, event: str
+) -> None:
+    nobody = AnonymousAccess(set())
+    async with proxied(tmp_path, clock, fake_registry, access=nobody, host="hub.example.com") as server:
+        reply = await server.client(method, "/v2/team/app/manifests/v1", host="hub.example.com").run()
+    found = record(server.exchanges[-1])
+    assert found is not None
+    assert (reply.status, found["event"], found["repository"]) == (403, event, "hub/team/app")
 
 
 async def test_after_a_restart_the_copy_is_served_though_the_upstream_is_down(

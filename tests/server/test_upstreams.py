@@ -29,8 +29,21 @@ ALL = Upstreams([HUB, QUAY, QUAY_TEAM])
         pytest.param("hub/app", "hub.example.com", None, "hub/hub/app", HUB, id="on its host all is below"),
         pytest.param("acme/app", "other.example.com", None, "acme/app", None, id="another host"),
         pytest.param("acme/app", None, "docker.io", "hub/acme/app", HUB, id="ns"),
-        pytest.param("acme/app", None, "ghcr.io", "acme/app", None, id="ns of no upstream"),
-        pytest.param("hub/acme/app", None, "docker.io", "hub/acme/app", HUB, id="ns, and the prefix"),
+        pytest.param("acme/app", "hub.example.com.", None, "hub/acme/app", HUB, id="a final dot"),
+        pytest.param("acme/app", "hub.example.com.:443", None, "hub/acme/app", HUB, id="and a port"),
+        pytest.param("acme/app", "[::1]:5000", None, "acme/app", None, id="an address"),
+        pytest.param("hub/acme/app", None, "docker.io", "hub/acme/app", HUB, id="ns, and its prefix"),
+        pytest.param(
+            "hub/acme/app",
+            None,
+            "quay.io",
+            "mirrors/quay/hub/acme/app",
+            QUAY,
+            id="ns, and the prefix of another",
+        ),
+        pytest.param("team/app", "r.example:5000", "R.example:5000", "team/app", None, id="ns of our own"),
+        pytest.param("hub/acme/app", "r.example", "r.example:443", "hub/acme/app", HUB, id="own, below"),
+        pytest.param("acme/app", "hub.example.com", "ghcr.io", "hub/acme/app", HUB, id="a host, whatever ns"),
     ],
 )
 def test_a_request_means_one_repository(
@@ -38,6 +51,14 @@ def test_a_request_means_one_repository(
 ) -> None:
     located = ALL.locate(RepositoryName(asked), host, namespace)
     assert (located.name, located.upstream, located.asked) == (name, upstream, asked)
+
+
+@pytest.mark.parametrize("asked", ["acme/app", "hub/acme/app"])
+@pytest.mark.parametrize("namespace", ["ghcr.io", "", "registry.example.com"])
+def test_what_is_of_another_registry_is_not_here(asked: str, namespace: str) -> None:
+    with pytest.raises(ApiError, match="nothing is served for the registry") as raised:
+        ALL.locate(RepositoryName(asked), "10.0.0.7:5000", namespace)
+    assert raised.value.status == 404
 
 
 def test_the_upstream_knows_the_repository_without_the_prefix() -> None:

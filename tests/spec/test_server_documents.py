@@ -198,6 +198,10 @@ def test_subjects_are_read(specs: Specs, subject: str, expected: Subject) -> Non
         pytest.param(
             "upstreams: [{prefix: a, registry: hub, host: 'x:5000'}]", "without a port", id="host and port"
         ),
+        pytest.param("gc: {interval: 0s}", "spec.gc.interval: expected 1m at least", id="no pause"),
+        pytest.param("gc: {interval: 59s}", "spec.gc.interval: expected 1m at least", id="a short pause"),
+        pytest.param("limits: {bodyTimeout: 0s}", "bodyTimeout: expected 1s at least", id="no time"),
+        pytest.param("limits: {headerTimeout: 0s}", "headerTimeout: expected 1s at least", id="no head"),
     ],
 )  # fmt: skip
 def test_mistakes_in_a_server(specs: Specs, text: str, expected: str) -> None:
@@ -223,6 +227,9 @@ def test_mistakes_in_a_server(specs: Specs, text: str, expected: str) -> None:
         pytest.param(
             "{name: 'a:b', issuer: 'https://a.b', audience: a}", "without spaces, ':'", id="a colon"
         ),
+        pytest.param("{issuer: 'https://[::1]/', audience: a}", "give it a name", id="a host with colons"),
+        pytest.param("{issuer: 'urn:a', audience: a, jwks: f}", "give it a name", id="a URN"),
+        pytest.param("{issuer: 'https://[a/', audience: a, jwks: f}", "give it a name", id="half a host"),
         pytest.param("{issuer: a, audience: a, jwks: f, ca: g}", "ca has no effect", id="ca for a file"),
         pytest.param(f"{GITHUB}, {GITHUB}", "name 'github' stands twice", id="one name twice"),
         pytest.param(

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import tracemalloc
 from pathlib import Path
 
 import anyio
@@ -12,7 +13,7 @@ from regsync.content.errors import ContentNotFoundError, DigestMismatchError, Si
 from regsync.content.references import Children, ContentInUseError, MissingReferencesError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.reference import RepositoryName, Tag
-from regsync.store.builtin import BuiltinStore
+from regsync.store.builtin import MAX_NAMES, BuiltinStore
 from regsync.store.errors import (
     NetworkFileSystemError,
     StoreBusyError,
@@ -55,6 +56,20 @@ async def test_an_empty_store_has_nothing(tmp_path: Path) -> None:
         with pytest.raises(ContentNotFoundError):
             async with store.repository(APP).tags():
                 pass
+
+
+async def test_asking_for_names_without_end_takes_no_memory_without_end(tmp_path: Path) -> None:
+    async with BuiltinStore.open(tmp_path) as store:
+        desc = await put(store.repository(APP), image("kept"), "v1")
+        tracemalloc.start()
+        try:
+            for number in range(3 * MAX_NAMES):
+                store.repository(RepositoryName(f"{number:0>250}"))
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert held < 2000 * MAX_NAMES
+        assert await store.repository(APP).resolve(V1) == desc
 
 
 async def test_stats_count_what_is_shared_once_and_as_often_as_it_is_used(tmp_path: Path) -> None:

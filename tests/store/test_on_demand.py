@@ -10,6 +10,7 @@ from regsync.oci.digest import Digest
 from regsync.oci.manifest import parse_manifest
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.store.builtin import BuiltinStore
+from regsync.store.fsck import Check
 from regsync.store.rebuild import rebuild
 from tests.remote.repositories import blob, read, stream
 from tests.support.clock import FrozenClock
@@ -98,3 +99,21 @@ async def test_a_rebuilt_store_knows_them_too(tmp_path: Path, clock: FrozenClock
         assert (await store.repository(NAME).resolve(Tag("v1"))).digest == Digest.parse(CHILD.digest)
         with pytest.raises(MissingReferencesError, match=sha256(CHILD.blobs[0])):
             await store.repository(NAME).put_manifest(PARSED, [Tag("v2")])
+
+
+async def test_a_damaged_blob_is_no_reason_not_to_give_out_the_manifest_it_may_come_with_again(
+    tmp_path: Path, clock: FrozenClock
+) -> None:
+    async with BuiltinStore.open(tmp_path, clock=clock) as store:
+        repository = store.repository(NAME, children=Children.ON_DEMAND)
+        await repository.put_manifest(PARSED, [Tag("v1")])
+        layer = CHILD.blobs[-1]
+        await repository.push(blob(layer), stream(layer))
+        path = repository.blob_path(Digest.of(layer))
+        assert path is not None
+        path.write_bytes(b"x" * len(layer))
+        assert [one.digest for one in (await Check(store, clock).run()).lost] == [Digest.of(layer)]
+        assert (await repository.manifest(Tag("v1")))[1] == CHILD.data
+        assert (await repository.resolve(Tag("v1"))).digest == Digest.parse(CHILD.digest)
+        await repository.push(blob(layer), stream(layer))
+        assert (await Check(store, clock).run()).is_sound

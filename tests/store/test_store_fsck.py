@@ -1,8 +1,12 @@
 """`fsck`: what is damaged is found, moved out of the way and healed; what is sound is left alone."""
 
+import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -11,11 +15,16 @@ from regsync.clock import SystemClock
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.memory import MemoryRepository
 from regsync.content.protocol import Source
+from regsync.content.verified import verified_manifest
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.reconcile.copy_image import copy_image
+from regsync.store import manifest_check
 from regsync.store.builtin import BuiltinStore
 from regsync.store.fsck import Check, Checked
+from regsync.store.gc_report import Rules, Run
+from regsync.store.inventory import Orphan
+from regsync.store.repository import LostContentError
 from tests.contract.places import blob, described, put, read, stream
 from tests.support.clock import FrozenClock
 from tests.support.images import image, index, noise
@@ -103,6 +112,49 @@ async def test_a_copy_of_the_image_repairs_it(tmp_path: Path, how: str) -> None:
         assert (await checked(store)).is_sound
 
 
+async def test_marks_are_listed_again_only_when_there_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, listed = os.listdir, []
+
+    def listdir(path: Path) -> list[str]:
+        listed.append(path)
+        return real(path)
+
+    async with BuiltinStore.open(tmp_path) as store:
+        repository = store.repository(APP)
+        await put(repository, IMAGE, "v1")
+        await put(repository, image("whole"), "whole")
+        monkeypatch.setattr(os, "listdir", listdir)
+        for count, data in enumerate((LAYER, OTHER), 1):  # perhaps in one tick of the file system's clock
+            flip(file_of(tmp_path, data))
+            await store.set_aside(blob(data).digest)
+            for _ in range(3):
+                await repository.resolve(Tag("whole"))
+                with pytest.raises(LostContentError, match=blob(data).digest.encoded):
+                    await repository.resolve(Tag("v1"))
+            assert len(listed) == count
+
+
+async def test_marks_of_blobs_that_nobody_has_end_with_garbage_collection(
+    tmp_path: Path, clock: FrozenClock
+) -> None:
+    async with BuiltinStore.open(tmp_path, clock=clock) as store:
+        repository = store.repository(APP)
+        desc = await put(repository, IMAGE, "v1")
+        await put(repository, image("kept"), "kept")
+        for data in (LAYER, image("kept").blobs[-1]):
+            flip(file_of(tmp_path, data))
+        file_of(tmp_path, OTHER).unlink()
+        await checked(store)
+        assert len(store.blobs.marked()) == 3
+        await repository.delete(desc)
+        for _ in range(3):
+            await store.collect_garbage(Rules(grace=0, untagged=0, uploads=0), Run.FOR_REAL)
+            clock.advance(timedelta(days=8))
+        assert store.blobs.marked() == {blob(image("kept").blobs[-1]).digest}
+
+
 async def test_missing_bytes_and_a_wrong_size_are_told_apart(tmp_path: Path) -> None:
     async with BuiltinStore.open(tmp_path) as store:
         await put(store.repository(APP), IMAGE, "v1")
@@ -141,6 +193,17 @@ async def test_files_in_no_record_are_only_told(tmp_path: Path) -> None:
     assert stray.exists()
 
 
+async def test_bytes_whose_record_comes_a_moment_later_are_no_file_in_no_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with BuiltinStore.open(tmp_path) as store:
+        await put(store.repository(APP), IMAGE, "v1")
+        late, kept = (Orphan(Path(name), 1) for name in ("late", "kept"))
+        looks = iter([[[(late, None), (kept, None)]], [[(kept, None)]]])
+        monkeypatch.setattr(store.blobs, "files", lambda: next(looks))
+        assert (await checked(store)).orphans == [kept]
+
+
 async def test_rows_that_contradict_each_other_are_found(tmp_path: Path) -> None:
     async with BuiltinStore.open(tmp_path) as store:
         await put(store.repository(APP), IMAGE, "v1")
@@ -157,6 +220,24 @@ async def test_rows_that_contradict_each_other_are_found(tmp_path: Path) -> None
     assert f"does not have its blob {blob(LAYER).digest}" in told
     assert "other references" in told
     assert "tags" in told
+
+
+async def test_a_manifest_that_is_deleted_while_it_is_checked_is_no_contradiction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = verified_manifest
+
+    def deleted_meanwhile(*arguments: Any, **more: Any) -> object:
+        with closing(sqlite3.connect(tmp_path / "catalogue.db")) as connection, connection:
+            for table in ("tags", "manifest_references", "manifests", "repository_blobs"):
+                connection.execute(f"DELETE FROM {table}")
+        return real(*arguments, **more)
+
+    async with BuiltinStore.open(tmp_path) as store:
+        await put(store.repository(APP), IMAGE, "v1")
+        monkeypatch.setattr(manifest_check, "verified_manifest", deleted_meanwhile)
+        found = await checked(store)
+    assert (found.contradictions, found.progress.manifests) == ([], 1)
 
 
 async def test_a_manifest_that_rotted_is_told_with_the_way_out(tmp_path: Path) -> None:

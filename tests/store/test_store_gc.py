@@ -229,6 +229,27 @@ async def test_a_mount_of_what_is_about_to_go_holds(tmp_path: Path) -> None:
         assert await read(one.other, blob(data)) == data
 
 
+async def test_a_push_outlives_a_clock_that_is_set_back(tmp_path: Path) -> None:
+    async with yard(tmp_path) as one:
+        right = one.clock.now()
+        one.clock.set(right + DAY)
+        await one.app.push(blob(b"first"), stream(b"first"))
+        one.clock.set(right)
+        await one.app.push(blob(b"layer"), stream(b"layer"))
+        await one.collect()
+        assert await read(one.app, blob(b"layer")) == b"layer"
+
+
+async def test_a_lease_that_ended_while_the_machine_slept_begins_anew(tmp_path: Path) -> None:
+    async with yard(tmp_path) as one:
+        await one.app.push(blob(b"layer"), stream(b"layer"))
+        await one.collect()
+        one.clock.set(one.clock.now() + 2 * HOUR)  # meanwhile the other clock stood still
+        assert await one.app.claim(blob(b"layer").digest)
+        await one.collect()
+        assert await read(one.app, blob(b"layer")) == b"layer"
+
+
 async def test_an_upload_under_way_keeps_the_blobs_of_its_repository(tmp_path: Path) -> None:
     layer, rest = noise("layer", 1000), noise("rest", 1000)
     async with yard(tmp_path) as one:
@@ -345,6 +366,17 @@ async def test_bytes_that_were_linked_again_count_anew_when_they_are_not(tmp_pat
         await one.other.push(blob(other), stream(other))
         assert (await one.collect()).counts[Kind.BLOB].deleted == 0
         assert path.exists()
+
+
+async def test_no_upload_goes_a_moment_after_its_last_byte(tmp_path: Path) -> None:
+    async with yard(tmp_path) as one:
+        session = await one.store.sessions.start(APP)
+        await one.store.sessions.append(APP, session, stream(b"told"), at=0)
+        await one.collect()
+        one.clock.advance(60 * 14)
+        assert (await one.collect()).counts[Kind.UPLOAD].deleted == 0
+        one.clock.advance(60)
+        assert (await one.collect()).counts[Kind.UPLOAD].deleted == 1
 
 
 async def test_an_upload_goes_after_a_day_without_a_byte(tmp_path: Path) -> None:

@@ -55,6 +55,18 @@ def test_a_journal_that_was_cut_goes_on_in_a_new_segment_and_says_that_history_i
     assert lines(journal.path(2)) == [GAP, {"number": 2}, {"number": 3}]
 
 
+def test_what_was_refused_is_taken_back_from_both_segments(tmp_path: Path) -> None:
+    journal = FileJournal(tmp_path, segment_size=20)
+    end = journal.append(START, [{"committed": "as long as a segment"}])
+    journal.append(end, [{"refused": 1}])
+    journal.cut(end)
+    assert (lines(journal.path(2)), journal.path(1).stat().st_size) == ([], end.length)
+    journal.append(Position(1, 0), [{"refused": 2}])
+    journal.cut(START)
+    assert lines(journal.path(1)) == []
+    FileJournal(tmp_path / "none").cut(START)
+
+
 @pytest.mark.anyio
 async def test_the_history_of_a_store_has_all_that_a_rebuild_needs(tmp_path: Path) -> None:
     content = image("one", layers=1, annotations={"note": "ünïcode \\ud83d"})

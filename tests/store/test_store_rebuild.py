@@ -14,23 +14,27 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import rule
+from sqlalchemy import Connection
 
 from regsync.clock import SystemClock
 from regsync.oci.reference import RepositoryName, Tag
+from regsync.store import catalogue
 from regsync.store.builtin import BuiltinStore
 from regsync.store.errors import (
     CatalogueLostError,
     CatalogueOlderError,
     JournalTooNewError,
     NothingToRebuildError,
+    StoreFullError,
     StoreInUseError,
     StoreRebuildingError,
 )
 from regsync.store.gc_report import Rules, Run
+from regsync.store.journal import FileJournal, Position
 from regsync.store.place import is_store
 from regsync.store.presence import alone
 from regsync.store.rebuild import Rebuilt, rebuild
-from tests.contract.places import blob, put, stream
+from tests.contract.places import blob, described, put, stream
 from tests.store.test_store_model import StoreMachine
 from tests.support.clock import FrozenClock
 from tests.support.images import image, index, referrer
@@ -164,6 +168,50 @@ async def test_records_that_a_crash_left_uncommitted_do_not_keep_a_store_from_op
 
 
 @pytest.mark.anyio
+async def test_a_page_that_a_power_loss_left_out_does_not_keep_a_store_from_opening(tmp_path: Path) -> None:
+    await fill(tmp_path)
+    with (tmp_path / JOURNAL).open("ab") as file:
+        file.write(bytes(4096) + b'"op"}\n' + b'{"op":"untag","at":5,"repository":"a","tag":"x"}\n' * 2)
+    async with BuiltinStore.open(tmp_path) as store:
+        await put(store.repository(APP), image("later"), "later")
+    assert rebuilt(tmp_path).is_sound
+
+
+async def refused(path: Path) -> None:
+    """A tag that cannot be moved from one image to another."""
+    async with BuiltinStore.open(path) as store:
+        repository = store.repository(APP)
+        await put(repository, image("old"), "moves")
+        new = await put(repository, image("new"))
+        with pytest.raises(StoreFullError):
+            await repository.tag(new, Tag("moves"))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("how", ["lost", "kept"])
+async def test_a_change_that_was_refused_does_not_become_true(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    real = catalogue.set_journal_end
+
+    def full(connection: Connection, end: Position) -> None:
+        tag = connection.exec_driver_sql("SELECT digest FROM tags WHERE name = 'moves'").scalar()
+        if tag == str(described(image("new")).digest):
+            raise StoreFullError("store", "database or disk is full")
+        real(connection, end)
+
+    monkeypatch.setattr(catalogue, "set_journal_end", full)
+    if how == "kept":  # as if the process had been killed before it took the records back
+        monkeypatch.setattr(FileJournal, "cut", lambda *_: None)
+    await refused(tmp_path)
+    before = rows_of(tmp_path / "catalogue.db")
+    if how == "lost":
+        (tmp_path / "catalogue.db").unlink()
+    assert rebuilt(tmp_path).is_sound
+    assert rows_of(tmp_path / "catalogue.db") == before
+
+
+@pytest.mark.anyio
 async def test_what_garbage_collection_removed_stays_removed(tmp_path: Path, clock: FrozenClock) -> None:
     async with BuiltinStore.open(tmp_path, clock=clock) as store:
         repository = store.repository(APP)
@@ -232,6 +280,7 @@ async def test_a_rotten_record_is_told_with_its_place_and_the_rest_comes_back(tm
 @pytest.mark.anyio
 async def test_a_record_of_a_later_version_is_not_passed_over(tmp_path: Path) -> None:
     await fill(tmp_path)
+    (tmp_path / "catalogue.db").unlink()
     with (tmp_path / JOURNAL).open("a") as file:
         file.write('{"op":"teleport","at":1,"repository":"team/app"}\n')
     with pytest.raises(JournalTooNewError):
@@ -277,15 +326,24 @@ def test_a_process_that_was_killed_has_nothing_open_any_more(tmp_path: Path) -> 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("step", range(8))
-async def test_a_rebuild_that_dies_half_way_can_be_run_again(tmp_path: Path, step: int) -> None:
+@pytest.mark.parametrize("history", ["whole", "gap"])
+async def test_a_rebuild_that_dies_half_way_can_be_run_again(tmp_path: Path, step: int, history: str) -> None:
     await fill(tmp_path)
+    if history == "gap":
+        os.truncate(tmp_path / JOURNAL, 0)
+        async with BuiltinStore.open(tmp_path) as store:
+            await put(store.repository(APP), image("later"), "later")
     before = rows_of(tmp_path / "catalogue.db")
     died = subprocess.run(  # noqa: ASYNC221
         [sys.executable, "-c", DIES, str(tmp_path), str(step)], check=False
     )
     assert died.returncode in (0, 9)
-    assert rebuilt(tmp_path).is_sound
+    done = rebuilt(tmp_path)
+    assert done.is_sound
     assert rows_of(tmp_path / "catalogue.db") == before
+    assert done.replaced is not None
+    assert rows_of(done.replaced / "catalogue.db") == before
+    assert not (tmp_path / "rebuilding").exists()
 
 
 DIES = """

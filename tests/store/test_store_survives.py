@@ -14,7 +14,12 @@ import anyio
 import pytest
 
 from regsync.content import durable
-from regsync.content.durable import FilesExhaustedError, StorageDeviceError, StorageFullError
+from regsync.content.durable import (
+    FilesExhaustedError,
+    StorageDeniedError,
+    StorageDeviceError,
+    StorageFullError,
+)
 from regsync.content.errors import DigestMismatchError
 from regsync.content.verified import verified
 from regsync.oci.descriptor import Descriptor
@@ -23,6 +28,7 @@ from regsync.oci.manifest import parse_manifest
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.store import journal
 from regsync.store.builtin import BuiltinStore
+from regsync.store.database import SQLiteDatabase, database_errors
 from regsync.store.repository import BuiltinRepository
 from tests.contract.places import OCTETS, StallsAfter, blob, described, put, stream
 from tests.store.pusher import content_of, place_of
@@ -36,6 +42,23 @@ APP = RepositoryName("team/app")
 
 def leftovers(path: Path) -> list[str]:
     return [one.name for one in path.rglob("part-*")]
+
+
+async def test_that_no_file_can_be_opened_is_said_of_the_catalogue_too(tmp_path: Path) -> None:
+    database = SQLiteDatabase(tmp_path / "catalogue.db", name=str(tmp_path))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+    try:
+        with pytest.raises(FilesExhaustedError, match="open files"), database_errors(database.name):
+            database.reading()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with database_errors(database.name):
+        database.reading().close()
+    database.close()
+    nowhere = SQLiteDatabase(tmp_path / "nowhere" / "catalogue.db", name=str(tmp_path))
+    with pytest.raises(StorageDeniedError), database_errors(nowhere.name):
+        nowhere.reading()
 
 
 async def check_everything(store: BuiltinStore) -> None:

@@ -1,9 +1,12 @@
 """Uploads that come in several requests: what came is kept, nothing is lost or taken for another."""
 
+import fcntl
 import hashlib
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import anyio
 import pytest
 
 from regsync.content.durable import StorageFullError
@@ -13,6 +16,7 @@ from regsync.oci.digest import SHA512, Digest
 from regsync.oci.media_type import OCTET_STREAM
 from regsync.oci.reference import RepositoryName
 from regsync.store.builtin import BuiltinStore
+from regsync.store.errors import StoreBusyError
 from regsync.store.sessions import HOP_SIZE, OutOfOrderError, UploadBusyError, UploadUnknownError
 from tests.support.images import noise
 
@@ -160,3 +164,53 @@ async def test_nobody_can_guess_an_upload(store: BuiltinStore) -> None:
     assert len(names) == 50
     assert all(len(name) == 32 and int(name, 16) >= 0 for name in names)
     assert not any(name in hashlib.sha256(APP.encode()).hexdigest() for name in names)
+
+
+async def test_a_process_that_is_late_with_a_chunk_does_not_write_it_into_the_blob(
+    store: BuiltinStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has opened the upload, and does not hold its lock yet, when another one finishes it."""
+    whole, flock = noise("blob", 5000), fcntl.flock
+    session = await store.sessions.start(APP)
+    await store.sessions.append(APP, session, given(whole), at=0)
+
+    async def finish() -> None:
+        async with BuiltinStore.open(tmp_path / "store") as other:
+            await other.repository(APP).finish_upload(session, Digest.of(whole))
+
+    def held_up(fd: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(anyio.run, finish).result()
+        flock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", held_up)
+    with pytest.raises(UploadUnknownError):
+        await store.sessions.append(APP, session, given(b"late"), at=None)
+    assert await read(store, Digest.of(whole), 5000) == whole
+
+
+@pytest.mark.parametrize("step", ["_take", "_link"])
+@pytest.mark.parametrize("had", [None, 0, 700])
+async def test_an_upload_that_a_busy_store_could_not_end_can_be_ended_again(
+    store: BuiltinStore, monkeypatch: pytest.MonkeyPatch, step: str, had: int | None
+) -> None:
+    """With the same request, which sends the same bytes as the first time."""
+    whole, app = noise("blob", 2 * HOP_SIZE + 5), store.repository(APP)
+    session = await store.sessions.start(APP)
+    await store.sessions.append(APP, session, given(whole), at=0)
+
+    async def busy(*_: object) -> None:
+        raise StoreBusyError("store", "database is locked")
+
+    with monkeypatch.context() as held:
+        held.setattr(app, step, busy)
+        with pytest.raises(StoreBusyError):
+            await app.finish_upload(session, Digest.of(whole), had=had)
+    left = len(whole) if had is None else had
+    assert await store.sessions.size(APP, session) == left
+    await store.sessions.append(APP, session, given(whole[left:]), at=left)
+    await app.finish_upload(session, Digest.of(whole), had=had)
+    assert await read(store, Digest.of(whole), len(whole)) == whole
+    with pytest.raises(UploadUnknownError):
+        await store.sessions.size(APP, session)
