@@ -188,7 +188,7 @@ class Catalogue:
             connection.invalidate()
             connection.close()
         if self._is_ahead:
-            with suppress(StorageError, errors.StoreError):  # else the next writer does it
+            with suppress(StorageError, StoreError):  # else the next writer does it
                 self._take_back()
 
     def _take_back(self) -> None:

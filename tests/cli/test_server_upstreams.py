@@ -12,6 +12,7 @@ from regsync.cli.server_upstreams import UpstreamRegistries
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.protocol import Source
 from regsync.oci.reference import RepositoryName, Tag
+from regsync.reconcile.events import ignore
 from regsync.server.upstreams import Upstream, Upstreams
 from regsync.spec.load import load
 from tests.support.clock import FrozenClock
@@ -50,7 +51,7 @@ class Edited:
     """A spec that is edited, and what is made of it each time."""
 
     def __init__(self, path: Path, port: int) -> None:
-        self.registries, self._path, self._port = UpstreamRegistries(FrozenClock()), path, port
+        self.registries, self._path, self._port = UpstreamRegistries(FrozenClock(), ignore), path, port
 
     def upstreams(self, concurrency: int) -> Upstreams:
         self._path.write_text(

@@ -17,6 +17,7 @@ from hypothesis.stateful import rule
 from sqlalchemy import Connection
 
 from regsync.clock import SystemClock
+from regsync.content.durable import StorageFullError
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.store import catalogue
 from regsync.store.builtin import BuiltinStore
@@ -25,7 +26,6 @@ from regsync.store.errors import (
     CatalogueOlderError,
     JournalTooNewError,
     NothingToRebuildError,
-    StoreFullError,
     StoreInUseError,
     StoreRebuildingError,
 )
@@ -183,7 +183,7 @@ async def refused(path: Path) -> None:
         repository = store.repository(APP)
         await put(repository, image("old"), "moves")
         new = await put(repository, image("new"))
-        with pytest.raises(StoreFullError):
+        with pytest.raises(StorageFullError):
             await repository.tag(new, Tag("moves"))
 
 
@@ -197,7 +197,7 @@ async def test_a_change_that_was_refused_does_not_become_true(
     def full(connection: Connection, end: Position) -> None:
         tag = connection.exec_driver_sql("SELECT digest FROM tags WHERE name = 'moves'").scalar()
         if tag == str(described(image("new")).digest):
-            raise StoreFullError("store", "database or disk is full")
+            raise StorageFullError("store", "database or disk is full")
         real(connection, end)
 
     monkeypatch.setattr(catalogue, "set_journal_end", full)
