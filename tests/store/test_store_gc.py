@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -16,7 +16,8 @@ from regsync.content.references import MissingReferencesError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.store import garbage_changes as changes
-from regsync.store import gc_repository
+from regsync.store import gc_bytes, gc_repository
+from regsync.store.blobs import DirectoryBlobs
 from regsync.store.builtin import BuiltinStore
 from regsync.store.catalogue import Transaction
 from regsync.store.gc_report import Decision, Fate, GarbageReport, Kind, Rules, Run
@@ -406,6 +407,27 @@ async def test_bytes_that_were_linked_again_count_anew_when_they_are_not(tmp_pat
         await one.other.push(blob(other), stream(other))
         assert (await one.collect()).counts[Kind.BLOB].deleted == 0
         assert path.exists()
+
+
+async def test_large_blobs_are_removed_a_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed, remove = list[int](), DirectoryBlobs.remove_now
+
+    def counted(self: DirectoryBlobs, digests: Sequence[Digest]) -> None:
+        removed.append(len(digests))
+        remove(self, digests)
+
+    monkeypatch.setattr(gc_bytes, "HEAVY", 2000)
+    monkeypatch.setattr(DirectoryBlobs, "remove_now", counted)
+    async with yard(tmp_path) as one:
+        for number, size in enumerate((900, 900, 900, 900, 5000)):
+            data = noise(f"{number}", size)
+            await one.app.push(blob(data), stream(data))
+        one.clock.advance(DAY)
+        assert (await one.collect()).counts[Kind.BLOB].deleted == 5
+    assert sum(removed) == 5
+    assert max(removed) == 2
 
 
 async def test_no_upload_goes_a_moment_after_its_last_byte(tmp_path: Path) -> None:
