@@ -13,6 +13,7 @@ from regsync.server.listings import Listings
 from regsync.server.manifests import Manifests
 from regsync.server.message import ClientGoneError, Receive, Request, Response, Scope, Send
 from regsync.server.policy import Policy
+from regsync.server.promises import Promises
 from regsync.server.pull import Pull
 from regsync.server.pull_through import PullThrough
 from regsync.server.routes import Endpoint, Route, route
@@ -53,6 +54,7 @@ class Application:
         self._store, self._clock, self._watches = store, clock, watches
         self._pages, self._before_change = pages or {}, before_change
         self.pull_through = PullThrough(store, clock)  # whoever serves lets it `run` beside the requests
+        self.promises = Promises()  # likewise
         self._manifests, self._blobs = Manifests(store), Blobs(store)
         self._uploads, self._listings = Uploads(store), Listings(store)
         self._states = States(store)
@@ -211,8 +213,14 @@ class Application:
             return response
         if asks.policy.read_only or not asks.may(Action.PUSH, name):
             return response
-        if await self._store.repository(name).claim(parse_digest(reference)):
+        repository, digest = self._store.repository(name), parse_digest(reference)
+        promised = await self.promises.claim(repository, digest)
+        if promised:
             return response
+        if promised is None and not await repository.is_replaceable(digest):
+            return response
+        if promised is None:
+            raise ApiError(404, "UNKNOWN", f"whether {digest} stays cannot be said now: send it")
         return await answer()  # it was deleted between the look and the promise
 
     async def _upload(self, asks: Asks, found: Route, name: RepositoryName) -> Response:

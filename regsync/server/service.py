@@ -51,7 +51,11 @@ class Service:
                     )
                     await renewal.start()
                     works = [log.run, application.bodies.watch, application.pull_through.run, renewal.run]
-                    works += [store.pulls.run, partial(garbage.run, lambda: renewal.gc_interval)]
+                    works += [
+                        application.promises.run,
+                        store.pulls.run,
+                        partial(garbage.run, lambda: renewal.gc_interval),
+                    ]
                     for work in works if audit is None else [*works, audit.run]:
                         tasks.start_soon(work)
                     ready(f"{'http' if server.tls is None else 'https'}://{address}")

@@ -7,7 +7,7 @@ are made from a digest (cosign's, and the fallback for referrers) do not, since 
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 _DIGEST_TAG = re.compile(r"sha(256|512)-[0-9a-f]{64,128}(\.[a-z0-9.]+)?")
@@ -59,11 +59,24 @@ class Limits:
 class Component:
     """Manifests that lead to each other and to which nothing else leads: they go together or stay.
 
-    An index stands before its manifests. `beside` are referrers of theirs that something else keeps.
+    What leads to another stands before it. `beside` are referrers of theirs that something else keeps.
+    `later` are members of the same that go in later transactions, if the first ones do.
     """
 
     members: tuple[str, ...]
     beside: frozenset[str]
+    later: tuple[str, ...] = ()
+
+    def in_parts(self, size: int) -> "Iterator[Component]":
+        """Itself in parts of at most `size` members, to be deleted in this order.
+
+        Whatever comes into use between two of them is then kept with all that it leads to. The first
+        part goes only if all the others could go too.
+        """
+        for start in range(0, len(self.members), size):
+            rest = self.members[start + size :]
+            beside = self.beside.union(rest)
+            yield Component(self.members[start : start + size], beside, () if start else rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +159,8 @@ def _components(
             members = _connected(near, digest)
             seen |= members
             beside = {one for member in members for one in referrers.get(member, ()) if one not in members}
-            components.append(Component(_parents_first(there, members), frozenset(beside)))
+            order = _parents_first(there, referrers, members)
+            components.append(Component(order, frozenset(beside)))
     return components
 
 
@@ -160,18 +174,26 @@ def _connected(near: Mapping[str, Iterable[str]], start: str) -> set[str]:
     return found
 
 
-def _parents_first(there: Manifests, members: Collection[str]) -> tuple[str, ...]:
-    """Sorted, but no manifest before an index that leads to it."""
+def _parents_first(
+    there: Manifests, referrers: Mapping[str, Sequence[str]], members: Collection[str]
+) -> tuple[str, ...]:
+    """Sorted, but no manifest before one that leads to it; a circle is entered somewhere."""
     above = {digest: 0 for digest in sorted(members)}
+
+    def below(digest: str) -> list[str]:
+        led = (*there.children.get(digest, ()), *referrers.get(digest, ()))
+        return [one for one in led if one in above]
+
     for digest in members:
-        for child in there.children.get(digest, ()):
-            if child in above:
-                above[child] += 1
-    ready = [digest for digest, count in above.items() if not count]
-    for digest in ready:  # grows while it is gone through
-        for child in there.children.get(digest, ()):
-            if child in above:
-                above[child] -= 1
-                if not above[child]:
-                    ready.append(child)
-    return tuple(ready)
+        for one in below(digest):
+            above[one] += 1
+    found: dict[str, None] = {}
+    for first in [*(digest for digest, count in above.items() if not count), *above]:
+        ready = [] if first in found else [first]
+        for digest in ready:  # grows while it is gone through
+            found[digest] = None
+            for one in below(digest):
+                above[one] -= 1
+                if not above[one] and one not in found:
+                    ready.append(one)
+    return tuple(found)

@@ -18,6 +18,7 @@ from regsync.store.garbage_reading import in_parts, linked, used
 from regsync.store.leases import Moment
 from regsync.store.schema import (
     blobs,
+    manifest_pulls,
     manifest_references,
     manifests,
     repository_blobs,
@@ -32,6 +33,13 @@ _OLD = select(manifests.c.digest).where(
     manifests.c.repository_id == _key,
     manifests.c.digest.in_(_among),
     manifests.c.unused_since <= bindparam("before"),
+    ~select(manifest_pulls.c.digest)
+    .where(
+        manifest_pulls.c.repository_id == manifests.c.repository_id,
+        manifest_pulls.c.digest == manifests.c.digest,
+        manifest_pulls.c.pulled_at > bindparam("pulled_before"),
+    )
+    .exists(),
 )
 _TAGGED = select(tags.c.digest).where(tags.c.repository_id == _key, tags.c.digest.in_(_among))
 _PARENTS = select(manifest_references.c.digest, manifest_references.c.manifest).where(
@@ -80,12 +88,12 @@ def delete_manifests(
     transaction.flush()
     connection, moment = transaction.connection, Moment(transaction.now)
     before = moment.unused_before(connection, repository, grace)
-    digests = [digest for one in components for digest in one.members]
+    digests = [digest for one in components for digest in (*one.members, *one.later)]
 
     def rows(query: Any, **asked: object) -> Iterator[Any]:
         return in_parts(connection, query, digests, key=key, **asked)
 
-    old = {row[0] for row in rows(_OLD, before=before)}
+    old = {row[0] for row in rows(_OLD, before=before, pulled_before=transaction.now - grace)}
     tagged = {row[0] for row in rows(_TAGGED)}
     leading = defaultdict(set)
     for query in (_PARENTS, _REFERRERS, _SUBJECTS):
@@ -105,10 +113,11 @@ def delete_manifests(
 def _still_unused(
     one: Component, old: Collection[str], tagged: Collection[str], leading: Mapping[str, set[str]]
 ) -> bool:
-    members = set(one.members)
+    members = {*one.members, *one.later}
     if not members.issubset(old) or not members.isdisjoint(tagged):
         return False
-    return all(leading.get(digest, set()) <= members | one.beside for digest in members)
+    inside = members | one.beside
+    return all(leading.get(digest, set()) <= inside for digest in members)
 
 
 def unlink_blobs(

@@ -16,6 +16,7 @@ from regsync.store.inventory import known
 from regsync.store.leases import LENGTH
 from regsync.store.sessions import Sessions
 
+HEAVY = 1024 * 1024 * 1024  # bytes whose files are removed in one transaction: large ones take their time
 _NOBODY = "no repository has it"
 _PUSHES = "no repository has it, and a push may just be storing it"
 
@@ -52,6 +53,20 @@ def _next(stored: Iterator[Mapping[Digest, int]]) -> Mapping[Digest, int]:
     return found
 
 
+def _light(sizes: Mapping[str, int]) -> Iterator[Sequence[str]]:
+    """The digests in parts that are removed in a moment; one that is larger stands alone."""
+    for batch in batches(sorted(sizes)):
+        part: list[str] = []
+        weight = 0
+        for digest in batch:
+            if part and weight + sizes[digest] > HEAVY:
+                yield part
+                part, weight = [], 0
+            part.append(digest)
+            weight += sizes[digest]
+        yield part
+
+
 class _Bytes:
     def __init__(self, one: Pass, blobs: BlobStore) -> None:
         self._pass, self._blobs = one, blobs
@@ -61,7 +76,7 @@ class _Bytes:
         """Remove them, or tell which would be removed; returns how many are there yet."""
         one, left = self._pass, 0
         self.seen.update(sizes)
-        for part in batches(sorted(sizes)):
+        for part in _light(sizes):
             gone = await (one.look(partial(self._old, digests=part)) if one.is_dry else self._removed(part))
             for digest in part:
                 if digest in gone:

@@ -142,10 +142,10 @@ class _Links:
 
 
 def _together(components: Sequence[Component]) -> Iterator[Sequence[Component]]:
-    """Components, as many as make one transaction; one that is larger stands alone."""
+    """Components, as many as make one transaction; one that is larger in several."""
     part: list[Component] = []
     size = 0
-    for component in components:
+    for component in (piece for one in components for piece in one.in_parts(BATCH)):
         if part and size + len(component.members) > BATCH:
             yield part
             part, size = [], 0

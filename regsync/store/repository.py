@@ -201,6 +201,19 @@ class BuiltinRepository:
             return marked is not None
         return await self._catalogue.change(partial(claims.claim, repository=self._me, digest=digest))
 
+    async def is_replaceable(self, digest: Digest) -> bool:
+        """Whether who cannot `claim` it had better send it: all but manifests that something leads to.
+
+        These are pulled in the same way by whoever may push, and go at the earliest when their grace is
+        over; an index that relies on them is checked when it is put. Reads only.
+        """
+        return await self._catalogue.look_up(
+            lambda one: (
+                claims.is_marked(one, self.repository, digest) is not False
+                or queries.descriptor(one, self.repository, digest) is None
+            )
+        )
+
     def incoming(self, desc: Descriptor) -> Incoming:
         """A blob to write that others read meanwhile; `keep` makes it part of the repository."""
         return self._blobs.incoming(desc.digest)

@@ -140,6 +140,7 @@ async def served(path: Path, clock: Clock, policy: Policy | None = None) -> Asyn
         app = Application(store, policy or Policy(AnonymousAccess(set(Action))), clock, watches=[told])
         async with anyio.create_task_group() as group:
             group.start_soon(app.pull_through.run)
+            group.start_soon(app.promises.run)
             await anyio.lowlevel.checkpoint()
             yield Served(app, store, told.exchanges)
             group.cancel_scope.cancel()

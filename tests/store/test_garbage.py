@@ -106,3 +106,28 @@ def test_what_was_pulled_lately_waits() -> None:
     verdict = judged(manifest("one", unused_since=1, pulled_at=NOW - 50), limits=LATER)
     assert list(verdict.waiting) == ["one"]
     assert gone(judged(manifest("one", unused_since=1, pulled_at=NOW - 500), limits=LATER)) == [{"one"}]
+
+
+def test_a_large_component_goes_in_parts_and_what_leads_to_another_goes_first() -> None:
+    signatures = [f"a signature {number}" for number in range(5)]
+    [component] = judged(
+        manifest("z index"),
+        manifest("arm"),
+        *(manifest(one, subject="arm") for one in signatures),
+        children={"z index": ["arm"]},
+    ).components
+    first, *others = component.in_parts(3)
+    assert first.members == ("z index", "arm", signatures[0])
+    assert first.later == tuple(signatures[1:])
+    assert [(one.members, one.later) for one in others] == [
+        (tuple(signatures[1:4]), ()),
+        ((signatures[4],), ()),
+    ]
+    assert [sorted(one.beside) for one in (first, *others)] == [signatures[1:], signatures[4:], []]
+
+
+def test_manifests_that_lead_to_each_other_in_a_circle_are_in_one_component() -> None:
+    [component] = judged(
+        manifest("subject"), manifest("index", subject="subject"), children={"index": ["subject"]}
+    ).components
+    assert sorted(component.members) == ["index", "subject"]

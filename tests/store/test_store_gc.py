@@ -2,11 +2,12 @@
 
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +16,13 @@ from regsync.content.references import MissingReferencesError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.store import garbage_changes as changes
+from regsync.store import gc_bytes, gc_repository
+from regsync.store.blobs import DirectoryBlobs
 from regsync.store.builtin import BuiltinStore
+from regsync.store.catalogue import Transaction
 from regsync.store.gc_report import Decision, Fate, GarbageReport, Kind, Rules, Run
 from regsync.store.repository import BuiltinRepository
+from regsync.store.schema import manifest_pulls
 from tests.contract.places import blob, described, put, read, stream
 from tests.support.clock import FrozenClock
 from tests.support.images import Content, image, index, noise, referrer
@@ -160,6 +165,42 @@ async def test_a_manifest_that_is_pulled_by_its_digest_waits_as_long_again(tmp_p
         one.clock.advance(timedelta(days=1))
         await one.collect(Rules())
         assert not await is_there(one.app, content)
+
+
+async def test_a_pull_is_seen_in_the_transaction_that_deletes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, delete = image("pinned"), changes.delete_manifests
+    digest = Digest.parse(content.digest)
+    async with yard(tmp_path) as one:
+        await abandoned(one, content)
+        await one.collect(Rules())
+        one.clock.advance(timedelta(days=8))
+
+        def pulled(transaction: Transaction, *rest: Any, **more: Any) -> Collection[str]:
+            row = {"repository_id": 1, "digest": str(digest), "pulled_at": transaction.now}
+            transaction.insert_missing(manifest_pulls, [row])
+            return delete(transaction, *rest, **more)
+
+        monkeypatch.setattr(changes, "delete_manifests", pulled)
+        assert (await one.collect(Rules())).counts[Kind.MANIFEST].deleted == 0
+        assert await is_there(one.app, content)
+
+
+async def test_a_component_larger_than_a_transaction_goes_with_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gc_repository, "BATCH", 4)
+    child = image("a", arch="amd64")
+    signatures = [referrer(child, data=b"%d" % number) for number in range(9)]
+    async with yard(tmp_path) as one:
+        for number, content in enumerate((index(child, image("a", arch="arm64")), *signatures)):
+            await put(one.app, content, f"t{number}")
+        await one.collect()
+        one.clock.advance(DAY)
+        for number in range(10):
+            await one.app.untag(Tag(f"t{number}"))
+        assert (await one.collect()).counts[Kind.MANIFEST].deleted == 12
 
 
 async def test_a_manifest_that_gets_a_tag_or_is_pushed_again_counts_anew(tmp_path: Path) -> None:
@@ -366,6 +407,27 @@ async def test_bytes_that_were_linked_again_count_anew_when_they_are_not(tmp_pat
         await one.other.push(blob(other), stream(other))
         assert (await one.collect()).counts[Kind.BLOB].deleted == 0
         assert path.exists()
+
+
+async def test_large_blobs_are_removed_a_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed, remove = list[int](), DirectoryBlobs.remove_now
+
+    def counted(self: DirectoryBlobs, digests: Sequence[Digest]) -> None:
+        removed.append(len(digests))
+        remove(self, digests)
+
+    monkeypatch.setattr(gc_bytes, "HEAVY", 2000)
+    monkeypatch.setattr(DirectoryBlobs, "remove_now", counted)
+    async with yard(tmp_path) as one:
+        for number, size in enumerate((900, 900, 900, 900, 5000)):
+            data = noise(f"{number}", size)
+            await one.app.push(blob(data), stream(data))
+        one.clock.advance(DAY)
+        assert (await one.collect()).counts[Kind.BLOB].deleted == 5
+    assert sum(removed) == 5
+    assert max(removed) == 2
 
 
 async def test_no_upload_goes_a_moment_after_its_last_byte(tmp_path: Path) -> None:
