@@ -18,16 +18,26 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Protocol
 
+import anyio
 import httpx
 
+from regsync.clock import SystemClock
+from regsync.content.concurrently import for_each
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import Digest
+from regsync.oci.media_type import OCTET_STREAM
+from regsync.oci.reference import RepositoryName
+from regsync.store.builtin import BuiltinStore
+from regsync.store.gc_report import Kind, Rules, Run
 from tests.bench import contenders, corpus, measure
 from tests.support import images, servers, tools
 from tests.support.regsync_server import RegsyncServer
@@ -36,6 +46,7 @@ MIB = 1 << 20
 BIG = 128 * MIB  # bytes
 WRK_SECONDS = 3
 MANY_TAGS, FEW_TAGS = 100_000, 100
+MANY_BLOBS = 100_000
 UPLOADS, UPLOAD_SIZE = 100, 8 * MIB
 SPEC = """\
 access:
@@ -288,6 +299,42 @@ def uploads(directory: Path, rounds: int) -> Row:
     return row
 
 
+class _Later(SystemClock):
+    """A month from now, when no lease of today holds."""
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(days=30)
+
+
+def garbage(directory: Path, rounds: int) -> Row:
+    """One collection that deletes 100,000 blobs which nothing leads to, in a store that nobody uses."""
+    row = Row("gc of 100,000 blobs", "s", "≤ 10 s", lambda found: found["regsync"] <= 10)
+    for number in range(rounds):
+        row.add("regsync", anyio.run(_collect, directory / f"store-{number}"))
+    return row
+
+
+async def _collect(path: Path) -> float:
+    async with BuiltinStore.open(path) as store:
+
+        async def push(one: int) -> None:
+            raw = f"blob {one}".encode()
+            repository = store.repository(RepositoryName(f"fill/{one % 100:03}"))
+            await repository.push(Descriptor(OCTET_STREAM, Digest.of(raw), len(raw)), _once(raw))
+
+        await for_each(push, range(MANY_BLOBS), at_once=64)
+    async with BuiltinStore.open(path, clock=_Later()) as store:
+        began = time.perf_counter()
+        report = await store.collect_garbage(Rules(grace=0, untagged=0), Run.FOR_REAL)
+        took = time.perf_counter() - began
+    assert report.counts[Kind.BLOB].deleted == MANY_BLOBS, report
+    return took
+
+
+async def _once(raw: bytes) -> AsyncIterator[bytes]:
+    yield raw
+
+
 def wrk(url: str, *, connections: int) -> tuple[float, float]:
     """Requests and bytes a second, from one thread."""
     accept = "Accept: application/vnd.oci.image.manifest.v1+json"
@@ -336,6 +383,7 @@ ROWS: Mapping[str, Callable[[Path, int], Row]] = {
     "many-tags": many_tags,
     "ready": ready,
     "uploads": uploads,
+    "gc": garbage,
 }
 
 
