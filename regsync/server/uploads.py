@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from anyio import CancelScope
 
-from regsync.content.verified import VerifiedChunks
+from regsync.content.verified import AlreadyVerified, VerifiedChunks
 from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import HEX_LENGTH, Digest
@@ -104,9 +104,9 @@ class Uploads:
         """A small blob in one body: checked before the store is asked whether it has it already."""
         raw = await request.body.read(length)
         desc = Descriptor(OCTET_STREAM, digest, length)
-        checked = VerifiedChunks(_one(raw), desc, where=name)
+        checked = VerifiedChunks(_each([raw]), desc, where=name)
         held = [chunk async for chunk in checked]
-        await self._store.repository(name).push(desc, _Checked(held, desc, where=name))
+        await self._store.repository(name).push(desc, AlreadyVerified(_each(held), desc, where=name))
         return _created(name, digest)
 
     async def _drop(self, name: RepositoryName, session: str) -> None:
@@ -139,21 +139,6 @@ class Uploads:
             "Docker-Upload-UUID": session,
         }
         return error
-
-
-class _Checked(VerifiedChunks):
-    """Chunks in memory that were checked already."""
-
-    def __init__(self, chunks: list[bytes], desc: Descriptor, *, where: str) -> None:
-        super().__init__(_each(chunks), desc, where=where)
-
-    async def _checked(self) -> AsyncIterator[bytes]:
-        async for chunk in self._chunks:
-            yield chunk
-
-
-async def _one(raw: bytes) -> AsyncIterator[bytes]:
-    yield raw
 
 
 async def _each(chunks: list[bytes]) -> AsyncIterator[bytes]:
