@@ -37,7 +37,10 @@ class ImportTarget:
     def __init__(self, text: str) -> None:
         """Raises BadReferenceError."""
         self._text = text
-        found = images.reference(text + (_REST if text.endswith("/") else f"/{_REST}"))
+        try:
+            found = images.reference(text + (_REST if text.endswith("/") else f"/{_REST}"))
+        except BadReferenceError as error:
+            raise BadReferenceError(text, error.cause) from None  # without what was put behind it
         if isinstance(found.place, LayoutPlace) or found.repository is None:
             raise BadReferenceError(text, "expected a store or a registry")
         self._reference = found

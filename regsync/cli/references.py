@@ -45,6 +45,7 @@ class BadReferenceError(UsageError):
 
     def __init__(self, text: str, cause: str) -> None:
         super().__init__(f"reference {_USER.sub('…@', text)[:300]!r}: {_USER.sub('…@', cause)}")
+        self.cause = cause
 
     @property
     def hint(self) -> str:

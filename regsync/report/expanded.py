@@ -145,7 +145,8 @@ def _problem(one: Flaw) -> Mapping[str, object]:
 def _sizes(spec: Spec) -> str:
     registries = counted(len(spec.registries), "registry", "registries")
     mirrors, files = counted(len(spec.mirrors), "mirror"), counted(len(spec.files), "file")
-    return f"{registries} and {mirrors} in {files}, {_short(spec.digest)}"
+    named = f"{registries} and {mirrors}" if spec.server is None else f"{registries}, {mirrors} and a server"
+    return f"{named} in {files}, {_short(spec.digest)}"
 
 
 def _short(digest: Digest) -> str:

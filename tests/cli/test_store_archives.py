@@ -361,6 +361,11 @@ def test_misuse_is_told(regsync: Regsync, store: Path, tmp_path: Path, arguments
     assert regsync("store", *given).code == 64
 
 
+def test_a_target_that_is_no_store_yet_is_named_as_it_was_written(regsync: Regsync, tmp_path: Path) -> None:
+    ran = regsync("store", "import", str(tmp_path / "a.tar"), f"store:{tmp_path}/new")
+    assert (ran.code, f"store:{tmp_path}/new'" in ran.err, "store:PATH//" in ran.err) == (64, True, True)
+
+
 def test_what_is_not_in_the_store_is_told(regsync: Regsync, store: Path, tmp_path: Path) -> None:
     ran = regsync("store", "export", str(store), str(tmp_path / "a.tar"), "team/web:v9")
     assert (ran.code, "v9 not found" in ran.err) == (1, True)

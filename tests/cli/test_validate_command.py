@@ -45,6 +45,10 @@ def test_a_valid_spec_is_said_to_be_valid(regsync: Regsync, quickstart: Path) ->
     assert ran.out.startswith("Valid: 2 registries and 1 mirror in 1 file")
 
 
+def test_a_server_is_counted_too(regsync: Regsync) -> None:
+    assert "and a server in 1 file" in regsync("validate", Path("examples/server")).out
+
+
 def test_expand_fills_in_every_placeholder(regsync: Regsync, quickstart: Path) -> None:
     text = regsync("validate", "--expand", quickstart).out
     assert "bundle/acme/web → local/acme/web" in text
