@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.server.real_clients import CLIENTS, Client, Setting
 from tests.support.certificates import Certificates
+from tests.support.images import sha256
 from tests.support.regsync_server import RegsyncServer
 from tests.support.servers import write_htpasswd
 from tests.support.tools import Tool
@@ -48,3 +50,23 @@ def made(tool: Callable[[str], Tool], setting: Setting, tmp_path: Path) -> Calla
         return CLIENTS[name](tool(name), setting, directory)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegsyncServer]:
+    """One for all tests of a module, where whoever comes may do anything; see `space`."""
+    with RegsyncServer(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture
+def http(server: RegsyncServer) -> Iterator[httpx.Client]:
+    """A raw client of it."""
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def space(request: pytest.FixtureRequest) -> str:
+    """A repository's name, or the beginning of one, that no other test uses."""
+    return "t" + sha256(request.node.nodeid.encode())[7:27]

@@ -7,6 +7,7 @@ A `Setting` says where the registry is, who logs in, and which authority to trus
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ class Setting:
     ca: Path | None = None
 
 
-class Client:
+class Client(ABC):
     """A client that trusts the server, and has logged in where that is needed."""
 
     def __init__(self, tool: Tool, setting: Setting, directory: Path) -> None:
@@ -44,32 +45,32 @@ class Client:
         """With the host before it."""
         return f"{self.host}/{reference}"
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - most need nothing
         """What comes before all else."""
 
+    @abstractmethod
     def login(self, user: str, password: str) -> None:
         """Log in for all that follows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def push(self, layout: Path, target: str) -> None:
         """Push what the layout holds as `whole`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pull(self, source: str, layout: Path) -> None:
         """Pull all of it into a layout."""
-        raise NotImplementedError
 
+    @abstractmethod
     def copy(self, source: str, target: str) -> None:
         """Copy within the registry."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tags(self, repository: str) -> list[str]:
         """What tags there are."""
-        raise NotImplementedError
 
+    @abstractmethod
     def delete(self, repository: str, tag: str, digest: str) -> None:
         """Delete the manifest that the tag leads to."""
-        raise NotImplementedError
 
 
 class Crane(Client):
@@ -96,7 +97,7 @@ class Crane(Client):
 
 
 class Skopeo(Client):
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - most need nothing
         self._auth: list[str] = []
         certificates = self.directory / "certificates"
         certificates.mkdir()
@@ -136,7 +137,7 @@ class Skopeo(Client):
 
 
 class Oras(Client):
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - most need nothing
         self._trust = "plain-http" if self.ca is None else f"ca-file={self.ca}"
 
     def login(self, user: str, password: str) -> None:
@@ -180,7 +181,7 @@ class Oras(Client):
 
 
 class Regctl(Client):
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - most need nothing
         trust = ("--tls", "disabled") if self.ca is None else ("--cacert", self.ca.read_text())
         self.run("registry", "set", *trust, "--skip-check", self.host)
 

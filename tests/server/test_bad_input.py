@@ -6,7 +6,6 @@ The inputs are those that registries were tried with, and that each of them got 
 import hashlib
 import json
 import socket
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -18,24 +17,6 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 DIGEST = "sha256:" + "a" * 64
 CONFIG = b"{}"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegsyncServer]:
-    with RegsyncServer(tmp_path_factory.mktemp("registry")) as running:
-        yield running
-
-
-@pytest.fixture
-def http(server: RegsyncServer) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
-@pytest.fixture
-def space(request: pytest.FixtureRequest) -> str:
-    """What the names of this test's repositories begin with."""
-    return "t" + sha256(request.node.nodeid.encode())[7:27]
 
 
 @pytest.fixture

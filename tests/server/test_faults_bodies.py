@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -31,24 +31,6 @@ from tests.support.processes import wait_until
 from tests.support.regsync_server import RegsyncServer
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegsyncServer]:
-    with RegsyncServer(tmp_path_factory.mktemp("registry")) as running:
-        yield running
-
-
-@pytest.fixture
-def http(server: RegsyncServer) -> Iterator[httpx.Client]:
-    with server.client() as client:
-        yield client
-
-
-@pytest.fixture
-def space(request: pytest.FixtureRequest) -> str:
-    """The name of this test's repository."""
-    return "t" + sha256(request.node.nodeid.encode())[7:27]
 
 
 def code_of(answer: httpx.Response) -> str:
