@@ -97,7 +97,7 @@ class Crane(Client):
 
 
 class Skopeo(Client):
-    def prepare(self) -> None:  # noqa: B027 - most need nothing
+    def prepare(self) -> None:
         self._auth: list[str] = []
         certificates = self.directory / "certificates"
         certificates.mkdir()
@@ -137,7 +137,7 @@ class Skopeo(Client):
 
 
 class Oras(Client):
-    def prepare(self) -> None:  # noqa: B027 - most need nothing
+    def prepare(self) -> None:
         self._trust = "plain-http" if self.ca is None else f"ca-file={self.ca}"
 
     def login(self, user: str, password: str) -> None:
@@ -181,7 +181,7 @@ class Oras(Client):
 
 
 class Regctl(Client):
-    def prepare(self) -> None:  # noqa: B027 - most need nothing
+    def prepare(self) -> None:
         trust = ("--tls", "disabled") if self.ca is None else ("--cacert", self.ca.read_text())
         self.run("registry", "set", *trust, "--skip-check", self.host)
 
