@@ -6,14 +6,14 @@ from urllib.parse import quote
 
 from regsync.content.errors import ContentNotFoundError
 from regsync.oci.descriptor import Descriptor
-from regsync.oci.digest import SHA256, Digest
+from regsync.oci.digest import Digest
 from regsync.oci.manifest import MAX_MANIFEST_SIZE, parse_manifest
 from regsync.oci.media_type import SUPPORTED, strip_parameters
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.server.conditions import etag, is_unchanged
 from regsync.server.failures import ApiError
 from regsync.server.message import Request, Response
-from regsync.server.values import parse_reference, parse_tag
+from regsync.server.values import digest_algorithm, parse_reference, parse_tag
 from regsync.store.builtin import BuiltinStore
 from regsync.store.changes import TagFixedError
 from regsync.store.repository import LostContentError
@@ -57,11 +57,10 @@ class Manifests:
         more = [parse_tag(text) for text in request.query.get("tag", ())]
         if len(more) > MAX_TAGS:
             raise ApiError(400, "TAG_INVALID", f"{len(more)} tags, at most {MAX_TAGS} are set at once")
-        declared = request.header(b"content-length")
-        if declared is not None and declared.isdigit() and int(declared) > MAX_MANIFEST_SIZE:
+        if (request.content_length or 0) > MAX_MANIFEST_SIZE:
             raise ApiError(413, "SIZE_INVALID", f"a manifest has at most {MAX_MANIFEST_SIZE} bytes")
         raw = await request.body.read(MAX_MANIFEST_SIZE)
-        algorithm = wanted.algorithm if isinstance(wanted, Digest) else _algorithm(request)
+        algorithm = wanted.algorithm if isinstance(wanted, Digest) else digest_algorithm(request)
         content_type = _content_type(request)
         parsed = parse_manifest(raw, content_type, algorithm=algorithm)
         digest = parsed.descriptor.digest
@@ -105,10 +104,6 @@ def _content_type(request: Request) -> str:
         known = ", ".join(sorted(SUPPORTED))
         raise ApiError(415, "MANIFEST_INVALID", f"Content-Type is {given[:120]!r}, expected one of {known}")
     return given
-
-
-def _algorithm(request: Request) -> str:
-    return request.parameter("digest-algorithm") or SHA256
 
 
 def _unknown(name: RepositoryName, reference: str, cause: ContentNotFoundError | None = None) -> ApiError:

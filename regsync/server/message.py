@@ -23,6 +23,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
+_LENGTH_DIGITS = 19  # of 2**63
 MAX_QUERY_FIELDS = 128  # a push with all the tags that one may set, and others
 
 
@@ -151,6 +152,14 @@ class Request:
             self._headers = {key.lower(): value for key, value in self.raw_headers}
         value = self._headers.get(name)
         return value.decode("latin-1") if value is not None else None
+
+    @property
+    def content_length(self) -> int | None:
+        """How many bytes the body is said to have; None where that is not said, or is no number."""
+        text = self.header(b"content-length")
+        if text is None or not text.isascii() or not text.isdigit() or len(text) > _LENGTH_DIGITS:
+            return None
+        return int(text)
 
     @property
     def has_one_host(self) -> bool:

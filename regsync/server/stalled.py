@@ -39,8 +39,7 @@ class Bodies:
     @contextmanager
     def reading(self, request: Request) -> Iterator[None]:
         """While inside, the request's body is watched. Raises BodyTooLargeError for what it says to be."""
-        length = request.header(b"content-length")
-        if self.limit is not None and length is not None and length.isdigit() and int(length) > self.limit:
+        if self.limit is not None and (request.content_length or 0) > self.limit:
             raise BodyTooLargeError(self.limit)
         request.body.limit = self.limit
         one = _Open(request.body, self._clock.monotonic())

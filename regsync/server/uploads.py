@@ -9,12 +9,12 @@ from anyio import CancelScope
 from regsync.content.verified import AlreadyVerified, VerifiedChunks
 from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
-from regsync.oci.digest import HEX_LENGTH, Digest
+from regsync.oci.digest import Digest
 from regsync.oci.media_type import OCTET_STREAM
 from regsync.oci.reference import RepositoryName
 from regsync.server.failures import ApiError
 from regsync.server.message import ClientGoneError, Request, Response
-from regsync.server.values import parse_digest, parse_name
+from regsync.server.values import digest_algorithm, parse_digest, parse_name
 from regsync.store.builtin import BuiltinStore
 from regsync.store.sessions import UploadBusyError, UploadUnknownError
 
@@ -37,10 +37,10 @@ class Uploads:
             mounted = await self._mount(request, name, parse_digest(mount), may_pull)
             if mounted is not None:
                 return mounted
-        _check_algorithm(request.parameter("digest-algorithm"))
+        digest_algorithm(request)
         if mount is None and digest is not None:
             wanted = parse_digest(digest)
-            if (size := _length(request)) is not None and size <= SMALL:
+            if (size := request.content_length) is not None and size <= SMALL:
                 return await self._whole(request, name, wanted, size)
             session = await self._sessions.start(name)
             try:
@@ -76,7 +76,7 @@ class Uploads:
         start = _start_of_chunk(request)
         if start is not None and start != had:
             raise await self._out_of_order(name, session)
-        length = _length(request)
+        length = request.content_length
         if had == 0 and length is not None and 0 < length <= SMALL:
             try:
                 created = await self._whole(request, name, digest, length)
@@ -146,13 +146,6 @@ async def _each(chunks: list[bytes]) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _length(request: Request) -> int | None:
-    text = request.header(b"content-length")
-    if text is None or not text.isascii() or not text.isdigit() or len(text) > 19:
-        return None
-    return int(text)
-
-
 def _start_of_chunk(request: Request) -> int | None:
     """Where the chunk begins; None when the client does not say. Raises ApiError for nonsense."""
     text = request.header(b"content-range")
@@ -162,18 +155,12 @@ def _start_of_chunk(request: Request) -> int | None:
     if found is None or int(found[2]) < int(found[1]):
         raise ApiError(416, "BLOB_UPLOAD_INVALID", f"Content-Range is {text[:80]!r}, expected START-END")
     start, end = int(found[1]), int(found[2])
-    length = _length(request)
+    length = request.content_length
     if length is not None and length != end - start + 1:
         raise ApiError(
             400, "SIZE_INVALID", f"Content-Range names {end - start + 1} bytes, the body has {length}"
         )
     return start
-
-
-def _check_algorithm(algorithm: str | None) -> None:
-    if algorithm is not None and algorithm not in HEX_LENGTH:
-        known = ", ".join(HEX_LENGTH)
-        raise ApiError(400, "DIGEST_INVALID", f"digest-algorithm {algorithm[:40]!r} is not one of {known}")
 
 
 def _accepted(name: RepositoryName, session: str, size: int) -> Response:

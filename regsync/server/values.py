@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from regsync.oci.digest import Digest, InvalidDigestError
+from regsync.oci.digest import HEX_LENGTH, SHA256, Digest, InvalidDigestError
 from regsync.oci.reference import InvalidReferenceError, RepositoryName, Tag
 from regsync.server.failures import ApiError, name_invalid
 from regsync.server.message import Request
@@ -42,6 +42,15 @@ def parse_digest(text: str) -> Digest:
         return Digest.parse(text)
     except InvalidDigestError as cause:
         raise ApiError(400, "DIGEST_INVALID", str(cause)) from cause
+
+
+def digest_algorithm(request: Request) -> str:
+    """What names new content, sha256 unless the query says another; raises DIGEST_INVALID."""
+    algorithm = request.parameter("digest-algorithm") or SHA256
+    if algorithm not in HEX_LENGTH:
+        known = ", ".join(HEX_LENGTH)
+        raise ApiError(400, "DIGEST_INVALID", f"digest-algorithm {algorithm[:40]!r} is not one of {known}")
+    return algorithm
 
 
 def page_of(request: Request, most: int = MAX_PAGE) -> tuple[int, str]:

@@ -98,6 +98,17 @@ def test_a_digest_that_is_none_is_refused(http: httpx.Client, v2: str, digest: s
         assert (answer.status_code, code_of(answer)) == (400, "DIGEST_INVALID")
 
 
+@pytest.mark.parametrize("algorithm", ["md5", "sha1", "foo", "SHA256"])
+def test_an_algorithm_that_names_no_content_is_refused(http: httpx.Client, v2: str, algorithm: str) -> None:
+    asked = {"digest-algorithm": algorithm}
+    begun = http.post(f"{v2}/app/blobs/uploads/", params=asked)
+    assert (begun.status_code, code_of(begun)) == (400, "DIGEST_INVALID")
+    body = as_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": []})
+    put = http.put(f"{v2}/app/manifests/v1", params=asked, content=body, headers={"Content-Type": INDEX})
+    assert (put.status_code, code_of(put)) == (400, "DIGEST_INVALID")
+    assert http.get(f"{v2}/app/manifests/v1").status_code == 404
+
+
 def put_manifest(
     http: httpx.Client, v2: str, document: object, content_type: str = MANIFEST, tag: str = "v1"
 ) -> httpx.Response:
