@@ -1,0 +1,36 @@
+"""Evidence as it lies in a repository: a manifest beside its subject, and the layers that were read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from regsync.errors import RegsyncError
+from regsync.oci.digest import Digest
+from regsync.oci.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One manifest with evidence, and where it was found.
+
+    `layers` has the verified bytes of each layer whose media type was wanted, or why it could not be
+    read; `failed` is set, and `manifest` None, where the manifest itself could not.
+    """
+
+    digest: Digest  # of the manifest
+    subject: Digest  # beside which it was found
+    repository: str
+    location: str  # referrers | fallback-tag | tag:.sig | tag:.att | tag:.sbom | index
+    manifest: Manifest | None
+    layers: Mapping[Digest, bytes | RegsyncError]
+    failed: RegsyncError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """One place where evidence of a subject was looked for. `problem` tells forbidden from failed."""
+
+    subject: Digest
+    repository: str
+    location: str
+    found: int
+    problem: RegsyncError | None = None

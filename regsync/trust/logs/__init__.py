@@ -1,0 +1,1 @@
+"""Transparency logs: that what was signed is written down in one, and when."""

@@ -1,0 +1,1 @@
+"""Signatures of the Notary Project: JWS and COSE, trust stores and trust policies."""
