@@ -144,7 +144,7 @@ class Signer:
     """Who signed, as proven."""
 
     authority: str  # its name in the policy
-    identity: str  # what tells signers apart: a key's fingerprint, issuer and subject, a certificate's subject
+    identity: str  # tells signers apart: a key's fingerprint, issuer and subject, a certificate's subject
     issuer: str | None = None
     subject: str | None = None
     extensions: Mapping[str, str] = field(default_factory=dict)  # of a Fulcio certificate, by name
