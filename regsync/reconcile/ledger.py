@@ -55,6 +55,14 @@ class OpenUpload:
     opened: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class PassedVerdict:
+    """That a policy let content pass, and when it has to be asked again."""
+
+    until: datetime
+    signers: tuple[str, ...]  # who signed, as reports show them
+
+
 class Ledger(Protocol):
     """The memory of runs. One writer at a time, which the lease ensures."""
 
@@ -98,6 +106,18 @@ class Ledger(Protocol):
         self, digest: Digest, platforms: tuple[Platform, ...], manifests: tuple[Digest, ...]
     ) -> None:
         """Remember the manifests of an index, the root first; of a single image itself, if it fits."""
+        ...
+
+    def passed_verdict(self, key: Digest, now: datetime) -> PassedVerdict | None:
+        """What is remembered under `key` and holds at `now`.
+
+        The key stands for everything that the verdict rests on: place, content, policy and trust roots.
+        Only passes are remembered: what was refused may be signed a minute later.
+        """
+        ...
+
+    def remember_verdict(self, key: Digest, verdict: PassedVerdict) -> None:
+        """Remember a pass."""
         ...
 
     def known_blobs(self, spot: Spot, since: datetime) -> Mapping[Digest, int]:

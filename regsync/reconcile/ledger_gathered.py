@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
-from regsync.reconcile.ledger import OpenUpload, Spot
+from regsync.reconcile.ledger import OpenUpload, PassedVerdict, Spot
 from regsync.reconcile.ledger_rows import pack_digest, pack_digests, pack_time, plain
 
 
@@ -40,6 +40,7 @@ class Gathered:
     sightings: dict[Spot, dict[bytes, Seen]] = field(default_factory=dict)
     tags: dict[Spot, dict[Tag, tuple[bytes, int]]] = field(default_factory=dict)
     graphs: dict[tuple[bytes, str], tuple[bytes, int]] = field(default_factory=dict)
+    verdicts: dict[bytes, PassedVerdict] = field(default_factory=dict)
     forgotten: set[Spot] = field(default_factory=set)  # whose blobs go before `blobs` come
     blobs: dict[Spot, dict[bytes, tuple[int, int]]] = field(default_factory=dict)  # size and time
     uploads: dict[tuple[Spot, bytes], OpenUpload | None] = field(default_factory=dict)  # None: drop it
@@ -79,6 +80,11 @@ class Gathered:
         self.graphs[(pack_digest(digest), platforms)] = (pack_digests(manifests), pack_time(when))
         self.count += 1
 
+    def verdict(self, key: Digest, verdict: PassedVerdict) -> None:
+        """A policy let something pass."""
+        self.verdicts[pack_digest(key)] = verdict
+        self.count += 1
+
     def knows_blob(self, spot: Spot, digest: Digest, size: int, when: datetime) -> None:
         """A blob is there."""
         self.blobs.setdefault(spot, {})[pack_digest(digest)] = (size, pack_time(when))
@@ -113,6 +119,7 @@ class Gathered:
         for spot, blobs in later.blobs.items():
             self.blobs.setdefault(spot, {}).update(blobs)
         self.graphs.update(later.graphs)
+        self.verdicts.update(later.verdicts)
         self.uploads.update(later.uploads)
         self.runs.update(later.runs)
 
@@ -130,6 +137,7 @@ class Gathered:
             self.sightings
             or self.tags
             or self.graphs
+            or self.verdicts
             or self.forgotten
             or self.blobs
             or self.uploads

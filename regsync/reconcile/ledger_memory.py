@@ -10,7 +10,7 @@ from regsync.oci.digest import Digest
 from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
 from regsync.reconcile.lease import LeaseRow
-from regsync.reconcile.ledger import OpenUpload, Sighting, Spot
+from regsync.reconcile.ledger import OpenUpload, PassedVerdict, Sighting, Spot
 
 
 class RecordedRun(NamedTuple):
@@ -32,6 +32,7 @@ class MemoryLedger:
         self._sightings: dict[Spot, dict[Digest, Sighting]] = defaultdict(dict)
         self._tags: dict[Spot, dict[Tag, Digest]] = defaultdict(dict)
         self._graphs: dict[tuple[Digest, frozenset[Platform]], tuple[Digest, ...]] = {}
+        self._verdicts: dict[Digest, PassedVerdict] = {}
         self._blobs: dict[Spot, dict[Digest, tuple[int, datetime]]] = defaultdict(dict)
         self._uploads: dict[tuple[Spot, Digest], OpenUpload] = {}
         self._lease: LeaseRow | None = None
@@ -71,6 +72,15 @@ class MemoryLedger:
     ) -> None:
         """Remember what an index reduced to `platforms` is."""
         self._graphs[(digest, frozenset(platforms))] = manifests
+
+    def passed_verdict(self, key: Digest, now: datetime) -> PassedVerdict | None:
+        """What is remembered under `key` and holds at `now`."""
+        found = self._verdicts.get(key)
+        return found if found is not None and found.until > now else None
+
+    def remember_verdict(self, key: Digest, verdict: PassedVerdict) -> None:
+        """Remember a pass."""
+        self._verdicts[key] = verdict
 
     def known_blobs(self, spot: Spot, since: datetime) -> Mapping[Digest, int]:
         """Blobs that were put or seen at `spot` after `since`, with their sizes in bytes."""

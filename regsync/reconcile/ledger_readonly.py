@@ -6,7 +6,7 @@ from datetime import datetime
 from regsync.oci.digest import Digest
 from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
-from regsync.reconcile.ledger import Ledger, OpenUpload, Sighting, Spot
+from regsync.reconcile.ledger import Ledger, OpenUpload, PassedVerdict, Sighting, Spot
 from regsync.reconcile.ledger_memory import MemoryLedger
 
 
@@ -29,6 +29,10 @@ class ReadOnlyLedger(MemoryLedger):
         """The manifests of an index that this run or an earlier one read."""
         found = super().known_graph(digest, platforms)
         return found if found is not None else self._written.known_graph(digest, platforms)
+
+    def passed_verdict(self, key: Digest, now: datetime) -> PassedVerdict | None:
+        """A pass of this run or of an earlier one."""
+        return super().passed_verdict(key, now) or self._written.passed_verdict(key, now)
 
     def known_blobs(self, spot: Spot, since: datetime) -> Mapping[Digest, int]:
         """Blobs that earlier runs put or saw, with their sizes in bytes."""

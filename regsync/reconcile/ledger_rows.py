@@ -12,7 +12,7 @@ from typing import Final
 from regsync.oci.digest import SHA256, SHA512, Digest
 from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
-from regsync.reconcile.ledger import Sighting
+from regsync.reconcile.ledger import PassedVerdict, Sighting
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -71,6 +71,16 @@ def pack_platforms(platforms: tuple[Platform, ...]) -> str:
     """The set of platforms, the same text in whatever order they are named."""
     parts = sorted({(p.os, p.architecture, p.variant, p.os_version) for p in platforms})
     return json.dumps(parts, separators=(",", ":"))
+
+
+def pack_signers(signers: tuple[str, ...]) -> str:
+    """A list as text."""
+    return json.dumps(signers)
+
+
+def passed_verdict(until: int, signers: str) -> PassedVerdict:
+    """The verdict of a row; raises ValueError for text that `pack_signers` did not write."""
+    return PassedVerdict(unpack_time(until), tuple(str(one) for one in json.loads(signers)))
 
 
 def plain(text: str) -> str:

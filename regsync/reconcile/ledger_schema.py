@@ -71,7 +71,13 @@ _FIRST: Final = (
     "CREATE TABLE upkeep (id INTEGER PRIMARY KEY CHECK (id = 1), pruned INTEGER NOT NULL)",
     f"PRAGMA application_id = {APPLICATION_ID}",
 )
-MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST,)  # the n-th makes version n of version n - 1
+_VERDICTS: Final = (
+    """CREATE TABLE verdict (
+        key BLOB PRIMARY KEY,
+        until INTEGER NOT NULL,
+        signers TEXT NOT NULL) WITHOUT ROWID""",
+)
+MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _VERDICTS)  # the n-th makes version n of version n - 1
 VERSION: Final = len(MIGRATIONS)
 
 PRUNE_EVERY: Final = timedelta(hours=1)
@@ -131,6 +137,7 @@ def prune(connection: sqlite3.Connection, now: datetime) -> None:
     delete("DELETE FROM upload WHERE opened <= ?", (pack_time(now - UPLOADS_KEPT),))
     delete("DELETE FROM sighting WHERE last_seen <= ?", (pack_time(now - SIGHTINGS_KEPT),))
     delete("DELETE FROM graph WHERE made <= ?", (pack_time(now - GRAPHS_KEPT),))
+    delete("DELETE FROM verdict WHERE until <= ?", (pack_time(now),))
     delete("DELETE FROM run WHERE ended <= ?", (pack_time(now - RUNS_KEPT),))
     newest = "SELECT id FROM run ORDER BY started DESC, id LIMIT ?"
     delete(f"DELETE FROM run WHERE id NOT IN ({newest})", (RUNS_AT_MOST,))  # noqa: S608  # both constant

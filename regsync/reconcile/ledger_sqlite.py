@@ -21,7 +21,7 @@ from regsync.oci.digest import Digest
 from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
 from regsync.reconcile.lease import LeaseRow
-from regsync.reconcile.ledger import LedgerError, OpenUpload, Sighting, Spot
+from regsync.reconcile.ledger import LedgerError, OpenUpload, PassedVerdict, Sighting, Spot
 from regsync.reconcile.ledger_file import Durability, LedgerFile, Row
 from regsync.reconcile.ledger_gathered import Gathered, Run
 from regsync.reconcile.ledger_lease import read_lease, swap_lease
@@ -32,6 +32,7 @@ from regsync.reconcile.ledger_rows import (
     pack_digest,
     pack_platforms,
     pack_time,
+    passed_verdict,
     unpack_digest,
     unpack_digests,
     unpack_time,
@@ -122,6 +123,19 @@ class SqliteLedger:
     ) -> None:
         """Remember the manifests of an index, the root first."""
         self._gathered.graph(digest, pack_platforms(platforms), manifests, self._clock.now())
+
+    def passed_verdict(self, key: Digest, now: datetime) -> PassedVerdict | None:
+        """What is remembered under `key` and holds at `now`."""
+        raw = pack_digest(key)
+        for layer in reversed(self._layers):
+            if (found := layer.verdicts.get(raw)) is not None:
+                return found if found.until > now else None
+        sql = "SELECT until, signers FROM verdict WHERE key = ? AND until > ?"
+        return self._read(sql, (raw, pack_time(now)), _verdict, _nothing)
+
+    def remember_verdict(self, key: Digest, verdict: PassedVerdict) -> None:
+        """Remember a pass."""
+        self._gathered.verdict(key, verdict)
 
     def known_blobs(self, spot: Spot, since: datetime) -> Mapping[Digest, int]:
         """Blobs that were put or seen at `spot` after `since`, with their sizes in bytes."""
@@ -249,6 +263,12 @@ def _first(unpack: Callable[[bytes], T]) -> Callable[[Iterable[Row]], T | None]:
         return None
 
     return collect
+
+
+def _verdict(rows: Iterable[Row]) -> PassedVerdict | None:
+    for until, signers in rows:
+        return passed_verdict(int(until), str(signers))
+    return None
 
 
 def _own_tags(rows: Iterable[Row]) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from regsync.reconcile.ledger import Spot
 from regsync.reconcile.ledger_gathered import Gathered
-from regsync.reconcile.ledger_rows import microseconds, pack_time, plain
+from regsync.reconcile.ledger_rows import microseconds, pack_signers, pack_time, plain
 
 # A sight that tells nothing new is not written, or every run would write every row. The last sight
 # serves pruning after 400 days only, so it may lag.
@@ -40,6 +40,13 @@ def write(connection: sqlite3.Connection, batch: Gathered) -> None:
     many(
         "INSERT OR REPLACE INTO graph (digest, platforms, manifests, made) VALUES (?, ?, ?, ?)",
         (key + value for key, value in batch.graphs.items()),
+    )
+    many(
+        "INSERT OR REPLACE INTO verdict (key, until, signers) VALUES (?, ?, ?)",
+        (
+            (raw, pack_time(one.until), plain(pack_signers(one.signers)))
+            for raw, one in batch.verdicts.items()
+        ),
     )
     many("DELETE FROM blob WHERE spot = ?", ((ids[spot],) for spot in batch.forgotten))
     many("INSERT OR REPLACE INTO blob (spot, digest, size, seen) VALUES (?, ?, ?, ?)", _blobs(batch, ids))

@@ -13,7 +13,7 @@ from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
 from regsync.reconcile.lease import LeaseRow
 from regsync.reconcile.lease_owner import Owner
-from regsync.reconcile.ledger import OpenUpload, Sighting, Spot
+from regsync.reconcile.ledger import OpenUpload, PassedVerdict, Sighting, Spot
 from regsync.reconcile.ledger_file import LedgerFile
 from regsync.reconcile.ledger_journal import Journal
 from regsync.reconcile.ledger_memory import MemoryLedger
@@ -173,6 +173,17 @@ async def test_that_an_image_fits_no_platform_is_remembered_and_not_unknown(
     ledger.remember_graph(ONE, (AMD,), ())
     await step.done()
     assert ledger.known_graph(ONE, (AMD,)) == ()
+
+
+@pytest.mark.anyio
+async def test_a_pass_is_remembered_until_it_expires(ledger: AnyLedger, step: Steps) -> None:
+    passed = PassedVerdict(START + MINUTE, ("ops-key", 'a "quoted" name'))
+    ledger.remember_verdict(ONE, PassedVerdict(START - MINUTE, ()))
+    ledger.remember_verdict(ONE, passed)
+    await step.done()
+    assert ledger.passed_verdict(ONE, START) == passed
+    assert ledger.passed_verdict(ONE, START + MINUTE) is None
+    assert ledger.passed_verdict(TWO, START) is None
 
 
 @pytest.mark.anyio

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from regsync.oci.digest import SHA512, Digest
 from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
-from regsync.reconcile.ledger import LedgerError, OpenUpload, Spot
+from regsync.reconcile.ledger import LedgerError, OpenUpload, PassedVerdict, Spot
 from regsync.reconcile.ledger_file import Durability, LedgerFile
 from regsync.reconcile.ledger_memory import MemoryLedger
 from regsync.reconcile.ledger_sqlite import SqliteLedger
@@ -71,6 +71,7 @@ spots, digests = st.sampled_from(SPOTS), st.sampled_from(DIGESTS)
 tags = st.sampled_from((Tag("latest"), Tag("v1")))
 whens = st.integers(-5, 5).map(lambda minutes: START + timedelta(minutes=minutes))
 platforms = st.lists(st.sampled_from(PLATFORMS), min_size=1, max_size=2).map(tuple)
+verdicts = st.builds(PassedVerdict, whens, st.tuples(st.text('aé"', max_size=3)))
 uploads = st.builds(OpenUpload, st.just("https://a.example/upload"), st.integers(0, 2**40), whens)
 
 
@@ -83,6 +84,7 @@ operations = st.one_of(
     calls("compared", spots, digests, whens),
     calls("wrote", spots, tags, digests, whens),
     calls("remember_graph", digests, platforms, st.tuples(digests)),
+    calls("remember_verdict", digests, verdicts),
     calls("knows_blob", spots, digests, st.integers(0, 2**40), whens),
     calls("forget_blobs", spots),
     calls("keep_upload", spots, digests, uploads),
@@ -101,6 +103,7 @@ def everything(ledger: MemoryLedger | SqliteLedger) -> list[object]:
         *(ledger.known_blobs(spot, SINCE) for spot in SPOTS),
         *(ledger.open_upload(spot, digest) for spot in SPOTS for digest in DIGESTS),
         *(ledger.known_graph(digest, (p,)) for digest in DIGESTS for p in PLATFORMS),
+        *(ledger.passed_verdict(digest, START) for digest in DIGESTS),
         *(ledger.known_graph(digest, PLATFORMS) for digest in DIGESTS),
     ]
 

@@ -21,7 +21,7 @@ from regsync.errors import SpecError, TemporaryError
 from regsync.oci.digest import Digest
 from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
-from regsync.reconcile.ledger import LedgerError, OpenUpload, Sighting, Spot
+from regsync.reconcile.ledger import LedgerError, OpenUpload, PassedVerdict, Sighting, Spot
 from regsync.reconcile.ledger_file import (
     Durability,
     LedgerFile,
@@ -510,6 +510,7 @@ async def test_what_can_be_learned_again_goes_with_age(path: Path, clock: Frozen
         ledger.saw(SPOT, TWO, START)
         ledger.wrote(SPOT, LATEST, ONE, START)
         ledger.remember_graph(ONE, (AMD,), (TWO,))
+        ledger.remember_verdict(ONE, PassedVerdict(START + HOUR, ()))
         ledger.knows_blob(SPOT, ONE, 1, START)
         ledger.knows_blob(SPOT, TWO, 2, START + 800 * DAY)  # by a clock that was wrong
         ledger.record_run("run-1", "sync", START, START, "{}")
@@ -525,7 +526,7 @@ async def test_what_can_be_learned_again_goes_with_age(path: Path, clock: Frozen
         assert dict(ledger.ours(SPOT)) == {LATEST: ONE}
         assert ledger.known_graph(ONE, (AMD,)) is None
         assert ledger.open_upload(SPOT, ONE) is None
-    assert [rows(path, table) for table in ("blob", "run", "spot")] == [0, 0, 2]
+    assert [rows(path, table) for table in ("blob", "run", "verdict", "spot")] == [0, 0, 0, 2]
 
 
 @pytest.mark.anyio
