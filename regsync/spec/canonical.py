@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from os.path import relpath
 from pathlib import Path
@@ -11,17 +11,27 @@ from pathlib import Path
 from regsync.oci.digest import Digest
 from regsync.spec.files import git_top
 from regsync.spec.model import Mirror, Registry, Settings
+from regsync.spec.verification import Material, TrustRoot, VerificationPolicy
 
 # Logins are left out because rotating them is no change of the spec, positions because moving a
 # document within its file is none, and the ledger's path because it says where, not what. Whose token
 # servers may have the login (`auth.realms`) counts: a plan is reviewed with them in it.
 _LEFT_OUT = frozenset({"login", "position", "state"})
+_LEFT_OUT_EMPTY = frozenset({"verify"})  # so that what is said without it keeps the digest that it had
 
 
 def spec_digest(
-    registries: Mapping[str, Registry], mirrors: tuple[Mirror, ...], settings: Settings, root: Path
+    registries: Mapping[str, Registry],
+    mirrors: tuple[Mirror, ...],
+    settings: Settings,
+    root: Path,
+    policies: Mapping[str, VerificationPolicy],
+    trust_roots: Mapping[str, TrustRoot],
 ) -> Digest:
-    """The digest over everything resolved. Paths of the same checkout count relative to `root`."""
+    """The digest over everything resolved. Paths of the same checkout count relative to `root`.
+
+    Of a file that a policy or a root names it counts what is in it, not where it lies.
+    """
     top = git_top(root) or root
 
     def path(value: Path) -> str:
@@ -32,6 +42,9 @@ def spec_digest(
         "mirrors": [_plain(mirror, path) for mirror in mirrors],
         "settings": _plain(settings, path),
     }
+    for key, named in (("policies", policies), ("trustRoots", trust_roots)):
+        if named:
+            document[key] = [_plain(one, path) for _, one in sorted(named.items())]
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return Digest.of(text.encode("utf-8"))
 
@@ -39,26 +52,33 @@ def spec_digest(
 def _plain(value: object, path: Callable[[Path], str]) -> object:
     """A value as JSON has it, with types kept apart where two could be written alike."""
     match value:
+        case Mapping():
+            return {str(key): _plain(one, path) for key, one in value.items()}
+        case tuple() | list():
+            return [_plain(one, path) for one in value]
+        case Material():
+            return str(Digest.of(value.data))
+        case Path():
+            return path(value)
+        case _ if is_dataclass(value):
+            named = {one.name: getattr(value, one.name) for one in fields(value) if one.name not in _LEFT_OUT}
+            shown = {name: one for name, one in named.items() if one or name not in _LEFT_OUT_EMPTY}
+            return {"type": type(value).__name__, **{name: _plain(one, path) for name, one in shown.items()}}
+        case _:
+            return _scalar(value)
+
+
+def _scalar(value: object) -> object:
+    match value:
         case None | bool() | int() | float():
             return value
         case Enum():
             return value.value
         case str():
             return str(value)
-        case Path():
-            return path(value)
         case timedelta():
             return value.total_seconds()
-        case Mapping():
-            return {str(key): _plain(one, path) for key, one in value.items()}
-        case tuple() | list():
-            return [_plain(one, path) for one in value]
-        case _ if is_dataclass(value):
-            named = {
-                one.name: _plain(getattr(value, one.name), path)
-                for one in fields(value)
-                if one.name not in _LEFT_OUT
-            }
-            return {"type": type(value).__name__, **named}
+        case datetime():
+            return value.isoformat()
         case _:
             raise TypeError(f"{type(value).__name__} is no part of a spec")

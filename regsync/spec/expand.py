@@ -107,6 +107,7 @@ def _unit(mirror: Mirror, repository: RepositoryName, rules: tuple[TagRule, ...]
         index=mirror.index,
         referrers=mirror.referrers,
         immutable=mirror.immutable,
+        verify=mirror.verify,
     )
 
 

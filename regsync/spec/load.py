@@ -47,7 +47,7 @@ def load(paths: Sequence[Path] = (), *, directory: Path | None = None) -> Spec:
         mirrors=mirrors,
         settings=settings,
         server=server,
-        digest=spec_digest(registries.by_name, mirrors, settings, root),
+        digest=spec_digest(registries.by_name, mirrors, settings, root, {}, {}),
         root=root,
         files=tuple(file.path for file in files),
     )

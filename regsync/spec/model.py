@@ -18,6 +18,7 @@ from regsync.spec.secret import SecretRef
 
 if TYPE_CHECKING:
     from regsync.spec.server import Server
+    from regsync.spec.verification import TrustRoot, VerificationPolicy
 
 DEFAULT_CONCURRENCY = 128  # transfers and requests under way in one run
 DEFAULT_MAX_WAIT = 300.0  # seconds that one request may be put off for a quota
@@ -301,6 +302,7 @@ class Mirror:
     index: IndexForm = IndexForm.TRIMMED
     referrers: ReferrersPolicy = ReferrersPolicy()
     immutable: tuple[str, ...] = ()  # globs over target tags
+    verify: tuple[str, ...] = ()  # names of policies, besides those that apply by their globs
     position: Position | None = field(default=None, compare=False)
 
 
@@ -322,6 +324,7 @@ class Unit:
     index: IndexForm = IndexForm.TRIMMED
     referrers: ReferrersPolicy = ReferrersPolicy()
     immutable: tuple[str, ...] = ()
+    verify: tuple[str, ...] = ()
 
     @property
     def source(self) -> Location:
@@ -349,10 +352,14 @@ class Spec:
     registries: Mapping[str, Registry]  # by name; those made from full references included
     mirrors: tuple[Mirror, ...]  # by name
     settings: Settings
-    digest: Digest  # of registries, mirrors and settings; not of secrets, comments or where files lie
+    digest: Digest  # of all but the server; not of secrets, comments or where files lie
     root: Path  # the directory of the first path
     files: tuple[Path, ...]
     server: "Server | None" = None
+    policies: "Mapping[str, VerificationPolicy]" = field(default_factory=dict)  # by name
+    trust_roots: "Mapping[str, TrustRoot]" = field(
+        default_factory=dict
+    )  # by name; the built-in one is not in it
 
     def place(self, location: Location) -> Place:
         """Where a location really is."""

@@ -139,6 +139,7 @@ class Upstream:
     host: str | None = None  # requests to this host name (lower case) need not write the prefix
     max_age: timedelta = 60 * SECOND  # for which a tag is taken to be where it was
     max_stale: timedelta = timedelta(days=7)  # for which a tag is served while the upstream cannot be asked
+    verify: tuple[str, ...] = ()  # names of policies, besides those that apply by their globs
 
 
 @dataclass(frozen=True, slots=True)
