@@ -87,9 +87,15 @@ class SigstoreEnvelope:
     signed_digest: Digest  # of the bytes that the signature is over
     certificates: tuple[bytes, ...] = ()  # DER, the leaf first; none: signed by a key
     entries: tuple[LogEntry, ...] = ()
-    timestamps: tuple[bytes, ...] = ()  # RFC 3161 TimeStampResp, DER, over the signature's bytes
+    timestamps: tuple[bytes, ...] = ()  # RFC 3161 TimeStampResp, DER, over `stamped`
     dsse: Dsse | None = None
     bundle: bytes | None = None  # the Sigstore bundle as it was read
+    timestamped: bytes | None = None  # what cosign stamps of an attestation in place of its signature
+
+    @property
+    def stamped(self) -> bytes:
+        """The bytes that timestamps are over: the signature, but for cosign's attestations."""
+        return self.signature if self.timestamped is None else self.timestamped
 
 
 @dataclass(frozen=True, slots=True)
