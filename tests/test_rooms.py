@@ -34,7 +34,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plan": {"errors", "oci", "spec", "trust"},
     "server": {"__init__", "errors", "clock", "oci", "content", "spec", "trust", "store"},
     "reconcile": {"errors", "clock", "oci", "content", "spec", "trust", "plan"},
-    "report": {"__init__", "errors", "clock", "oci", "spec.model", "plan", "reconcile.events"},
+    "report": {
+        *("__init__", "errors", "clock", "oci", "spec.model", "spec.verification", "trust.verdict", "plan"),
+        "reconcile.events",
+    },
     "cli": {
         *("__init__", "errors", "clock", "regular_file", "oci", "content", "spec", "trust", "remote"),
         *("store", "plan", "server", "reconcile", "report"),

@@ -12,11 +12,15 @@ from regsync.errors import RegsyncError
 from regsync.oci.strict_json import InvalidJSONError, loads
 from regsync.plan.document import API_VERSION, timestamp
 from regsync.plan.fields import Fields, InvalidFieldError
+from regsync.plan.judgement import Judgement
 from regsync.plan.model import Action, Cause, Explanation, Outcome, Plan, Problem, Summary, Verb
+from regsync.spec.verification import Mode
+from regsync.trust.verdict import Result as Verdict
 
 KIND = "Plan"
 MAX_PLAN_SIZE = 256 * 1024 * 1024  # bytes; 100,000 actions take about 80 MB
 MAX_ACTIONS = 1_000_000
+MAX_VERDICTS = 100  # of one action
 
 
 class InvalidPlanError(RegsyncError):
@@ -70,7 +74,19 @@ def action_to_json(action: Action) -> dict[str, object]:
         value["sourceTag"] = action.source_tag
     if action.source_digest is not None and action.source_digest != action.digest:
         value["sourceDigest"] = str(action.source_digest)
+    if action.verdicts:
+        value["verdicts"] = [_verdict_to_json(one) for one in action.verdicts]
     return value
+
+
+def _verdict_to_json(verdict: Judgement) -> dict[str, object]:
+    return {
+        "policy": verdict.policy,
+        "mode": verdict.mode.value,
+        "result": verdict.result.value,
+        "reason": verdict.reason,
+        "signers": list(verdict.signers),
+    }
 
 
 def problem_to_json(problem: Problem | None) -> dict[str, object] | None:
@@ -133,6 +149,7 @@ def _action(fields: Fields) -> Action:
     tag, digest = fields.optional_tag("tag"), fields.optional_digest("digest")
     problem = fields.optional_child("problem")
     source_tag, source_digest = fields.optional_tag("sourceTag"), fields.optional_digest("sourceDigest")
+    verdicts = tuple(_verdict(child) for child in fields.children("verdicts", MAX_VERDICTS))
     action = Action(
         verb=fields.choice("action", Verb),
         mirror=fields.text("mirror"),
@@ -146,11 +163,24 @@ def _action(fields: Fields) -> Action:
         source_tag=source_tag if source_tag is not None else tag,
         source_digest=source_digest if source_digest is not None else digest,
         problem=_problem(problem) if problem is not None else None,
+        verdicts=verdicts,
     )
     fields.done()
     if action.problem is None and action.digest is None:
         raise InvalidFieldError(f"{fields.path}.digest", "missing, and there is no problem that says why")
     return action
+
+
+def _verdict(fields: Fields) -> Judgement:
+    verdict = Judgement(
+        policy=fields.text("policy"),
+        mode=fields.choice("mode", Mode),
+        result=fields.choice("result", Verdict),
+        reason=fields.optional_text("reason"),
+        signers=fields.texts("signers"),
+    )
+    fields.done()
+    return verdict
 
 
 def _problem(fields: Fields) -> Problem:

@@ -60,7 +60,11 @@ def _decide(unit: Unit, seen: TagSeen, target: TargetSeen) -> Action | None:
         count = target.evidence_lacking
         reason = f"same digest, {count} piece{'s' if count > 1 else ''} of evidence missing on the target"
         return _action(unit, seen, target, Verb.UPDATE, reason, problem)
-    return _action(unit, seen, target, Verb.UPDATE, "evidence not compared", problem) if problem else None
+    if problem is None:
+        return None
+    refused = any(not one.lets_pass for one in target.verdicts)
+    reason = "there already, and refused by a policy" if refused else "evidence not compared"
+    return _action(unit, seen, target, Verb.UPDATE, reason, problem)
 
 
 def _action(
@@ -79,6 +83,7 @@ def _action(
         seen.source_tag,
         seen.source_digest,
         problem,
+        target.verdicts,
     )
 
 

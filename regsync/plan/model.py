@@ -9,6 +9,7 @@ from typing import Self
 from regsync.errors import DeferredError, RefusedError, RegsyncError, TemporaryError, UnsupportedError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
+from regsync.plan.judgement import Judgement
 from regsync.spec.model import Location
 
 
@@ -86,6 +87,7 @@ class Action:
     source_tag: Tag | None = None
     source_digest: Digest | None = None
     problem: Problem | None = None
+    verdicts: tuple[Judgement, ...] = ()  # of every policy that applies, in the order of their names
 
     @property
     def order(self) -> tuple[str, ...]:

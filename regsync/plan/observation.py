@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
+from regsync.plan.judgement import Judgement
 from regsync.plan.model import Explanation, Problem
 from regsync.spec.model import Location, Unit
 
@@ -16,6 +17,7 @@ class TargetSeen:
     digest: Digest | None = None  # None: the tag, or the pinned content, is not there
     kept: bool = False  # immutable and there: left alone without a look at either side
     evidence_lacking: int = 0  # pieces that the source has beside the same digest
+    verdicts: tuple[Judgement, ...] = ()  # of the source's content, by the policies that apply here
     unseen: bool = False  # it could not be looked at; `problem` says why
     problem: Problem | None = None  # what kept it from being seen, or would keep it from being written
 

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+from regsync.plan.judgement import Judgement
 from regsync.plan.model import Action, Outcome, Plan, Problem, Report, Result, Summary, Verb
 from regsync.report.units import counted
+from regsync.trust.verdict import Result as Verdict
 
 _MARKS = {
     Outcome.DEGRADED: "*",
@@ -43,6 +45,12 @@ class Entry:
         return f"@{self.action.digest.short()}" if self.action.digest is not None else "*"
 
     @property
+    def why(self) -> str:
+        """The reason, and what policies said that did not stop it."""
+        words = [_word_of(one) for one in self.action.verdicts if one.lets_pass]
+        return "; ".join([self.action.reason, *words])
+
+    @property
     def digests(self) -> str:
         """`old → new`, or the new digest alone, shortened for people."""
         new = self.action.digest.short() if self.action.digest is not None else ""
@@ -68,6 +76,19 @@ class Group:
             for mark, word in _WORDS
             if any(entry.mark == mark for entry in self.entries)
         )
+
+
+def _word_of(judgement: Judgement) -> str:
+    signers = f" by {', '.join(judgement.signers)}" if judgement.signers else ""
+    match judgement.result:
+        case Verdict.PASS:
+            return (
+                f"{judgement.policy}: verified, signed{signers}" if signers else f"{judgement.policy}: passed"
+            )
+        case Verdict.SKIPPED:
+            return f"{judgement.policy}: skipped, {judgement.reason}"
+        case _:
+            return f"{judgement.policy} would refuse it (mode: warn): {judgement.reason}"
 
 
 _WORDS = (

@@ -131,7 +131,7 @@ def _row(entry: Entry) -> str:
         code_span(entry.name),
         code_span(entry.digests) if entry.digests else "",
         human_bytes(entry.action.size),
-        code_span(entry.action.reason) if entry.action.reason else "",
+        code_span(entry.why) if entry.why else "",
     )
     return f"| {' | '.join(cells)} |\n"
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from regsync.plan.document import API_VERSION
 from regsync.plan.model import Cause, Outcome, Verb
+from regsync.spec.verification import Mode
+from regsync.trust.verdict import Result
 
 Schema = dict[str, object]
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -24,6 +26,11 @@ _TIME: Schema = {"type": "string", "format": "date-time"}
 _DIGEST_TEXT: Schema = {"type": "string", "pattern": _DIGEST}
 _TAG_TEXT: Schema = {"type": "string", "pattern": _TAG}
 _LOCATION: Schema = {"type": "string", "pattern": "^[^/]+/.+$", "description": "<registry name>/<repository>"}
+_RESULT: Schema = {"enum": [result.value for result in Result]}
+_LOCATION_OF_EVIDENCE: Schema = {
+    "type": "string",
+    "description": "referrers, fallback-tag, tag:.sig, tag:.att, tag:.sbom, or index",
+}
 
 
 def plan_schema() -> Schema:
@@ -123,6 +130,61 @@ def inspection_schema() -> Schema:
             }
         ),
         "$defs": {"referrer": _object({**manifest, "annotations": texts})},
+    }
+
+
+def verdicts_schema() -> Schema:
+    """What `verify -o json` prints."""
+    place = {"repository": _TEXT, "location": _LOCATION_OF_EVIDENCE}
+    evidence = _object(
+        {
+            **place,
+            "digest": _described(_DIGEST_TEXT, "Of the manifest that holds it."),
+            "format": _TEXT,
+            "subject": _DIGEST_TEXT,
+            "predicateType": _nullable(_TEXT),
+            "checks": _described(_list(_TEXT), "Exactly those that were made, in their order."),
+            "relaxed": _described(_list(_TEXT), "Checks that were not made or did not count, and why."),
+            "signer": _nullable(_TEXT),
+            "signedAt": _described(_nullable(_TIME), "By a verified time alone."),
+            "reason": _described(_nullable(_TEXT), "Why it does not count; null: it counts."),
+        }
+    )
+    requirement = {
+        "requirement": _TEXT,
+        "result": _RESULT,
+        "reason": _nullable(_TEXT),
+        "authority": _nullable(_TEXT),
+        "evidence": _list(evidence),
+        "of": _list({"$ref": "#/$defs/requirement"}),
+    }
+    searched = _object(
+        {
+            **place,
+            "subject": _DIGEST_TEXT,
+            "found": _COUNT,
+            "problem": _described(_nullable(_TEXT), "What kept it from being looked at."),
+        }
+    )
+    verdict = _object(
+        {
+            "reference": _TEXT,
+            "digest": _DIGEST_TEXT,
+            "policy": _TEXT,
+            "mode": _enum(*(mode.value for mode in Mode)),
+            "result": _RESULT,
+            "reason": _nullable(_TEXT),
+            "signers": _list(_TEXT),
+            "expires": _described(_nullable(_TIME), "When something in it may turn out otherwise."),
+            "requirements": _list({"$ref": "#/$defs/requirement"}),
+            "searched": _list(searched),
+        }
+    )
+    return {
+        "$schema": _DRAFT,
+        "title": "regsync Verdicts",
+        **_object({**_headed("Verdicts"), "verdicts": _list(verdict)}),
+        "$defs": {"requirement": _object(requirement)},
     }
 
 
@@ -228,6 +290,7 @@ SCHEMAS = {
     "report": report_schema,
     "event": event_schema,
     "inspection": inspection_schema,
+    "verdicts": verdicts_schema,
     "store-check": store_check_schema,
     "garbage": garbage_schema,
     "state": state_schema,
@@ -275,9 +338,22 @@ def _action(more: Mapping[str, Schema]) -> Schema:
         "reason": _TEXT,
         "sourceTag": _described(_TAG_TEXT, "Where it is another than `tag`."),
         "sourceDigest": _described(_DIGEST_TEXT, "Where it is another than `digest`."),
+        "verdicts": _described(_list(_judgement()), "Of every policy that applies, if any."),
         **more,
     }
-    return _object(properties, {"sourceTag", "sourceDigest"})
+    return _object(properties, {"sourceTag", "sourceDigest", "verdicts"})
+
+
+def _judgement() -> Schema:
+    return _object(
+        {
+            "policy": _TEXT,
+            "mode": _enum(*(mode.value for mode in Mode)),
+            "result": _RESULT,
+            "reason": _nullable(_TEXT),
+            "signers": _list(_TEXT),
+        }
+    )
 
 
 def _problem() -> Schema:

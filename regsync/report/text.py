@@ -88,7 +88,7 @@ def _row(entry: Entry, widths: tuple[int, int, int], style: Style) -> str:
     name, digests, size = widths
     row = f"{visible(entry.name):<{name}}  {entry.digests:<{digests}}  {_size(entry):>{size}}"
     mark = style.paint(entry.mark, BY_MARK[entry.mark])
-    return f"    {mark} {row}  {message(entry.action.reason)}".rstrip() + "\n"
+    return f"    {mark} {row}  {message(entry.why)}".rstrip() + "\n"
 
 
 def _problem(problem: Problem, entry: Entry, told: dict[Problem, str], style: Style) -> Iterator[str]:

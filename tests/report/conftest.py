@@ -1,7 +1,7 @@
 """Plans and reports made by hand, one of every case."""
 
 import pytest
-from handmade import BLOCKED, FAILED, LATER, MOMENT, SPEC, action
+from handmade import BLOCKED, FAILED, LATER, MOMENT, PASSED_OVER, SIGNED, SPEC, TOLERATED, action
 
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.plan.model import Cause, Explanation, Outcome, Plan, Problem, Report, Result, RunInfo, Verb
@@ -38,6 +38,12 @@ def explained(plan: Plan) -> Plan:
             Explanation("base", nginx, Tag("1.2.9"), kept=False, why="no rule matches"),
         ),
     )
+
+
+@pytest.fixture
+def judged(plan: Plan) -> Plan:
+    verdicts = (SIGNED, TOLERATED, PASSED_OVER)
+    return Plan(plan.spec_digest, plan.created, (action("1.27.3", verdicts=verdicts), *plan.actions), 120)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName, Tag
+from regsync.plan.judgement import Judgement
 from regsync.plan.model import (
     Action,
     Cause,
@@ -12,6 +13,8 @@ from regsync.plan.model import (
     Verb,
 )
 from regsync.spec.model import Location
+from regsync.spec.verification import Mode
+from regsync.trust.verdict import Result as Verdict
 
 MOMENT = datetime(2026, 11, 24, 16, 42, 5, tzinfo=UTC)
 SPEC = Digest.of(b"spec")
@@ -28,6 +31,7 @@ def action(
     problem: Problem | None = None,
     reason: str = "semver '>=1.25', newest 3 per minor",
     size: int | None = 71_200_000,
+    verdicts: tuple[Judgement, ...] = (),
 ) -> Action:
     name = RepositoryName.parse(repository)
     return Action(
@@ -43,9 +47,13 @@ def action(
         source_tag=Tag(tag) if tag is not None else None,
         source_digest=Digest.of(f"{repository}:{tag}".encode()),
         problem=problem,
+        verdicts=verdicts,
     )
 
 
+SIGNED = Judgement("prod", Mode.ENFORCE, Verdict.PASS, None, ("ops-key",))
+TOLERATED = Judgement("scans", Mode.WARN, Verdict.FAIL, "no attestation of a scan")
+PASSED_OVER = Judgement("vendors", Mode.ENFORCE, Verdict.SKIPPED, "vendor does not sign yet")
 BLOCKED = Problem(
     Outcome.BLOCKED, Cause.POLICY, "the tag is immutable and moved at the source", "see `immutable`"
 )

@@ -18,8 +18,8 @@ def text(plan: Plan) -> bytes:
     return "".join(encode(plan_document(plan))).encode()
 
 
-def test_a_plan_is_read_back_as_it_was(plan: Plan, explained: Plan) -> None:
-    for one in (plan, explained):
+def test_a_plan_is_read_back_as_it_was(plan: Plan, explained: Plan, judged: Plan) -> None:
+    for one in (plan, explained, judged):
         again = plan_from_json(text(one))
         assert text(again) == text(one)
         assert again.actions == tuple(sorted(one.actions, key=lambda action: action.order))
@@ -27,9 +27,9 @@ def test_a_plan_is_read_back_as_it_was(plan: Plan, explained: Plan) -> None:
 
 
 def test_plans_and_reports_follow_their_published_schemas(
-    plan: Plan, explained: Plan, report: Report
+    plan: Plan, explained: Plan, judged: Plan, report: Report
 ) -> None:
-    for one in (plan, explained):
+    for one in (plan, explained, judged):
         Draft202012Validator(plan_schema()).validate(json.loads(text(one)))
     Draft202012Validator(report_schema()).validate(json.loads("".join(json_report.render(report))))
 
@@ -145,3 +145,8 @@ def test_any_value_in_a_plan_is_refused_cleanly(value: object, key: str) -> None
 def test_times_are_written_in_utc(plan: Plan) -> None:
     east = plan.created.astimezone(timezone(timedelta(hours=5)))
     assert timestamp(east) == "2026-11-24T16:42:05Z"
+
+
+def test_a_verdict_of_a_plan_is_read_as_strictly_as_the_rest(judged: Plan) -> None:
+    with pytest.raises(InvalidPlanError, match=r"verdicts\[0\].result: expected one of pass, fail"):
+        plan_from_json(edited(judged, "actions", 3, "verdicts", 0, "result", to="fine"))
