@@ -164,3 +164,4 @@ class Proven:
     checks: tuple[str, ...]  # in the order made: "signature (ECDSA P-256, SHA-256)", "log inclusion", …
     relaxed: tuple[str, ...] = ()  # checks that were not made or did not count, and why
     signed_at: datetime | None = None  # by a verified time alone
+    expires: datetime | None = None  # when what was proven ends: a signature's expiry, a certificate's end
