@@ -4,9 +4,13 @@ Python's engine backtracks, so `(a+)+` over a tag of 128 characters would take l
 waits. Refused are repeats in a repeat that can part the same text in several ways, and many repeats
 that run into each other; `(\.\d+)*` and what else people write for versions is fine, since its pieces
 cannot be mistaken for each other.
+
+What can be mistaken depends on the characters that a text may have: of a tag they are known, an
+identity (a URL, a mail address, the name of a workflow) may have any.
 """
 
 import re
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -14,12 +18,20 @@ from typing import TYPE_CHECKING, Any
 from regsync.errors import SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 MAX_LENGTH = 500  # characters
 MAX_OVERLAPS = 3  # repeats that run into what follows; each multiplies the ways by a tag's length
+MAX_IDENTITY_LENGTH = 2048  # characters of a text that an identity's regex is tried on
+MAX_IDENTITY_OVERLAPS = 2  # fewer, since the texts are longer
 
-_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")  # of tags
+_TAG_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+# Printable ASCII, and of the rest one of each kind that a class can tell apart: control character, space,
+# digit, letter (those too that (?i) takes for an ASCII one), and what is none of these.
+_TEXT_ALPHABET = frozenset(map(chr, range(128))) | frozenset(
+    "\u0085\u2003\u0663éÉ\u017f\u212a\u0131\u0130\u2014"
+)
+_NAMING = ("LITERAL", "NOT_LITERAL", "RANGE")
 _MANY = 16  # a repeat with a higher bound counts as open
 
 
@@ -32,22 +44,39 @@ class InvalidRegexError(SpecError, ValueError):
 
 @lru_cache(maxsize=1024)
 def compile_regex(regex: str) -> re.Pattern[str]:
-    """The pattern to call `fullmatch` on; raises InvalidRegexError."""
+    """The pattern to call `fullmatch` on with tags; raises InvalidRegexError."""
+    pattern = _compile(regex)
+    _refuse_slow(regex, _TAG_ALPHABET, MAX_OVERLAPS)
+    return pattern
+
+
+@lru_cache(maxsize=1024)
+def compile_identity_regex(regex: str) -> re.Pattern[str]:
+    """The same for texts of at most MAX_IDENTITY_LENGTH, of whatever characters."""
+    pattern = _compile(regex)
+    _refuse_slow(regex, _TEXT_ALPHABET | _named_in(_parse(regex)), MAX_IDENTITY_OVERLAPS)
+    return pattern
+
+
+def is_identity(regex: str, text: str) -> bool:
+    """Whether the whole of `text` matches; one that is too long never does. Raises InvalidRegexError."""
+    return len(text) <= MAX_IDENTITY_LENGTH and compile_identity_regex(regex).fullmatch(text) is not None
+
+
+def _compile(regex: str) -> re.Pattern[str]:
     if len(regex) > MAX_LENGTH:
         raise InvalidRegexError(regex, f"longer than {MAX_LENGTH} characters")
     try:
-        pattern = re.compile(regex)
+        return re.compile(regex)
     except (re.error, OverflowError, RecursionError) as cause:
         at = f" at character {cause.pos + 1}" if isinstance(cause, re.error) and cause.pos is not None else ""
         message = cause.msg if isinstance(cause, re.error) else str(cause)
         raise InvalidRegexError(regex, f"{message}{at}") from cause
-    _refuse_slow(regex)
-    return pattern
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What a piece of a regex can begin with and may swallow at its end, as characters of tags."""
+    """What a piece of a regex can begin with and may swallow at its end, as characters of the alphabet."""
 
     first: frozenset[str]  # what it can begin with
     greedy: frozenset[str]  # what an open repeat at its end goes on to take
@@ -61,26 +90,49 @@ class _Slow(Exception):  # noqa: N818 - never leaves this module
     """The regex may take for ever."""
 
 
-def _refuse_slow(regex: str) -> None:
+def _parse(regex: str) -> list[tuple[Any, Any]]:
     # The parser of `re` is not documented, but it alone reads the syntax exactly as `re` does.
-    parse = __import__("re._parser", fromlist=["parse"]).parse
-    ignores_case = re.search(r"\(\?[a-zA-Z-]*i", regex) is not None
-    scan = _Scan(ignores_case=ignores_case)
+    return list(__import__("re._parser", fromlist=["parse"]).parse(regex))
+
+
+def _refuse_slow(regex: str, alphabet: frozenset[str], max_overlaps: int) -> None:
+    scan = _Scan(
+        alphabet,
+        ignores_case=re.search(r"\(\?[a-zA-Z-]*i", regex) is not None,
+        has_ascii=re.search(r"\(\?[a-zA-Z-]*a", regex) is not None,
+    )
     try:
-        scan.sequence(list(parse(regex)), nested=False)
+        scan.sequence(_parse(regex), nested=False)
     except _Slow as cause:
         raise InvalidRegexError(regex, str(cause)) from None
-    if scan.overlaps > MAX_OVERLAPS:
-        too_many = f"more than {MAX_OVERLAPS} repeats such as .* that run into what follows them"
+    if scan.overlaps > max_overlaps:
+        too_many = f"more than {max_overlaps} repeats such as .* that run into what follows them"
         raise InvalidRegexError(regex, too_many)
+
+
+def _named_in(tree: Any) -> frozenset[str]:
+    """The characters that a parsed regex names, and those beside them, where its classes begin and end."""
+    found: set[str] = set()
+    waiting: list[Any] = [tree]
+    while waiting:
+        piece = waiting.pop()
+        if isinstance(piece, tuple) and len(piece) == 2 and str(piece[0]) in _NAMING:
+            ends = piece[1] if isinstance(piece[1], tuple) else (piece[1],)
+            near = {code + step for code in ends for step in (-1, 0, 1)}
+            found |= {chr(code) for code in near if 0 <= code <= sys.maxunicode}
+        elif not isinstance(piece, str | int) and hasattr(piece, "__getitem__"):
+            waiting += list(piece)
+    return frozenset(found)
 
 
 class _Scan:
     """A walk over the parsed regex that knows what may stand beside what."""
 
-    def __init__(self, *, ignores_case: bool) -> None:
+    def __init__(self, alphabet: frozenset[str], *, ignores_case: bool, has_ascii: bool) -> None:
         self.overlaps = 0
+        self._alphabet = alphabet
         self._ignores_case = ignores_case
+        self._has_ascii = has_ascii
 
     def sequence(self, items: "Iterable[tuple[Any, Any]]", *, nested: bool) -> _Shape:
         """The shape of items one after the other. `nested`: they stand in an open repeat."""
@@ -116,7 +168,7 @@ class _Scan:
             case _:
                 if nested:
                     raise _Slow("a look-around or back-reference in a repeat is not taken")
-                return _Shape(_ALPHABET, frozenset(), empty=True)
+                return _Shape(self._alphabet, frozenset(), empty=True)
 
     def branch(self, choices: Any, *, nested: bool) -> _Shape:
         """The shape of alternatives."""
@@ -151,49 +203,60 @@ class _Scan:
         return _Shape(shape.first, greedy, empty=low == 0 or shape.empty)
 
     def characters(self, operator: str, argument: Any) -> frozenset[str]:
-        """The characters of tags that a single-character item takes."""
-        found = _characters(operator, argument)
+        """The characters of the alphabet that a single-character item takes."""
         if not self._ignores_case:
-            return found
-        return found | {character.swapcase() for character in found if character.isalpha()}
+            return self._characters(operator, argument)
+        # Of what a class leaves out, the other case may be let in: too many characters is the safe side.
+        return self._alike(self._characters(operator, argument))
+
+    def _alike(self, found: frozenset[str]) -> frozenset[str]:
+        """With the characters that are the same where case is ignored."""
+        forms = {form for character in found for form in _cases(character)}
+        return frozenset(one for one in self._alphabet if not forms.isdisjoint(_cases(one)))
+
+    def _characters(self, operator: str, argument: Any) -> frozenset[str]:
+        """The same, case observed."""
+        match operator:
+            case "ANY":
+                return self._alphabet
+            case "LITERAL":
+                return frozenset(chr(argument)) & self._alphabet
+            case "NOT_LITERAL":
+                return self._alphabet - {chr(argument)}
+            case "CATEGORY":
+                return self._category(str(argument))
+        found: set[str] = set()
+        negated = False
+        for kind, value in argument:
+            if str(kind) == "NEGATE":
+                negated = True
+            elif str(kind) == "RANGE":
+                found.update(one for one in self._alphabet if value[0] <= ord(one) <= value[1])
+            else:
+                found |= self._characters(str(kind), value)
+        return self._alphabet - found if negated else frozenset(found)
+
+    def _category(self, name: str) -> frozenset[str]:
+        r"""The characters of `\d` and the like; with (?a) somewhere, all that may be meant."""
+        kind = name.removeprefix("CATEGORY_")
+        negated = kind.startswith("NOT_")
+        belongs = _CATEGORIES.get(kind.removeprefix("NOT_"))
+        if belongs is None:
+            return self._alphabet
+        inside = frozenset(one for one in self._alphabet if belongs(one))
+        if not negated:
+            return inside
+        return self._alphabet - (
+            frozenset(one for one in inside if one.isascii()) if self._has_ascii else inside
+        )
 
 
-def _characters(operator: str, argument: Any) -> frozenset[str]:
-    """The same, case observed."""
-    match operator:
-        case "ANY":
-            return _ALPHABET
-        case "LITERAL":
-            return frozenset(chr(argument)) & _ALPHABET
-        case "NOT_LITERAL":
-            return _ALPHABET - {chr(argument)}
-        case "CATEGORY":
-            return _category(str(argument))
-    found: set[str] = set()
-    negated = False
-    for kind, value in argument:
-        if str(kind) == "NEGATE":
-            negated = True
-        elif str(kind) == "RANGE":
-            found.update(character for character in _ALPHABET if value[0] <= ord(character) <= value[1])
-        else:
-            found |= _characters(str(kind), value)
-    return _ALPHABET - found if negated else frozenset(found)
+_CATEGORIES: "dict[str, Callable[[str], bool]]" = {
+    "DIGIT": str.isdecimal,
+    "WORD": lambda one: one.isalnum() or one == "_",
+    "SPACE": str.isspace,
+}
 
 
-def _category(name: str) -> frozenset[str]:
-    digits = frozenset("0123456789")
-    word = _ALPHABET - frozenset(".-")
-    match name.removeprefix("CATEGORY_"):
-        case "DIGIT":
-            return digits
-        case "NOT_DIGIT":
-            return _ALPHABET - digits
-        case "WORD":
-            return word
-        case "NOT_WORD":
-            return _ALPHABET - word
-        case "SPACE":
-            return frozenset()
-        case _:
-            return _ALPHABET
+def _cases(character: str) -> set[str]:
+    return {character, character.lower(), character.upper(), character.casefold()}

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from regsync.spec.model import Location, Position
+from regsync.spec.regexes import is_identity
 
 PUBLIC_GOOD = "public-good"  # the TrustRoot that needs no document
 
@@ -19,7 +20,7 @@ class Material:
     """The bytes of a file that the spec names, or of a value written in it."""
 
     name: str  # the path as the spec has it, or `data`
-    data: bytes
+    data: bytes = field(repr=False)
     position: Position | None = field(default=None, compare=False)
 
 
@@ -59,6 +60,10 @@ class TextMatch:
 
     exact: str | None = None
     regex: str | None = None
+
+    def matches(self, text: str) -> bool:
+        """Whether a text is meant, from its first to its last character."""
+        return text == self.exact if self.regex is None else is_identity(self.regex, text)
 
 
 @dataclass(frozen=True, slots=True)

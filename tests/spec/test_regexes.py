@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regsync.spec.regexes import InvalidRegexError, compile_regex
+from regsync.spec.regexes import (
+    MAX_IDENTITY_LENGTH,
+    InvalidRegexError,
+    compile_identity_regex,
+    compile_regex,
+    is_identity,
+)
 
 
 @pytest.mark.parametrize(
@@ -84,3 +90,76 @@ def test_what_is_taken_is_quick_on_the_worst_of_tags(regex: str) -> None:
     for tag in ("a" * 127 + "!", "ab" * 63 + "!", "1" * 127 + "!", "a1" * 63 + "!"):
         assert re.fullmatch(pattern, tag) is None or "." in regex
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    "regex",
+    [
+        r"https://github\.com/acme/app/\.github/workflows/release\.yml@refs/tags/v[0-9.]+",
+        r"https://github\.com/acme/[^/]+/\.github/workflows/[^@]+@refs/(heads/main|tags/.+)",
+        r"https://gitlab\.com/acme/.*//\.gitlab-ci\.yml@refs/heads/main",
+        r"(?i)[a-z.]+@acme\.(com|org)",
+        r"[^@\s]+@acme\.com",
+        r"system:serviceaccount:[a-z0-9-]+:(builder|signer)",
+        r"(?:[^/]+/)*release",
+        r"строка-\w+",
+    ],
+)
+def test_what_people_write_for_identities_is_taken(regex: str) -> None:
+    assert compile_identity_regex(regex).pattern == regex
+
+
+@pytest.mark.parametrize(
+    "regex",
+    [
+        r"(/+)+x",
+        r"(@|/|@/)+x",
+        r"(?:[^a]+b*)+x",
+        r"(\s*)+x",
+        r"(ß+)+x",
+        r"(?:[\u0100-\u0200]+|[\u0180-\u0280]+)+x",
+        r"(?i)(?:éa|Éa)+x",
+        r"(?i)(?:sa|\u017fa)+x",
+        r"(?:\Wa|/a)+x",
+        r"(?a)(?:\Wa|éa)+x",
+        r".*/.*/.*/.*x",
+    ],
+)
+def test_what_could_take_for_ever_on_an_identity_is_refused(regex: str) -> None:
+    with pytest.raises(InvalidRegexError):
+        compile_identity_regex(regex)
+
+
+def test_an_identity_matches_whole_and_never_where_it_is_too_long() -> None:
+    assert is_identity("a.c", "abc")
+    assert not is_identity("a.c", "abcd")
+    assert not is_identity("a.c", "abc\n")
+    assert is_identity(".*", "x" * MAX_IDENTITY_LENGTH)
+    assert not is_identity(".*", "x" * (MAX_IDENTITY_LENGTH + 1))
+
+
+_TEXT_ATOMS = st.sampled_from(
+    ["a", "/", "@", "[^/]", "[^@a]", r"\w", r"\W", r"\s", ".", "é", "[^é]", "(?:a|/)"]
+)
+_TEXT_REGEXES = st.recursive(
+    _TEXT_ATOMS,
+    lambda below: (
+        st.builds(lambda one, sign: f"(?:{one}){sign}", below, st.sampled_from(["*", "+", "?", "{2}", ""]))
+        | st.builds(lambda one, two: one + two, below, below)
+        | st.builds(lambda one, two: f"(?:{one}|{two})", below, below)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(_TEXT_REGEXES, st.sampled_from(["", "(?i)"]))
+def test_what_is_taken_is_quick_on_the_worst_of_identities(regex: str, flags: str) -> None:
+    try:
+        pattern = compile_identity_regex(flags + regex + "!")
+    except InvalidRegexError:
+        return
+    for character in "a/@ é\u0663":
+        start = time.process_time()
+        pattern.fullmatch(character * MAX_IDENTITY_LENGTH)
+        assert time.process_time() - start < 2.0
