@@ -60,6 +60,24 @@ class ContentTooLargeError(ContentError):
         self.limit, self.where = limit, where
 
 
+class BoundHitError(ContentError):
+    """Not read, since it is more than is read of its kind: whether there is any is not known."""
+
+    usual_hint = "remove evidence that nobody needs any more, or raise the bound"
+
+    def __init__(self, what: object, bound: str, *, where: str) -> None:
+        super().__init__(f"{where}: {what}: {bound}")
+        self.bound, self.where = bound, where
+
+
+class OtherSubjectError(ContentError):
+    """A manifest is listed beside one that it does not speak of: a wrong list, or a lie."""
+
+    def __init__(self, digest: Digest, subject: Digest, named: Digest, *, where: str) -> None:
+        super().__init__(f"{where}: {digest} is listed as evidence of {subject}, and names {named} instead")
+        self.subject, self.named = subject, named
+
+
 class GraphTooDeepError(ContentError):
     """Indexes in indexes beyond reason, or one that contains itself."""
 

@@ -3,53 +3,32 @@
 Sources: distribution-spec 1.1, "Listing Referrers"; cosign's tag scheme `sha256-<hex>.sig`.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
-import anyio
-
+from regsync.content.concurrently import for_each
+from regsync.content.digest_tags import DigestTag, cosign_tags, is_fallback_tag
 from regsync.content.errors import ContentNotFoundError
-from regsync.content.merge import adds_to
-from regsync.content.protocol import ListsReferrers, ListsTags, Source
+from regsync.content.listings import REFERRERS, Listing, list_referrers
+from regsync.content.manifests import Manifests
+from regsync.content.merge import has_more, list_of_signatures, merged, signatures
+from regsync.content.protocol import KnowsItself, ListsTags, Source
+from regsync.content.referrers import as_referrer, fallback_tag
+from regsync.content.single_flight import SingleFlight
 from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
-from regsync.oci.digest import HEX_LENGTH, SHA256, Digest
+from regsync.oci.digest import Digest
+from regsync.oci.manifest import Index, Manifest, parse_manifest
+from regsync.oci.media_type import OCI_EMPTY
 from regsync.oci.reference import Tag
 
-DIGEST_TAG_TYPES = {  # what a digest tag holds, by its suffix, as an artifact type
-    "sig": "application/vnd.dev.cosign.artifact.sig.v1+json",
-    "att": "application/vnd.dev.cosign.artifact.att.v1+json",
-    "sbom": "application/vnd.dev.cosign.artifact.sbom.v1+json",
-}
+UNTOLD_TYPES = frozenset({None, "", OCI_EMPTY})  # artifact types that lists give where they do not know
+ASKED_AT_ONCE = 16
 MAX_DEPTH = 4  # evidence of evidence: a signature of an SBOM of an image
 
-_DIGEST_TAG = re.compile(rf"(sha256)-([a-f0-9]{{{HEX_LENGTH[SHA256]}}})\.([a-z0-9]{{1,32}})")
-
 Takes = Callable[[str | None], bool]  # whether evidence of this artifact type travels
-
-
-@dataclass(frozen=True, slots=True)
-class DigestTag:
-    """A tag that names its subject, such as `sha256-<hex>.sig`."""
-
-    tag: Tag
-    subject: Digest
-    suffix: str
-
-    @classmethod
-    def parse(cls, tag: Tag) -> "DigestTag | None":
-        """Read a tag; None when it is of another form."""
-        if not tag.startswith("sha"):
-            return None
-        match = _DIGEST_TAG.fullmatch(tag)
-        return None if match is None else cls(tag, Digest(match[1], match[2]), match[3])
-
-    @property
-    def artifact_type(self) -> str | None:
-        """The artifact type that cosign gives to the same thing as a referrer."""
-        return DIGEST_TAG_TYPES.get(self.suffix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +37,13 @@ class Evidence:
 
     referrers: tuple[Descriptor, ...] = ()
     tags: tuple[Tag, ...] = ()
+    unsure: frozenset[Digest] = frozenset()  # referrers that a fallback tag alone lists: they may be gone
 
     def __bool__(self) -> bool:
         return bool(self.referrers or self.tags)
 
     def __add__(self, other: "Evidence") -> "Evidence":
-        return Evidence(self.referrers + other.referrers, self.tags + other.tags)
-
-
-@dataclass(frozen=True, slots=True)
-class _Beside:
-    """All that is beside one manifest, wanted or not."""
-
-    referrers: Sequence[Descriptor]
-    tags: Sequence[DigestTag]
+        return Evidence(self.referrers + other.referrers, self.tags + other.tags, self.unsure | other.unsure)
 
 
 class Shelf:
@@ -80,9 +52,13 @@ class Shelf:
     def __init__(self, store: Source, listed: Mapping[Tag, Descriptor | None] | None) -> None:
         self.store, self.listed = store, listed
         self._digest_tags: dict[Digest, list[DigestTag]] = {}
+        self._types: dict[Digest, str | None] = {}
+        self._has_fallback_tags = False
         for tag in listed or ():
             if (found := DigestTag.parse(tag)) is not None:
                 self._digest_tags.setdefault(found.subject, []).append(found)
+            elif is_fallback_tag(tag):
+                self._has_fallback_tags = True
 
     @classmethod
     async def listing(cls, store: Source) -> "Shelf":
@@ -96,40 +72,84 @@ class Shelf:
         return cls(store, listed)
 
     @property
+    def stores(self) -> tuple[Source, ...]:
+        """Where what it finds is read from."""
+        return (self.store,)
+
+    @property
     def has_digest_tags(self) -> bool:
-        """Whether the listing shows any."""
-        return bool(self._digest_tags)
+        """Whether the listing shows any, cosign's or fallback tags."""
+        return bool(self._digest_tags) or self._has_fallback_tags
 
     def has_digest_tags_of(self, subject: Digest) -> bool:
         """Whether the listing shows any of this subject."""
-        return subject in self._digest_tags
+        return subject in self._digest_tags or fallback_tag(subject) in (self.listed or ())
+
+    def may_have(self, tag: Tag) -> bool:
+        """Whether it is worth asking for `tag`."""
+        return self.listed is None or tag in self.listed
 
     async def find(self, subject: Digest, takes: Takes) -> Evidence:
         """Everything beside `subject` that `takes` wants. Raises what the registry answers but not-found."""
-        beside = await self._beside(subject)
-        referrers = tuple(one for one in beside.referrers if takes(one.artifact_type))
-        return Evidence(referrers, tuple(one.tag for one in beside.tags if takes(one.artifact_type)))
+        found: dict[Digest, Descriptor] = {}
+        sure: set[Digest] = set()
+        for listing in await self.listings(subject):
+            if listing.problem is not None:
+                raise listing.problem
+            for one in listing.referrers:
+                found.setdefault(one.digest, one)
+            if listing.location == REFERRERS:
+                sure.update(found)
+        referrers = tuple([one for one in found.values() if await self._is_wanted(one, takes)])
+        tags = tuple(one.tag for one in await self.digest_tags(subject) if takes(one.artifact_type))
+        return Evidence(referrers, tags, frozenset(one.digest for one in referrers) - sure)
 
-    async def _beside(self, subject: Digest) -> _Beside:
-        referrers: Sequence[Descriptor] = ()
-        if isinstance(self.store, ListsReferrers):
-            referrers = await self.store.referrers(subject, listed=self.listed)
-        return _Beside(referrers, await self._tags_of(subject))
+    async def listings(self, subject: Digest) -> tuple[Listing, ...]:
+        """What lists referrers of `subject` here; see `list_referrers`."""
+        return await list_referrers(self.store, subject, self.listed)
 
-    async def _tags_of(self, subject: Digest) -> Sequence[DigestTag]:
+    async def _is_wanted(self, desc: Descriptor, takes: Takes) -> bool:
+        """By what the manifest itself says where the list does not: fallback indexes carry wrong types."""
+        if takes(desc.artifact_type) or desc.artifact_type not in UNTOLD_TYPES:
+            return takes(desc.artifact_type)
+        if desc.digest not in self._types:
+            try:
+                _, raw = await self.store.manifest(desc.digest)
+            except ContentNotFoundError:
+                return False
+            manifest = parse_manifest(raw, desc.media_type, algorithm=desc.digest.algorithm)
+            self._types[desc.digest] = as_referrer(manifest, desc).artifact_type
+        return takes(self._types[desc.digest])
+
+    async def digest_tags(self, subject: Digest) -> Sequence[DigestTag]:
+        """The digest tags of `subject`, of any suffix where the tags are listed, else of cosign's."""
         if self.listed is not None:
             return self._digest_tags.get(subject, ())
-        if subject.algorithm != SHA256:
-            return ()
         found = []
-        for suffix in DIGEST_TAG_TYPES:
-            tag = Tag(f"{subject.algorithm}-{subject.encoded}.{suffix}")
-            try:
-                await self.store.resolve(tag)
-            except ContentNotFoundError:
-                continue
-            found.append(DigestTag(tag, subject, suffix))
+        for one in cosign_tags(subject):
+            with suppress(ContentNotFoundError):
+                await self.store.resolve(one.tag)
+                found.append(one)
         return found
+
+    async def at_tag(self, manifests: Manifests, tag: Tag) -> Manifest | Index:
+        """What a digest tag points to. Raises what reading raises."""
+        return await manifests.at_tag(self.store, tag)
+
+    async def digests_at(self, tag: Tag) -> frozenset[Digest]:
+        """What a digest tag points to; empty where it is not."""
+        try:
+            return frozenset({(await self.store.resolve(tag)).digest}) if self.may_have(tag) else frozenset()
+        except ContentNotFoundError:
+            return frozenset()
+
+    async def holds(self, desc: Descriptor) -> bool:
+        """Whether what was listed is there."""
+        return await self.store.exists(desc)
+
+    async def signatures(self, manifests: Manifests, tag: Tag) -> Manifest:
+        """What is behind a digest tag. Raises what reading raises, InvalidManifestError for an index."""
+        return list_of_signatures(await self.at_tag(manifests, tag), tag, where=self.store.name)
 
 
 class KeptShelf(Shelf):
@@ -137,40 +157,135 @@ class KeptShelf(Shelf):
 
     def __init__(self, store: Source, listed: Mapping[Tag, Descriptor | None] | None) -> None:
         super().__init__(store, listed)
-        self._kept: dict[Digest, _Beside] = {}
-        self._asking: dict[Digest, anyio.Event] = {}
+        self._listings: dict[Digest, tuple[Listing, ...]] = {}
+        self._listing: SingleFlight[Digest, tuple[Listing, ...]] = SingleFlight()
+        self._tags: dict[Digest, Sequence[DigestTag]] = {}
+        self._tagging: SingleFlight[Digest, Sequence[DigestTag]] = SingleFlight()
+        self._at: dict[Tag, Descriptor] = {}
 
-    async def _beside(self, subject: Digest) -> _Beside:
-        while (kept := self._kept.get(subject)) is None:
-            if (asking := self._asking.get(subject)) is not None:
-                await asking.wait()
-                continue
-            event = self._asking[subject] = anyio.Event()
-            try:
-                kept = self._kept[subject] = await super()._beside(subject)
-            finally:
-                del self._asking[subject]
-                event.set()
+    async def listings(self, subject: Digest) -> tuple[Listing, ...]:
+        """As they were when first asked for; what failed is asked again."""
+        kept = self._listings.get(subject)
+        if kept is None:
+            kept = await self._listing.run(subject, partial(super().listings, subject))
+            if all(one.problem is None for one in kept):
+                self._listings[subject] = kept
         return kept
 
+    async def digest_tags(self, subject: Digest) -> Sequence[DigestTag]:
+        """As they were when first asked for."""
+        if self.listed is not None:
+            return await super().digest_tags(subject)
+        if subject not in self._tags:
+            found = await self._tagging.run(subject, partial(super().digest_tags, subject))
+            self._tags[subject] = found
+        return self._tags[subject]
 
-async def lacking(source: Shelf, target: Shelf, subject: Digest, takes: Takes) -> Evidence:
-    """The evidence of `subject` at `source` that `target` does not have."""
+    async def at_tag(self, manifests: Manifests, tag: Tag) -> Manifest | Index:
+        """What it pointed to when it was first read, so that what was looked at is what is copied."""
+        known = self._at.get(tag)
+        if known is not None:
+            return await manifests.read(self.stores, known)
+        found = await super().at_tag(manifests, tag)
+        self._at[tag] = found.descriptor
+        return found
+
+
+class Shelves:
+    """Several shelves as one: an image's own repository, and others where its evidence is kept as well."""
+
+    def __init__(self, shelves: Sequence[Shelf]) -> None:
+        self.shelves = tuple(shelves)
+
+    @property
+    def stores(self) -> tuple[Source, ...]:
+        """Where what it finds is read from."""
+        return tuple(one.store for one in self.shelves)
+
+    async def find(self, subject: Digest, takes: Takes) -> Evidence:
+        """Everything that any of them has beside `subject`, each thing once. Raises as `Shelf.find`."""
+        every = await for_each(lambda one: one.find(subject, takes), self.shelves)
+        found = sum(every, Evidence())
+        sure = {one.digest for each in every for one in each.referrers if one.digest not in each.unsure}
+        return Evidence(
+            tuple({one.digest: one for one in reversed(found.referrers)}.values())[::-1],
+            tuple(dict.fromkeys(found.tags)),
+            found.unsure - sure,
+        )
+
+    async def digests_at(self, tag: Tag) -> frozenset[Digest]:
+        """What a digest tag points to, in each of them that has it."""
+        return frozenset[Digest]().union(*[await one.digests_at(tag) for one in self.shelves])
+
+    async def holds(self, desc: Descriptor) -> bool:
+        """Whether what was listed is in any of them."""
+        return any([await one.holds(desc) for one in self.shelves])
+
+    async def signatures(self, manifests: Manifests, tag: Tag) -> Manifest:
+        """What all of them have behind a digest tag, as one. Raises as `Shelf.signatures`."""
+        missing: ContentNotFoundError | None = None
+        found: Manifest | None = None
+        for shelf in self.shelves:
+            try:
+                more = await shelf.signatures(manifests, tag) if shelf.may_have(tag) else None
+            except ContentNotFoundError as error:
+                missing = missing or error
+                continue
+            if more is not None:
+                found = merged(more, found) if found is not None else more
+        if found is None:
+            raise missing or ContentNotFoundError(tag, where=", ".join(one.name for one in self.stores))
+        return found
+
+
+async def lacking(
+    source: "Shelf | Shelves",
+    target: Shelf,
+    subject: Digest,
+    takes: Takes,
+    *,
+    manifests: Manifests | None = None,
+) -> Evidence:
+    """The evidence of `subject` at `source` that `target` does not have, or does not list as what it is."""
     here = await source.find(subject, takes)
     if not here:
         return here
-    there = await target.find(subject, takes)
-    known = {one.digest for one in there.referrers}
+    manifests = manifests or Manifests()
+    there = await target.find(subject, _everything)
     tags = []
     for tag in here.tags:
-        if tag not in there.tags or await _differ(source.store, target.store, tag):
+        if tag not in there.tags or await _differ(source, target, tag, manifests):
             tags.append(tag)
-    return Evidence(tuple(one for one in here.referrers if one.digest not in known), tuple(tags))
+    return Evidence(await _absent(source, target, here, there), tuple(tags), here.unsure)
 
 
-async def _differ(source: Source, target: Source, tag: Tag) -> bool:
+async def _differ(source: "Shelf | Shelves", target: Shelf, tag: Tag, manifests: Manifests) -> bool:
     """Whether `source` has layers under a digest tag that `target` lacks: others may have signed there."""
-    at_source, at_target = await source.resolve(tag), await target.resolve(tag)
-    if at_source.digest == at_target.digest:
+    if await source.digests_at(tag) == {(await target.store.resolve(tag)).digest}:
         return False
-    return await adds_to(source, target, tag)
+    return has_more(await source.signatures(manifests, tag), await signatures(target.store, tag))
+
+
+async def _absent(
+    source: "Shelf | Shelves", target: Shelf, here: Evidence, there: Evidence
+) -> tuple[Descriptor, ...]:
+    """The referrers `here` that are not `there`, or of no type in a list that a push puts right."""
+    store, listed = target.store, {one.digest: one for one in there.referrers}
+    mends = isinstance(store, KnowsItself) and store.has_referrers_api is False
+
+    def is_listed(one: Descriptor) -> bool:
+        if one.digest not in listed:
+            return False
+        is_told = listed[one.digest].artifact_type not in UNTOLD_TYPES
+        return is_told or one.artifact_type in UNTOLD_TYPES or not mends
+
+    async def is_gone(one: Descriptor) -> bool:
+        return one.digest in here.unsure and not await source.holds(one)
+
+    absent = [one for one in here.referrers if not is_listed(one)]
+    gone = await for_each(is_gone, absent, at_once=ASKED_AT_ONCE)
+    return tuple(one for one, is_so in zip(absent, gone, strict=True) if not is_so)
+
+
+def _everything(artifact_type: str | None) -> bool:
+    return True

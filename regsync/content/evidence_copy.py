@@ -8,7 +8,7 @@ from regsync.content.copy import Copied, copy_graph
 from regsync.content.destination import Destination
 from regsync.content.durable import StorageError
 from regsync.content.errors import ContentNotFoundError
-from regsync.content.evidence import MAX_DEPTH, Evidence, Shelf, Takes
+from regsync.content.evidence import MAX_DEPTH, Evidence, Shelf, Shelves, Takes
 from regsync.content.graph import Graph, read_graph
 from regsync.content.manifests import Manifests
 from regsync.content.merge import merged, signatures
@@ -29,7 +29,7 @@ class EvidenceCopy:
 
     transfers: Transfers
     manifests: Manifests
-    source: Shelf
+    source: Shelf | Shelves
     to: Destination
     takes: Takes
     copied: Copied = field(default_factory=Copied)
@@ -44,9 +44,20 @@ class EvidenceCopy:
     async def bring(self, evidence: Evidence, *, depth: int = 1) -> None:
         """Bring this evidence, and the evidence of it. Raises TemporaryError and StorageError."""
         for referrer in evidence.referrers:
+            if referrer.digest in evidence.unsure and not await self._is_there(referrer):
+                continue  # a fallback tag lists what was deleted: there is nothing to be refused
             await self._attempt(self._referrer(referrer), referrer.digest, depth)
         for tag in evidence.tags:
             await self._attempt(self._digest_tag(tag), None, depth)
+
+    async def _is_there(self, referrer: Descriptor) -> bool:
+        try:
+            await self.manifests.read(self.source.stores, referrer)
+        except ContentNotFoundError:
+            return False
+        except RegsyncError:
+            return True  # whoever brings it meets it again
+        return True
 
     async def _attempt(self, step: Coroutine[None, None, Copied], digest: Digest | None, depth: int) -> None:
         try:
@@ -60,15 +71,15 @@ class EvidenceCopy:
             self.refused.append(error)
 
     async def _referrer(self, referrer: Descriptor) -> Copied:
-        sources = (self.source.store,)
+        sources = self.source.stores
         graph = await read_graph(self.manifests, sources, referrer)
         return await copy_graph(self.transfers, sources, graph, self.to)
 
     async def _digest_tag(self, tag: Tag) -> Copied:
-        manifest = await signatures(self.source.store, tag)
+        manifest = await self.source.signatures(self.manifests, tag)
         if self.to.may_have_content:
             with suppress(ContentNotFoundError):  # nobody signed there
                 manifest = merged(manifest, await signatures(self.to.store, tag))
         return await copy_graph(
-            self.transfers, (self.source.store, self.to.store), Graph((manifest,)), self.to, tag=tag
+            self.transfers, (*self.source.stores, self.to.store), Graph((manifest,)), self.to, tag=tag
         )

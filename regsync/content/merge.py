@@ -5,7 +5,7 @@ import json
 from regsync.content.protocol import Source
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
-from regsync.oci.manifest import InvalidManifestError, Manifest, parse_manifest
+from regsync.oci.manifest import Index, InvalidManifestError, Manifest, parse_manifest
 from regsync.oci.reference import Tag
 from regsync.oci.strict_json import loads
 
@@ -14,14 +14,18 @@ async def signatures(source: Source, tag: Tag) -> Manifest:
     """The manifest behind a digest tag, whose layers are the signatures or attestations."""
     desc, raw = await source.manifest(tag)
     manifest = parse_manifest(raw, desc.media_type, algorithm=desc.digest.algorithm)
-    if not isinstance(manifest, Manifest):
-        raise InvalidManifestError(f"tag {tag} at {source.name} is an index, not a list of signatures")
-    return manifest
+    return list_of_signatures(manifest, tag, where=source.name)
 
 
-async def adds_to(source: Source, target: Source, tag: Tag) -> bool:
-    """Whether `source` has layers under `tag` that `target` lacks."""
-    ours, theirs = await signatures(source, tag), await signatures(target, tag)
+def list_of_signatures(found: Manifest | Index, tag: Tag, *, where: str) -> Manifest:
+    """What was found behind a digest tag; raises InvalidManifestError for an index."""
+    if not isinstance(found, Manifest):
+        raise InvalidManifestError(f"tag {tag} at {where} is an index, not a list of signatures")
+    return found
+
+
+def has_more(ours: Manifest, theirs: Manifest) -> bool:
+    """Whether one has layers that the other lacks."""
     return not _pieces(ours) <= _pieces(theirs)
 
 

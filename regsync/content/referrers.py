@@ -4,12 +4,13 @@ Source: distribution-spec 1.1, "Listing Referrers" and "Referrers Tag Schema".
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+from regsync.content.errors import ContentNotFoundError
 from regsync.oci import media_type as types
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
-from regsync.oci.manifest import Index, Manifest
+from regsync.oci.manifest import Index, Manifest, parse_manifest
 from regsync.oci.reference import Tag
 
 _MAX_ALGORITHM, _MAX_ENCODED = 32, 64  # characters; a sha512 is cut ("Referrers Tag Schema")
@@ -35,6 +36,35 @@ def as_referrer(manifest: Manifest | Index, desc: Descriptor) -> Descriptor:
 def fallback_tag(subject: Digest) -> Tag:
     """The tag under which the referrers of `subject` are listed: `sha256-<64 hex>`."""
     return Tag.parse(f"{subject.algorithm[:_MAX_ALGORITHM]}-{subject.encoded[:_MAX_ENCODED]}")
+
+
+def as_referrers(found: Manifest | Index, subject: Digest) -> Index | None:
+    """`found` if it is a list of referrers: an OCI index without a subject, not naming `subject` itself,
+    whose entries are no platforms of an image.
+    """
+    if not isinstance(found, Index) or found.descriptor.media_type != types.OCI_INDEX:
+        return None
+    if found.subject is not None or found.descriptor.digest == subject:
+        return None
+    for entry in found.entries:
+        if entry.digest == subject or (entry.platform is not None and entry.artifact_type is None):
+            return None
+    return found
+
+
+ReadsTag = Callable[[Tag], Awaitable[tuple[Descriptor, bytes]]]  # as `Source.manifest`
+
+
+async def read_fallback(read: ReadsTag, subject: Digest) -> Sequence[Descriptor]:
+    """What the fallback tag of `subject` lists; nothing where there is no such tag, or it holds no list."""
+    try:
+        desc, raw = await read(fallback_tag(subject))
+    except ContentNotFoundError:
+        return ()
+    if desc.digest == subject:  # as GitLab answers, and the bytes may be those of an index
+        return ()
+    found = as_referrers(parse_manifest(raw, desc.media_type), subject)
+    return found.entries if found is not None else ()
 
 
 def fallback_index(referrers: Iterable[Descriptor]) -> bytes:

@@ -11,10 +11,9 @@ from typing import Any, Protocol
 
 from regsync.content.referrers import fallback_index
 from regsync.errors import RefusedError
-from regsync.oci import media_type as types
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
-from regsync.oci.manifest import MAX_MANIFEST_SIZE, Index, Manifest
+from regsync.oci.manifest import MAX_MANIFEST_SIZE
 from regsync.oci.reference import Tag
 from regsync.oci.strict_json import loads
 from regsync.remote.errors import RegistryError
@@ -38,20 +37,6 @@ class FallbackTagFullError(RegistryError):
             f"the list of referrers would be {size} bytes long, at most {MAX_MANIFEST_SIZE} are allowed",
             hint="remove referrers that nobody needs, or use a registry with a referrers API",
         )
-
-
-def as_referrers(found: Manifest | Index, subject: Digest) -> Index | None:
-    """`found` if it is a list of referrers: an OCI index without a subject, not naming `subject` itself,
-    whose entries are no platforms of an image.
-    """
-    if not isinstance(found, Index) or found.descriptor.media_type != types.OCI_INDEX:
-        return None
-    if found.subject is not None or found.descriptor.digest == subject:
-        return None
-    for entry in found.entries:
-        if entry.digest == subject or (entry.platform is not None and entry.artifact_type is None):
-            return None
-    return found
 
 
 class Change(Protocol):

@@ -4,7 +4,7 @@ Sources: distribution-spec 1.1, "Listing Referrers", "Pushing Manifests with Sub
 Schema"; REGISTRIES.md, 41, 42 and 51.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from contextlib import aclosing
 from weakref import WeakValueDictionary
 
@@ -12,7 +12,7 @@ import anyio
 
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.references import MissingReferencesError
-from regsync.content.referrers import as_referrer, fallback_tag
+from regsync.content.referrers import as_referrer, as_referrers, fallback_tag, read_fallback
 from regsync.oci import media_type as types
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
@@ -39,6 +39,15 @@ class TooManyReferrersError(RegistryError):
     def __init__(self, subject: Digest, *, where: str) -> None:
         super().__init__(
             f"{where}: {subject} has more than {MAX_REFERRERS} referrers, the most that are read"
+        )
+
+
+class BrokenListError(RegistryError):
+    """A later page of a list could not be had: what is missing may be just what matters."""
+
+    def __init__(self, subject: Digest, status: int, *, where: str) -> None:
+        super().__init__(
+            f"{where}: the list of referrers of {subject} broke off: a page is answered {status}"
         )
 
 
@@ -69,8 +78,7 @@ class Referrers:
         tag = fallback_tag(subject)
         if listed is not None and tag not in listed:
             return ()
-        current = await self._current(subject, tag)
-        return _distinct(current.entries) if current is not None else ()
+        return _distinct(await read_fallback(self._manifests.get, subject))
 
     async def _ask(self, subject: Digest) -> tuple[Descriptor, ...] | None:
         if self._is_unsettled():
@@ -93,13 +101,16 @@ class Referrers:
             {"accept": types.OCI_INDEX},
         )
         found: list[Descriptor] = []
+        is_begun = False
         pages = walk(endpoint.session, request, where=endpoint.name, expect=_ANSWERS)
         async with aclosing(pages):
             async for response in pages:
                 if not _is_index(response):
+                    if is_begun:  # what came before it is not all there is
+                        raise BrokenListError(subject, response.status, where=endpoint.name)
                     self._learn_absence(response)
                     return None
-                self._api = Known.YES
+                self._api, is_begun = Known.YES, True
                 page = parse_manifest(response.body, types.OCI_INDEX)
                 found.extend(page.entries if isinstance(page, Index) else ())
                 if len(found) > MAX_REFERRERS:
@@ -115,16 +126,6 @@ class Referrers:
                 return
         if self._api is Known.ASK:
             self._api = Known.NO
-
-    async def _current(self, subject: Digest, tag: Tag) -> Index | None:
-        """The index at the fallback tag; None where there is none, or GitLab shows the subject itself."""
-        try:
-            desc, raw = await self._manifests.get(tag)
-        except ContentNotFoundError:
-            return None
-        if desc.digest == subject:
-            return None
-        return fallback.as_referrers(parse_manifest(raw, desc.media_type), subject)
 
     async def note(self, manifest: Manifest | Index, *, answered: bool) -> None:
         """After the PUT of a manifest with a subject: put it on the fallback tag unless the API has it.
@@ -170,7 +171,7 @@ class Referrers:
             return None
         if desc.digest == subject:
             return None
-        if fallback.as_referrers(parse_manifest(raw, desc.media_type), subject) is None:
+        if as_referrers(parse_manifest(raw, desc.media_type), subject) is None:
             raise fallback.FallbackTagTakenError(tag, desc.digest, where=self._endpoint.name)
         return raw
 
@@ -183,5 +184,5 @@ def _is_index(response: Response) -> bool:
     return response.status == 200 and served_as == types.OCI_INDEX
 
 
-def _distinct(descriptors: "tuple[Descriptor, ...] | list[Descriptor]") -> tuple[Descriptor, ...]:
+def _distinct(descriptors: Sequence[Descriptor]) -> tuple[Descriptor, ...]:
     return tuple({desc.digest: desc for desc in descriptors}.values())

@@ -9,7 +9,8 @@ from anyio.lowlevel import checkpoint
 
 from regsync.content.destination import Destination
 from regsync.content.durable import StorageFullError
-from regsync.content.evidence import DigestTag, Shelf, Takes, lacking
+from regsync.content.digest_tags import DigestTag
+from regsync.content.evidence import Shelf, Takes, lacking
 from regsync.content.evidence_copy import EvidenceCopy
 from regsync.content.manifests import Manifests
 from regsync.content.transfers import Transfers
