@@ -7,14 +7,13 @@ Sources: sigstore/protobuf-specs, `sigstore_bundle.proto`, `sigstore_rekor.proto
 
 import re
 
-from cryptography import x509
-
 from regsync.oci.digest import Digest, InvalidDigestError
 from regsync.trust.dsse import pae, parse_dsse
 from regsync.trust.envelopes import InclusionProof, Kind, LogEntry, Message, SigstoreEnvelope
 from regsync.trust.errors import EvidenceRejectedError
 from regsync.trust.protojson import Fields
 from regsync.trust.statements import IN_TOTO_PAYLOAD, parse_statement
+from regsync.trust.x509_reading import InvalidCertificateError, read_certificate
 
 FORMAT = "sigstore-bundle"
 MAX_SIZE = 32 * 1024 * 1024  # bytes
@@ -115,11 +114,10 @@ def _certificates(material: Fields, version: int) -> tuple[bytes, ...]:
 def _refuse_root(der: bytes, chain: Fields) -> None:
     # A root that comes with what it is to prove invites a verifier to believe it.
     try:
-        certificate = x509.load_der_x509_certificate(der)
-        is_root = certificate.issuer == certificate.subject
-    except ValueError as cause:
+        certificate = read_certificate(der)
+    except InvalidCertificateError as cause:
         raise chain.refuse("certificates", f"has something that is no certificate: {cause}") from cause
-    if is_root and certificate.subject.rdns:
+    if certificate.issuer == certificate.subject and certificate.subject.rdns:
         raise chain.refuse("certificates", "has a root certificate, which never comes with evidence")
 
 
