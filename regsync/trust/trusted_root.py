@@ -13,8 +13,9 @@ from pathlib import Path
 from cryptography import x509
 
 from regsync.errors import RegsyncError
-from regsync.trust.json_fields import Fields
+from regsync.trust.errors import EvidenceRejectedError
 from regsync.trust.logs.keys import InvalidKeyError, LogKey
+from regsync.trust.protojson import Fields
 from regsync.trust.x509_reading import InvalidCertificateError, read_certificate
 
 MAX_SIZE = 1024 * 1024  # bytes; the public-good root has 7 KiB
@@ -25,6 +26,7 @@ _MEDIA_TYPE = re.compile(
     r"application/vnd\.dev\.sigstore\.trustedroot(\+json;version=0\.[12]|\.v0\.[12]\+json)"
 )
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
+_TREE_HASH = "SHA2_256"
 _SHIPPED = "_store/https%3A%2F%2Ftuf-repo-cdn.sigstore.dev/trusted_root.json"
 
 
@@ -84,19 +86,27 @@ class TrustedRoot:
         """Read a `trusted_root.json`; raises TrustRootError. Fields that are not known are let be."""
         if len(data) > MAX_SIZE:
             raise TrustRootError(f"it has {len(data)} bytes, at most {MAX_SIZE} are read")
-        document = Fields.parse(data, TrustRootError)
-        media_type = document.text("mediaType")
-        if _MEDIA_TYPE.fullmatch(media_type) is None:
-            raise TrustRootError(f"mediaType {media_type[:120]!r} is not that of a trusted root, 0.1 or 0.2")
-        root = cls(
-            tuple(map(_log, document.items("tlogs", most=MAX_ITEMS))),
-            tuple(map(_authority, document.items("certificateAuthorities", most=MAX_ITEMS))),
-            tuple(map(_log, document.items("ctlogs", most=MAX_ITEMS))),
-            tuple(map(_authority, document.items("timestampAuthorities", most=MAX_ITEMS))),
-        )
+        try:
+            root = cls._read(Fields.parse(data, "trusted root"))
+        except EvidenceRejectedError as cause:
+            raise TrustRootError(cause.reason) from cause
         if root == cls():
             raise TrustRootError("it names no log and no authority")
         return root
+
+    @classmethod
+    def _read(cls, document: Fields) -> "TrustedRoot":
+        media_type = document.text("mediaType")
+        if _MEDIA_TYPE.fullmatch(media_type) is None:
+            raise document.refuse(
+                "mediaType", f"is {media_type[:120]!r}, not that of a trusted root, 0.1 or 0.2"
+            )
+        return cls(
+            tuple(map(_log, document.messages("tlogs", MAX_ITEMS))),
+            tuple(map(_authority, document.messages("certificateAuthorities", MAX_ITEMS))),
+            tuple(map(_log, document.messages("ctlogs", MAX_ITEMS))),
+            tuple(map(_authority, document.messages("timestampAuthorities", MAX_ITEMS))),
+        )
 
     def logs(self, log_id: bytes) -> tuple[TransparencyLog, ...]:
         """The transparency logs that an entry's log id stands for: one, unless a root has a log twice."""
@@ -122,46 +132,52 @@ def public_good() -> bytes:
 
 
 def _log(fields: Fields) -> TransparencyLog:
-    url, public_key = fields.text("baseUrl"), fields.nested("publicKey")
-    details = public_key.text("keyDetails")
-    if fields.has("hashAlgorithm") and fields.text("hashAlgorithm") != "SHA2_256":
-        key = LogKey(f"{details} over a tree of {fields.text('hashAlgorithm')}", None)
-    else:
-        try:
-            key = LogKey.parse(public_key.decoded("rawBytes"), details)
-        except InvalidKeyError as cause:
-            raise TrustRootError(f"{public_key.at('rawBytes')}: {cause}") from cause
-    log_id = fields.nested("logId").decoded("keyId")
-    has_other = fields.has("checkpointKeyId")
-    checkpoint_key_id = fields.nested("checkpointKeyId").decoded("keyId") if has_other else log_id
-    return TransparencyLog(url, log_id, checkpoint_key_id, key, _validity(public_key))
+    public_key, log_id = fields.needed("publicKey"), fields.needed("logId").data("keyId")
+    checkpoint_key = fields.message("checkpointKeyId")
+    return TransparencyLog(
+        fields.text("baseUrl"),
+        log_id,
+        log_id if checkpoint_key is None else checkpoint_key.data("keyId"),
+        _key(public_key, fields.text("hashAlgorithm") or _TREE_HASH),
+        _validity(public_key),
+    )
+
+
+def _key(fields: Fields, tree_hash: str) -> LogKey:
+    details = fields.text("keyDetails")
+    if tree_hash != _TREE_HASH:
+        return LogKey(f"{details} over a tree of {tree_hash}", None)
+    try:
+        return LogKey.parse(fields.data("rawBytes"), details)
+    except InvalidKeyError as cause:
+        raise fields.refuse("rawBytes", f"cannot be used: {cause}") from cause
 
 
 def _authority(fields: Fields) -> CertificateAuthority:
-    chain = fields.nested("certChain").items("certificates", most=MAX_CHAIN)
+    chain = fields.needed("certChain").messages("certificates", MAX_CHAIN)
     if not chain:
-        raise TrustRootError(f"{fields.at('certChain.certificates')} is empty")
-    url = fields.text("uri") if fields.has("uri") else "no address"
-    return CertificateAuthority(url, tuple(map(_certificate, chain)), _validity(fields))
+        raise fields.refuse("certChain.certificates", "is empty")
+    return CertificateAuthority(fields.text("uri"), tuple(map(_certificate, chain)), _validity(fields))
 
 
 def _certificate(fields: Fields) -> x509.Certificate:
     try:
-        return read_certificate(fields.decoded("rawBytes"))
+        return read_certificate(fields.data("rawBytes"))
     except InvalidCertificateError as cause:
-        raise TrustRootError(f"{fields.at('rawBytes')} is no certificate: {cause}") from cause
+        raise fields.refuse("rawBytes", f"is no certificate: {cause}") from cause
 
 
 def _validity(fields: Fields) -> Validity:
-    interval = fields.nested("validFor")
-    return Validity(_time(interval, "start"), _time(interval, "end") if interval.has("end") else None)
+    interval = fields.needed("validFor")
+    end = interval.text("end")
+    return Validity(_time(interval, "start"), _time(interval, "end") if end else None)
 
 
 def _time(fields: Fields, name: str) -> datetime:
     text = fields.text(name)
     if _TIME.fullmatch(text) is None:
-        raise TrustRootError(f"{fields.at(name)} {text[:60]!r} is no time such as 2025-07-04T00:00:00Z")
+        raise fields.refuse(name, f"is {text[:60]!r}, no time such as 2025-07-04T00:00:00Z")
     try:
         return datetime.fromisoformat(text)
     except ValueError as cause:
-        raise TrustRootError(f"{fields.at(name)}: {cause}") from cause
+        raise fields.refuse(name, f"is no time: {cause}") from cause

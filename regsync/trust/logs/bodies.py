@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from regsync.trust.envelopes import LogEntry, SigstoreEnvelope
 from regsync.trust.errors import EvidenceRejectedError
-from regsync.trust.json_fields import Fields
+from regsync.trust.protojson import Fields
 
 MAX_BODY = 256 * 1024  # bytes; an intoto 0.0.2 of an envelope with 16 signatures has less
 MAX_SIGNATURES = 16
@@ -60,13 +60,13 @@ def match_body(entry: LogEntry, envelope: SigstoreEnvelope, verifier: bytes) -> 
     """
     if len(entry.body) > MAX_BODY:
         raise _error(f"its body has {len(entry.body)} bytes, at most {MAX_BODY} are read")
-    body = Fields.parse(entry.body, _error)
+    body = Fields.parse(entry.body, _CHECK)
     if (body.text("kind"), body.text("apiVersion")) != (entry.kind, entry.version):
         raise _error(f"its body is not the {entry.kind[:40]} {entry.version[:40]} that it is said to be")
     read = _KINDS.get((entry.kind, entry.version))
     if read is None:
         raise _error(f"entries of kind {entry.kind[:40]} {entry.version[:40]} are not understood")
-    logged = read(body.nested("spec"))
+    logged = read(body.needed("spec"))
     _match_contents(logged, envelope)
     if not any(_is_pair(pair, envelope, verifier) for pair in logged.pairs):
         known = any(found in (None, envelope.signature) for found, _ in logged.pairs)
@@ -106,41 +106,41 @@ def _match_signed(logged: _Hash, envelope: SigstoreEnvelope) -> None:
 
 
 def _hashedrekord_1(spec: Fields) -> _Logged:
-    signature = spec.nested("signature")
-    pair = signature.decoded("content"), _pem(signature.nested("publicKey"), "content")
-    return _Logged((pair,), signed=_hash_1(spec.nested("data").nested("hash")))
+    signature = spec.needed("signature")
+    pair = signature.data("content"), _pem(signature.needed("publicKey"), "content")
+    return _Logged((pair,), signed=_hash_1(spec.needed("data").needed("hash")))
 
 
 def _hashedrekord_2(spec: Fields) -> _Logged:
-    record = spec.nested("hashedRekordV002")
-    return _Logged((_pair_2(record.nested("signature")),), signed=_hash_2(record.nested("data")))
+    record = spec.needed("hashedRekordV002")
+    return _Logged((_pair_2(record.needed("signature")),), signed=_hash_2(record.needed("data")))
 
 
 def _dsse_1(spec: Fields) -> _Logged:
-    signatures = spec.items("signatures", most=MAX_SIGNATURES)
-    pairs = tuple((one.decoded("signature"), _pem(one, "verifier")) for one in signatures)
-    return _Logged(pairs, payload=_hash_1(spec.nested("payloadHash")))
+    signatures = spec.messages("signatures", MAX_SIGNATURES)
+    pairs = tuple((one.data("signature"), _pem(one, "verifier")) for one in signatures)
+    return _Logged(pairs, payload=_hash_1(spec.needed("payloadHash")))
 
 
 def _dsse_2(spec: Fields) -> _Logged:
-    record = spec.nested("dsseV002")
-    signatures = record.items("signatures", most=MAX_SIGNATURES)
-    return _Logged(tuple(map(_pair_2, signatures)), payload=_hash_2(record.nested("payloadHash")))
+    record = spec.needed("dsseV002")
+    signatures = record.messages("signatures", MAX_SIGNATURES)
+    return _Logged(tuple(map(_pair_2, signatures)), payload=_hash_2(record.needed("payloadHash")))
 
 
 def _intoto_1(spec: Fields) -> _Logged:
     """The first kind names no signature, only the bytes of the envelope that holds it."""
-    content = spec.nested("content")
-    return _Logged(((None, _pem(spec, "publicKey")),), envelope=_hash_1(content.nested("hash")))
+    content = spec.needed("content")
+    return _Logged(((None, _pem(spec, "publicKey")),), envelope=_hash_1(content.needed("hash")))
 
 
 def _intoto_2(spec: Fields) -> _Logged:
-    content = spec.nested("content")
-    envelope = content.nested("envelope")
-    signatures = envelope.items("signatures", most=MAX_SIGNATURES)
+    content = spec.needed("content")
+    envelope = content.needed("envelope")
+    signatures = envelope.messages("signatures", MAX_SIGNATURES)
     pairs = tuple((_twice(one, "sig"), _pem(one, "publicKey")) for one in signatures)
     return _Logged(
-        pairs, payload=_hash_1(content.nested("payloadHash")), payload_type=envelope.text("payloadType")
+        pairs, payload=_hash_1(content.needed("payloadHash")), payload_type=envelope.text("payloadType")
     )
 
 
@@ -158,46 +158,44 @@ def _hash_1(fields: Fields) -> _Hash:
     try:
         return _Hash(_algorithm(fields), bytes.fromhex(fields.text("value")))
     except ValueError as cause:
-        raise _error(f"{fields.at('value')} is not hex") from cause
+        raise fields.refuse("value", "is not hex") from cause
 
 
 def _hash_2(fields: Fields) -> _Hash:
-    return _Hash(_algorithm(fields), fields.decoded("digest"))
+    return _Hash(_algorithm(fields), fields.data("digest"))
 
 
 def _algorithm(fields: Fields) -> str:
     name = fields.text("algorithm")
     if name not in _HASHES:
-        raise _error(f"{fields.at('algorithm')} {name[:40]!r} is none of {', '.join(_HASHES)}")
+        raise fields.refuse("algorithm", f"is {name[:40]!r}, none of {', '.join(_HASHES)}")
     return _HASHES[name]
 
 
 def _pair_2(signature: Fields) -> tuple[bytes, bytes]:
-    verifier = signature.nested("verifier")
-    if verifier.has("x509Certificate") == verifier.has("publicKey"):
-        raise _error(f"{verifier.path} is not one of certificate and public key")
-    kind = "x509Certificate" if verifier.has("x509Certificate") else "publicKey"
-    return signature.decoded("content"), verifier.nested(kind).decoded("rawBytes")
+    verifier = signature.needed("verifier")
+    kind = verifier.one_of("x509Certificate", "publicKey")
+    return signature.data("content"), verifier.needed(kind).data("rawBytes")
 
 
 def _pem(fields: Fields, name: str) -> bytes:
     """The DER in a field of base64 of PEM: of a certificate, or of a public key."""
-    found = _PEM.fullmatch(fields.decoded(name).decode("utf-8", "replace"))
+    found = _PEM.fullmatch(fields.data(name).decode("utf-8", "replace"))
     if found is None:
-        raise _error(f"{fields.at(name)} is not PEM of one certificate or public key")
-    return _base64("".join(found[2].split()), fields.at(name))
+        raise fields.refuse(name, "is not PEM of one certificate or public key")
+    return _base64("".join(found[2].split()), fields, name)
 
 
 def _twice(fields: Fields, name: str) -> bytes:
     """The bytes in a field that Rekor encoded although they were base64 already."""
-    return _base64(fields.decoded(name).decode("utf-8", "replace"), fields.at(name))
+    return _base64(fields.data(name).decode("utf-8", "replace"), fields, name)
 
 
-def _base64(text: str, where: str) -> bytes:
+def _base64(text: str, fields: Fields, name: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as cause:
-        raise _error(f"{where} is not base64: {cause}") from cause
+        raise fields.refuse(name, f"is not base64 within: {cause}") from cause
 
 
 def _error(reason: str) -> EvidenceRejectedError:

@@ -1,6 +1,7 @@
 """A log's entry: that the log has it, that it is about this very signature, and when it came in."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -43,8 +44,19 @@ def verify_entry(
 
     Raises TrustRootTooOldError for a log that the root lacks, else EvidenceRejectedError.
     """
-    log = _log(entry, root)
+    logs = root.logs(entry.log_id)
+    if not logs:
+        raise TrustRootTooOldError(_LOG, f"log {entry.log_id[:32].hex()}")
     match_body(entry, envelope, verifier)
+    for log in logs[:-1]:  # one alone, unless a root believes a log at several times
+        with suppress(EvidenceRejectedError):
+            return _prove(entry, log, at)
+    return _prove(entry, logs[-1], at)
+
+
+def _prove(entry: LogEntry, log: TransparencyLog, at: Sequence[datetime]) -> LogProof:
+    if log.key.public is None:
+        raise EvidenceRejectedError(_LOG, f"{log.url} signs with {log.key.details}, which is not supported")
     checks, relaxed = [f"log entry ({entry.kind} {entry.version})"], []
     time = None
     if entry.promise is not None:
@@ -60,18 +72,6 @@ def verify_entry(
     if time is None:
         _check_key_was_valid(log, at)
     return LogProof(log.url, time, tuple(checks), tuple(relaxed))
-
-
-def _log(entry: LogEntry, root: TrustedRoot) -> TransparencyLog:
-    logs = root.logs(entry.log_id)
-    if not logs:
-        raise TrustRootTooOldError(_LOG, f"log {entry.log_id[:32].hex()}")
-    if len(logs) > 1:
-        raise EvidenceRejectedError(_LOG, f"the trust root has log {entry.log_id[:32].hex()} more than once")
-    if logs[0].key.public is None:
-        reason = f"{logs[0].url} signs with {logs[0].key.details}, which is not supported"
-        raise EvidenceRejectedError(_LOG, reason)
-    return logs[0]
 
 
 def _verify_inclusion(entry: LogEntry, proof: InclusionProof, text: str, log: TransparencyLog) -> None:
