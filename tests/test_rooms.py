@@ -46,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 # Where a library of weight, or one that would undo an abstraction, may be imported.
 ONLY_IN: dict[str, tuple[str, ...]] = {
+    "cel_expr_python": ("trust/expression_worker.py",),  # a process of its own
     "pydantic": ("spec/**", "server/**"),
     "granian": ("server/listening.py",),
     "prometheus_client": ("server/exposition.py",),

@@ -1,0 +1,169 @@
+"""Conditions in CEL, bounded in size and time (docs/decisions/0011-cel.md).
+
+They are evaluated in a process of its own. A call waits for its answer, 2 s of CPU time at most, and
+lets other threads run meanwhile: whoever has an event loop calls from a thread.
+"""
+
+import json
+import marshal
+import re
+import signal
+import struct
+import subprocess
+import sys
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO, cast
+
+from regsync.errors import RegsyncError
+from regsync.trust.envelopes import Image, Signer
+
+MAX_LENGTH = 4096  # characters of one expression
+MAX_PREDICATE = 8 << 20  # bytes of a statement, as it is handed over
+SECONDS = 2  # of CPU time for all conditions over one attestation; the worker keeps to it
+
+_WORKER = Path(__file__).with_name("expression_worker.py")
+_ENDED_BY_TIME = (-signal.SIGPROF, -signal.SIGALRM)
+_COMPILING = re.compile(r"ERROR: <input>:(?P<line>-?\d+):(?P<column>-?\d+): (?P<what>[^\n\[]*)")
+_NO_KEY = re.compile(r'Key not found in map : "(?P<key>[^"]*)"')
+_STATUS = re.compile(r"^error: (?:[A-Z_]+: )?|\s*\[[A-Z_]+\]$")
+
+
+class InvalidExpressionError(RegsyncError):
+    """The text is no expression that gives a bool."""
+
+    def __init__(self, expression: str, cause: str) -> None:
+        super().__init__(f"invalid CEL expression {expression[:120]!r}: {cause}")
+        self.cause = cause
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """What an expression speaks of: one attestation, proven to be of `signer`."""
+
+    statement: Mapping[str, object]
+    signer: Signer
+    signed_at: datetime | None  # a verified time
+    image: Image
+    now: datetime
+
+
+class Expressions:
+    """The expressions of a run's policies, each compiled once. For use from any thread, one at a time."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def check(self, expression: str) -> None:
+        """Raise InvalidExpressionError where it does not compile, or gives no bool."""
+        if len(expression) > MAX_LENGTH:
+            raise InvalidExpressionError(expression, f"longer than {MAX_LENGTH} characters")
+        (found,) = self._ask("check", [expression], {})
+        if found is not None:
+            raise InvalidExpressionError(expression, _compile_error(found))
+
+    def unmet(self, expressions: Sequence[str], variables: Variables) -> str | None:
+        """Why not all of these hold, with the expression and the path; None where they do."""
+        if not expressions:
+            return None
+        answers = self._ask("evaluate", list(expressions), _as_cel(variables))
+        for expression, found in zip(expressions, answers, strict=True):
+            if found is not None:
+                return f"{_explained(expression, found)} in: {expression}"
+        return None
+
+    def _ask(self, order: str, expressions: list[str], variables: dict[str, object]) -> list[str | None]:
+        request = marshal.dumps((order, expressions, variables))
+        if len(request) > MAX_PREDICATE + MAX_LENGTH * len(expressions):
+            too_large = (
+                f"error: the statement comes to {len(request)} bytes; at most {MAX_PREDICATE} are looked at"
+            )
+            return [too_large, *[None] * (len(expressions) - 1)]
+        with self._lock:
+            process = self._running()
+            try:
+                return self._exchange(process, request, len(expressions))
+            except BrokenPipeError:
+                return [self._died(process)] * len(expressions)
+
+    def _exchange(self, process: subprocess.Popen[bytes], request: bytes, count: int) -> list[str | None]:
+        stdin, stdout = cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
+        stdin.write(struct.pack(">I", len(request)) + request)
+        stdin.flush()
+        answers: list[str | None] = []
+        for _ in range(count):
+            line = stdout.readline()
+            if not line.endswith(b"\n"):
+                return answers + [self._died(process)] * (count - len(answers))
+            answers.append(json.loads(line))
+        return answers
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            # A session of its own: an interrupt of the terminal is for us to act on.
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and file
+                [sys.executable, "-P", str(_WORKER)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            weakref.finalize(self, _end, self._process)
+        return self._process
+
+    def _died(self, process: subprocess.Popen[bytes]) -> str:
+        code = process.wait()
+        _end(process)
+        if code in _ENDED_BY_TIME:
+            return f"error: it took longer than {SECONDS} s and was ended"
+        return f"error: its evaluation broke down (exit status {code})"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Close the worker's input, which ends it, and wait for that."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                continue
+    process.wait()
+
+
+def _as_cel(variables: Variables) -> dict[str, object]:
+    signer, image, signed_at = variables.signer, variables.image, variables.signed_at
+    return {
+        "statement": variables.statement,
+        "predicate": variables.statement.get("predicate"),
+        "signer": {"issuer": signer.issuer, "subject": signer.subject, "extensions": dict(signer.extensions)},
+        "signedAt": None if signed_at is None else signed_at.timestamp(),
+        "image": {
+            "registry": image.registry,
+            "repository": image.repository,
+            "tag": image.tag,
+            "digest": str(image.digest),
+        },
+        "now": variables.now.timestamp(),
+    }
+
+
+def _compile_error(message: str) -> str:
+    found = _COMPILING.search(message)
+    if found is None:
+        return _STATUS.sub("", message).strip()
+    what = found["what"].replace(" (in container '')", "").strip()
+    return what if int(found["line"]) < 0 else f"line {found['line']}, column {found['column']}: {what}"
+
+
+def _explained(expression: str, found: str) -> str:
+    """An answer for a person, with the path that is not there as the expression has it."""
+    missing = _NO_KEY.search(found)
+    if missing is None:
+        return "it is false" if found == "false" else _STATUS.sub("", found).strip()
+    path = re.search(rf'[\w.\[\]"]*\.{re.escape(missing["key"])}\b', expression)
+    return f"there is no {path[0] if path else missing['key']}"

@@ -1,0 +1,209 @@
+"""What a policy says of an image, from all evidence that was found and all places that were looked at.
+
+Pure: the same evidence in any order gives the same verdict. Rules: SIGNING.md, sections 0 and 6.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from regsync.content.errors import ContentNotFoundError
+from regsync.content.pieces import Looked
+from regsync.errors import UnsupportedError
+from regsync.oci.digest import Digest
+from regsync.spec.verification import (
+    AllOf,
+    AtLeast,
+    AttestationRequirement,
+    Requirement,
+    SignatureRequirement,
+    Skip,
+)
+from regsync.trust.distinct import distinct
+from regsync.trust.envelopes import Question
+from regsync.trust.examine import Examined
+from regsync.trust.policy import CompiledPolicy
+from regsync.trust.requirements import Case, Outcome, attestation, described, signature, span
+from regsync.trust.verdict import RequirementVerdict, Result, Searched, Verdict
+
+
+def judge(
+    policy: CompiledPolicy,
+    examined: Sequence[Examined],
+    looked: Sequence[Looked],
+    subjects: Sequence[Digest],
+    question: Question,
+    platforms: Mapping[Digest, str] | None = None,
+) -> Verdict:
+    """Say whether every one of `subjects` meets the policy.
+
+    `subjects` are the digests that have to carry evidence by the policy's scope; `platforms` names them
+    for people. A place that could not be looked at makes an error of what did not pass: "no signature"
+    would be a guess. Attestations of which all, or the newest, have to be good do not pass without it either.
+    """
+    places = tuple(sorted(map(_searched, looked), key=_place_order))
+    names = platforms or {}
+    outcomes = {one: _subject(policy, one, examined, places, question) for one in dict.fromkeys(subjects)}
+    result = _together([outcome.result for outcome in outcomes.values()])
+    several = len(outcomes) > 1
+    reasons = [
+        f"{_named(digest, names)}: {outcome.verdict.reason}" if several else outcome.verdict.reason
+        for digest, outcome in outcomes.items()
+        if outcome.verdict.reason is not None
+    ]
+    return Verdict(
+        policy.name,
+        policy.policy.mode,
+        question.image.digest,
+        result,
+        "; ".join(one for one in reasons if one) or ("there is no digest to judge" if not outcomes else None),
+        _requirements(outcomes, names),
+        places,
+        tuple(sorted({described(one.signer) for outcome in outcomes.values() for one in outcome.counted})),
+        _expires(result, list(outcomes.values()), question.now),
+    )
+
+
+def skipped(policy: CompiledPolicy, skip: Skip, question: Question) -> Verdict:
+    """The verdict over an image that the policy does not look at."""
+    until = f" until {skip.until:%Y-%m-%d}" if skip.until is not None else ""
+    return Verdict(
+        policy.name,
+        policy.policy.mode,
+        question.image.digest,
+        Result.SKIPPED,
+        f"skipped{until}: {skip.reason}",
+        expires=skip.until,
+    )
+
+
+def _subject(
+    policy: CompiledPolicy,
+    subject: Digest,
+    examined: Sequence[Examined],
+    places: tuple[Searched, ...],
+    question: Question,
+) -> Outcome:
+    evidence = tuple(one for one in examined if one.speaks_of(subject))
+    case = Case(subject, evidence, tuple(one for one in places if one.subject == subject), question)
+    outcome = _require(policy.policy.require, case)
+    if policy.policy.min_age is None or outcome.result is not Result.PASS:
+        return outcome
+    return _all([outcome, _min_age(policy.policy.min_age, outcome, case)])
+
+
+def _require(requirement: Requirement, case: Case) -> Outcome:
+    match requirement:
+        case SignatureRequirement():
+            return signature(requirement, case)
+        case AttestationRequirement():
+            return attestation(requirement, case)
+        case AllOf(of):
+            return _all([_require(one, case) for one in of])
+        case AtLeast(count, of):
+            return _at_least(count, [_require(one, case) for one in of], case)
+
+
+def _all(parts: Sequence[Outcome]) -> Outcome:
+    result = _together([part.result for part in parts])
+    reasons = [part.verdict.reason for part in parts if part.verdict.reason is not None]
+    verdict = RequirementVerdict(
+        "all", result, "; ".join(reasons) or None, of=tuple(part.verdict for part in parts)
+    )
+    return _combined(verdict, parts)
+
+
+def _at_least(count: int, parts: Sequence[Outcome], case: Case) -> Outcome:
+    """Requirements are counted by distinct signers; one may stand for a branch by any part of it."""
+    met = [part for part in parts if part.result is Result.PASS]
+    by_signers = distinct([part.signers for part in met])
+    label = "any" if count == 1 else f"at least {count}"
+    of = tuple(part.verdict for part in parts)
+    if by_signers >= count > 0:
+        return _combined(RequirementVerdict(label, Result.PASS, of=of), met)
+    unknown = sum(part.result is Result.ERROR for part in parts)
+    is_error = case.is_open or (unknown > 0 and by_signers + unknown >= count)
+    reasons = [part.verdict.reason for part in parts if part.verdict.reason is not None]
+    if len(met) > by_signers:
+        signers = ", ".join(sorted({described(one.signer) for part in met for one in part.counted}))
+        reasons.insert(0, f"{len(met)} are met, but by no more signers than {signers}")
+    opening = (
+        f"{by_signers} of {len(parts)} met, {count} needed by distinct signers"
+        if count > 1
+        else "none is met"
+    )
+    reason = f"{opening}: {'; '.join(reasons)}"
+    return Outcome(RequirementVerdict(label, Result.ERROR if is_error else Result.FAIL, reason, of=of))
+
+
+def _combined(verdict: RequirementVerdict, parts: Sequence[Outcome]) -> Outcome:
+    if verdict.result is not Result.PASS:
+        return Outcome(verdict, expires=_first([part.expires for part in parts]))
+    return Outcome(
+        verdict,
+        frozenset().union(*(part.signers for part in parts)),
+        tuple(proven for part in parts for proven in part.counted),
+        _first([part.expires for part in parts]),
+    )
+
+
+def _min_age(min_age: timedelta, outcome: Outcome, case: Case) -> Outcome:
+    """Whether somebody whose word counted gave it long enough ago, by a time that was verified."""
+    label = f"signed at least {span(min_age)} ago"
+    known = [proven.signed_at for proven in outcome.counted if proven.signed_at is not None]
+    first = min(known, default=None)
+    if first is not None and first + min_age <= case.question.now:
+        return Outcome(RequirementVerdict(label, Result.PASS), outcome.signers)
+    result = Result.ERROR if case.is_open else Result.FAIL
+    if first is None:
+        reason = f"not {label}: nothing that counts has a time that was verified, of a log or an authority"
+        return Outcome(RequirementVerdict(label, result, reason))
+    reason = f"not {label}: signed {first:%Y-%m-%d %H:%M} UTC, {span(case.question.now - first)} ago"
+    return Outcome(RequirementVerdict(label, result, reason), expires=first + min_age)
+
+
+def _together(results: Sequence[Result]) -> Result:
+    """All have to pass, and there has to be one; a clear no outweighs what cannot be told."""
+    if not results or Result.FAIL in results:
+        return Result.FAIL
+    return Result.ERROR if Result.ERROR in results else Result.PASS
+
+
+def _requirements(
+    outcomes: Mapping[Digest, Outcome], names: Mapping[Digest, str]
+) -> tuple[RequirementVerdict, ...]:
+    """Of one digest what is asked of it; of several one for each, called like its platform."""
+    found = [
+        RequirementVerdict(_named(digest, names), outcome.result, outcome.verdict.reason, of=_below(outcome))
+        for digest, outcome in outcomes.items()
+    ]
+    return found[0].of if len(found) == 1 else tuple(found)
+
+
+def _below(outcome: Outcome) -> tuple[RequirementVerdict, ...]:
+    return outcome.verdict.of if outcome.verdict.requirement == "all" else (outcome.verdict,)
+
+
+def _named(digest: Digest, names: Mapping[Digest, str]) -> str:
+    name = names.get(digest)
+    return f"{name} ({digest})" if name else str(digest)
+
+
+def _expires(result: Result, outcomes: Sequence[Outcome], now: datetime) -> datetime | None:
+    if result is Result.ERROR:
+        return now  # asked again each time
+    return _first([one.expires for one in outcomes])
+
+
+def _first(times: Sequence[datetime | None]) -> datetime | None:
+    return min((time for time in times if time is not None), default=None)
+
+
+def _searched(looked: Looked) -> Searched:
+    problem = looked.problem
+    is_error = problem is not None and not isinstance(problem, ContentNotFoundError | UnsupportedError)
+    said = None if problem is None else str(problem)
+    return Searched(looked.subject, looked.repository, looked.location, looked.found, said, is_error)
+
+
+def _place_order(one: Searched) -> tuple[str, ...]:
+    return (str(one.subject), one.repository, one.location, str(one.problem or ""))
