@@ -65,10 +65,8 @@ def verify_signature(
         size = getattr(key, "key_size", "")
         raise EvidenceRejectedError(INTEGRITY, f"{type(key).__name__} {size} is no key of the specification")
     if algorithm != named:
-        raise EvidenceRejectedError(
-            INTEGRITY, f"the envelope names {named.name}; a key of {algorithm.kind} {algorithm.bits} signs "
-            f"with {algorithm.name}"
-        )  # fmt: skip
+        reason = f"the envelope names {named.name}, and the signer's key is for {algorithm}"
+        raise EvidenceRejectedError(INTEGRITY, reason)
     try:
         if isinstance(key, rsa.RSAPublicKey):
             _verify_pss(key, algorithm.digest(), signature, signed)
