@@ -11,6 +11,7 @@ from anyio.to_thread import run_sync
 from regsync.cli.failures import note
 from regsync.cli.options import RunOptions, manner
 from regsync.cli.places import Missing, SpecPlaces, stores_of
+from regsync.cli.policies import understood
 from regsync.clock import Clock
 from regsync.errors import RegsyncError
 from regsync.reconcile.engine import Engine
@@ -32,7 +33,11 @@ def ledger_path(spec: Spec, run: RunOptions) -> Path:
 async def writing_engine(
     spec: Spec, run: RunOptions, clock: Clock, emit: Emit, *, command: str, wait: timedelta
 ) -> AsyncIterator[Engine]:
-    """An engine that holds the lease. Raises LeaseHeldError, LedgerError and what opening places raises."""
+    """An engine that holds the lease.
+
+    Raises InvalidSpecError for a policy, LeaseHeldError, LedgerError and what opening places raises.
+    """
+    policies = understood(spec)
     async with AsyncExitStack() as stack:
         ledger = stack.enter_context(await run_sync(open_ledger, ledger_path(spec, run), clock))
         lease = await stack.enter_async_context(
@@ -41,12 +46,18 @@ async def writing_engine(
         places = await stack.enter_async_context(
             SpecPlaces.open(spec, clock, ledger, stores_of(spec, Missing.CREATE), emit, guard=lease.check)
         )
-        yield Engine(places, ledger, clock, emit, spec.settings.concurrency, lease.check, lease.lost)
+        yield Engine(
+            places, ledger, clock, emit, spec.settings.concurrency, lease.check, lease.lost, policies
+        )
 
 
 @asynccontextmanager
 async def reading_engine(spec: Spec, run: RunOptions, clock: Clock, emit: Emit) -> AsyncIterator[Engine]:
-    """An engine that writes nothing anywhere, not even a ledger. Raises what opening places raises."""
+    """An engine that writes nothing anywhere, not even a ledger.
+
+    Raises InvalidSpecError for a policy, and what opening places raises.
+    """
+    policies = understood(spec)
     async with AsyncExitStack() as stack:
         ledger: Ledger = MemoryLedger()
         path = ledger_path(spec, run)
@@ -57,7 +68,7 @@ async def reading_engine(spec: Spec, run: RunOptions, clock: Clock, emit: Emit) 
         places = await stack.enter_async_context(
             SpecPlaces.open(spec, clock, ledger, stores_of(spec, Missing.EMPTY), emit)
         )
-        yield Engine(places, ledger, clock, emit, spec.settings.concurrency)
+        yield Engine(places, ledger, clock, emit, spec.settings.concurrency, policies=policies)
 
 
 async def _open_or_do_without(path: Path, clock: Clock) -> SqliteLedger | None:

@@ -21,6 +21,7 @@ VERBS = {
     "sync": Verb("regsync.cli.sync", "Plan and apply in one pass."),
     "copy": Verb("regsync.cli.copy", "Copy one image with all that belongs to it."),
     "inspect": Verb("regsync.cli.inspect", "Show an image's manifest, platforms, sizes and referrers."),
+    "verify": Verb("regsync.cli.verify", "Show what policies say of images, and why."),
     "serve": Verb("regsync.cli.serve", "Serve a built-in store as a registry."),
     "store": Verb("regsync.cli.store", "Look into the built-in storage layer, check, restore and carry it."),
 }

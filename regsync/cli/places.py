@@ -170,6 +170,7 @@ def stores_of(spec: Spec, missing: Missing) -> Sequence[Path]:
     targets = {template.registry for mirror in spec.mirrors for template in mirror.targets}
     sources = {template.registry for mirror in spec.mirrors for template in mirror.sources}
     sources |= {location.registry for mirror in spec.mirrors for location, _ in mirror.images}
+    sources |= {location.registry for policy in spec.policies.values() for location in policy.evidence}
     paths: dict[Path, None] = {}
     for name in sorted(targets | sources):
         place = spec.registries[name].place

@@ -30,12 +30,14 @@ def command(paths: tuple[Path, ...], output: str, expand: bool, no_color: bool) 
     from regsync.cli import streams
     from regsync.cli.exit_codes import DONE, SPEC
     from regsync.cli.options import set_manner
+    from regsync.cli.policies import understood
     from regsync.spec.load import load
     from regsync.spec.problems import InvalidSpecError
 
     set_manner("text", no_color=no_color)
     try:
         spec = load(paths)
+        understood(spec)
         expanded = _expanded(spec) if expand else None
     except InvalidSpecError as error:
         if output == "text":

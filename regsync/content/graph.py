@@ -1,6 +1,6 @@
 """The graph below a manifest: which manifests and blobs belong to it, children before parents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -121,6 +121,37 @@ async def subjects_below(
     for child in children:
         await visit(child, 1)
     return tuple(found)
+
+
+async def images_below(
+    manifests: Manifests, sources: Sequence[Source], root: Descriptor, *, shape: Shape = None
+) -> Mapping[Digest, Platform | None]:
+    """The image of every platform that `read_graph` would give; of a single image itself.
+
+    BuildKit's attestations, which an index lists beside them for no platform, are none. Reads indexes
+    alone. Raises as `read_graph` does.
+    """
+    top, children = await _top(manifests, sources, root, shape)
+    if not isinstance(top, Index):
+        return {top.descriptor.digest: None}
+    found: dict[Digest, Platform | None] = {}
+    walk = _Walk(manifests, sources, root.digest)
+    seen: set[Digest] = set()
+
+    async def visit(desc: Descriptor, depth: int) -> None:
+        if desc.digest in seen or (desc.platform is not None and desc.platform.is_unknown):
+            return
+        walk.check(desc, depth, len(seen))
+        seen.add(desc.digest)
+        if not desc.is_index:
+            found[desc.digest] = desc.platform
+            return
+        for child in (await manifests.read(sources, desc)).manifests:
+            await visit(child, depth + 1)
+
+    for child in children:
+        await visit(child, 1)
+    return found
 
 
 async def _top(

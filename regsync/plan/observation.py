@@ -17,9 +17,9 @@ class TargetSeen:
     digest: Digest | None = None  # None: the tag, or the pinned content, is not there
     kept: bool = False  # immutable and there: left alone without a look at either side
     evidence_lacking: int = 0  # pieces that the source has beside the same digest
-    verdicts: tuple[Judgement, ...] = ()  # of the source's content, by the policies that apply here
     unseen: bool = False  # it could not be looked at; `problem` says why
     problem: Problem | None = None  # what kept it from being seen, or would keep it from being written
+    verdicts: tuple[Judgement, ...] = ()  # of the source's content, by the policies that apply here
 
 
 @dataclass(frozen=True, slots=True)

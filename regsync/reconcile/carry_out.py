@@ -13,7 +13,8 @@ from regsync.plan.model import Action, Cause, Outcome, Problem, Result, Verb
 from regsync.reconcile.engine import Run
 from regsync.reconcile.events import ActionFinished, ActionStarted
 from regsync.reconcile.lease import LeaseLostError
-from regsync.reconcile.observe import Found, Observer
+from regsync.reconcile.look import Found
+from regsync.reconcile.observe import Observer
 from regsync.reconcile.repositories import TargetView
 
 ALREADY_THERE = "already there"
@@ -61,6 +62,8 @@ class CarryOut:
         return result
 
     async def _attempt(self, action: Action, found: Found, target: TargetView) -> Result:
+        if self.recheck is Recheck.ALL:  # the plan was made in another run, and is data from outside
+            action = await self._verified(action, found)
         is_there = await self._is_there(action, target)
         evidence = await self.observer.evidence(found, target)
         if not evidence:
@@ -74,15 +77,18 @@ class CarryOut:
         bringing = EvidenceCopy(
             self.run.transfers,
             self.run.manifests,
-            found.source.shelf,
+            self.observer.shelf_of(found),
             target.destination,
-            self.observer.unit.referrers.takes,
+            self.observer.takes,
         )
+        verification, unit = self.run.verification, self.observer.unit
 
         async def bring() -> Copied:
             await bringing.bring(evidence)
             if bringing.refused and self.observer.unit.referrers.required:
                 raise bringing.refused[0]
+            if not is_there:
+                await verification.at_target(self.observer, found, action.source_tag, target, evidence)
             return bringing.copied
 
         if is_there:
@@ -94,13 +100,27 @@ class CarryOut:
                 await self.observer.graph(found),
                 target.destination,
                 tag=action.tag,
-                before_tag=bring if evidence else None,
+                before_tag=bring if evidence or verification.policies(unit, target.location) else None,
             )
         self._remember(action, found, target, complete=not bringing.refused)
         if bringing.refused:
             problem = _degraded(bringing.refused)
             return Result(action, Outcome.DEGRADED, problem, copied.sent, copied.reused)
         return Result(action, Outcome.DONE, None, copied.sent, copied.reused)
+
+    async def _verified(self, action: Action, found: Found) -> Action:
+        """The action with what policies say now; raises why they refuse it."""
+        verification, unit = self.run.verification, self.observer.unit
+        applying = verification.policies(unit, action.target)
+        if not applying:
+            return action
+        judged = await verification.at_source(self.observer, found, action.source_tag, news=False)
+        here = [judged[policy.name] for policy in applying]
+        name = f"{action.source}:{action.source_tag or found.desc.digest}"
+        for one in here:
+            if (error := one.refusal(name, action.replaces)) is not None:
+                raise error
+        return replace(action, verdicts=tuple(one.judgement for one in here))
 
     async def _is_there(self, action: Action, target: TargetView) -> bool:
         """Ask the target again, evidence aside; raises TargetMovedError if it moved to anything else."""

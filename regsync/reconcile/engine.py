@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import CapacityLimiter
@@ -18,7 +19,11 @@ from regsync.oci.digest import Digest
 from regsync.reconcile.connect import Places
 from regsync.reconcile.events import Emit, Reused, Transferred, ignore
 from regsync.reconcile.ledger import Ledger, LedgerError, Spot
+from regsync.reconcile.verification import Verification
 from regsync.spec.model import Location, Spec, Unit
+
+if TYPE_CHECKING:
+    from regsync.trust.policy import CompiledPolicy
 
 BLOB_MEMORY = timedelta(hours=12)  # how long the ledger's word for a blob holds
 BEGUN = Digest.of(b"")  # among the blobs of a spot: a run began to write there
@@ -47,6 +52,7 @@ class Engine:
     concurrency: int = 128  # tags that are worked on at once
     check_lease: Callable[[], None] = _unheld  # called before every write; raises when the lease is lost
     lease_lost: Callable[[], Awaitable[RegsyncError]] = _never_lost  # returns when it is, with the reason
+    policies: "Mapping[str, CompiledPolicy]" = field(default_factory=dict)  # of the spec, understood
     grace: float = 2.0  # seconds that targets which answered wait for the others of the same repository
 
 
@@ -101,6 +107,7 @@ class Run:
     manifests: Manifests = field(default_factory=Manifests)
     warnings: list[str] = field(default_factory=list)
     transfers: Transfers = field(init=False)
+    verification: Verification = field(init=False)
     ended: RegsyncError | None = None  # why the run ended before its time
     slots: CapacityLimiter = field(init=False)  # tags that are looked at, over all repositories
     _limiters: dict[str | frozenset[str], CapacityLimiter] = field(default_factory=dict)
@@ -108,6 +115,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.transfers = Transfers(self.group)
+        self.verification = Verification(self)
         self.slots = CapacityLimiter(self.engine.concurrency)
 
     def slots_for(self, unit: Unit) -> CapacityLimiter:

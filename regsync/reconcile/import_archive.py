@@ -16,8 +16,8 @@ from regsync.content.archive import ArchiveRepository, Content, repositories
 from regsync.content.archive_stream import ArchiveStream
 from regsync.content.concurrently import for_each
 from regsync.content.destination import Destination
-from regsync.content.errors import SizeMismatchError
 from regsync.content.digest_tags import DigestTag
+from regsync.content.errors import SizeMismatchError
 from regsync.content.evidence import Shelf
 from regsync.content.graph import Shape, Sparse
 from regsync.content.layout_graph import fallback_subject

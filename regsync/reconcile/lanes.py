@@ -14,7 +14,7 @@ from anyio.abc import TaskGroup
 
 from regsync.plan.model import Action, Result
 from regsync.reconcile.carry_out import CarryOut
-from regsync.reconcile.observe import Found
+from regsync.reconcile.look import Found
 from regsync.reconcile.repositories import TargetView
 from regsync.spec.model import Location, Unit
 

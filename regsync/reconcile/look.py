@@ -1,11 +1,14 @@
 """Looking at one unit: both sides listed."""
 
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from regsync.content.concurrently import both, for_each
+from regsync.content.evidence import Shelf
 from regsync.content.protocol import Store
 from regsync.errors import DeniedError, RegsyncError, UnsupportedError
+from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
 from regsync.reconcile.repositories import CannotListTagsError, Repositories, SourceView, TargetView
@@ -24,6 +27,15 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What a source has under a tag or digest, before and after trimming."""
+
+    source: SourceView
+    desc: Descriptor  # as the source has it
+    digest: Digest  # as targets are to have it
+
+
+@dataclass(frozen=True, slots=True)
 class Unseen:
     """A repository that could not be looked at, and why."""
 
@@ -39,6 +51,7 @@ class UnitView:
     sources: tuple[SourceView, ...]  # those that were seen, in the order of the spec
     unseen: tuple[Unseen, ...]  # sources that were not
     targets: tuple[TargetView | Unseen, ...]
+    elsewhere: Mapping[Location, Shelf] = field(default_factory=dict)  # other repositories of evidence
 
     @property
     def moves(self) -> bool:
@@ -66,11 +79,14 @@ async def look_at(unit: Unit, repositories: Repositories) -> UnitView:
     sources, targets = await both(
         lambda: for_each(source, unit.sources), lambda: for_each(target, unit.targets)
     )
+    policies = repositories.run.verification.policies_of(unit)
+    others = dict.fromkeys(location for one in policies for location in one.policy.evidence)
     return UnitView(
         unit,
         tuple(one for one in sources if isinstance(one, SourceView)),
         tuple(one for one in sources if isinstance(one, Unseen)),
         tuple(targets),
+        {location: await repositories.evidence(location) for location in others},
     )
 
 

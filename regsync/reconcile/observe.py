@@ -1,11 +1,11 @@
 """Observing one tag on both sides, with as few requests as it takes (DESIGN.md, section 6, rule 4)."""
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from regsync.content.concurrently import for_each
 from regsync.content.errors import ContentNotFoundError, NoPlatformError
-from regsync.content.evidence import Evidence, Shelf, lacking
+from regsync.content.evidence import Evidence, Shelf, Shelves, lacking
 from regsync.content.graph import Graph, Shape, Sparse, Trimmed, read_graph, subjects_below, unwanted_platform
 from regsync.content.protocol import KnowsItself, ListsReferrers
 from regsync.errors import DeniedError, RegsyncError
@@ -17,8 +17,10 @@ from regsync.plan.observation import TagSeen, TargetSeen
 from regsync.reconcile.absent import Absence
 from regsync.reconcile.due import evidence_is_due
 from regsync.reconcile.engine import Run
-from regsync.reconcile.look import UnitView, Unseen, Wanted
+from regsync.reconcile.judging import TagJudging
+from regsync.reconcile.look import Found, UnitView, Unseen, Wanted
 from regsync.reconcile.repositories import SourceView, TargetView
+from regsync.reconcile.verification import takes_evidence
 from regsync.spec.globs import matches_any
 from regsync.spec.model import IndexForm, ReferrersMode, Unit
 
@@ -30,15 +32,6 @@ class EvidenceMissingError(RegsyncError):
 
     def __init__(self, digest: Digest, where: str) -> None:
         super().__init__(f"{where}: {digest} has none of the referrers that the mirror requires")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a source has under a tag or digest, before and after trimming."""
-
-    source: SourceView
-    desc: Descriptor  # as the source has it
-    digest: Digest  # as targets are to have it
 
 
 def shape_of(unit: Unit) -> Shape:
@@ -55,6 +48,8 @@ class Observer:
         self.run, self.view, self.unit = run, view, view.unit
         self.shape = shape_of(view.unit)
         self._platforms = view.unit.platforms or ()
+        self._policies = run.verification.policies_of(view.unit)
+        self._judging = TagJudging(self)
         self._absence = Absence(view)
 
     async def prepare(self) -> None:
@@ -82,7 +77,7 @@ class Observer:
         """One tag and its targets. What fails is a problem of the result, not an exception."""
         glance = tuple(self._at_a_glance(target, wanted) for target in self.view.targets)
         if all(target.kept or target.problem for target in glance):
-            due = self._kept_evidence_due(wanted)
+            due = self._kept_evidence_due(wanted) or self._judging.kept_and_unjudged(wanted)
             if due is None:
                 return self._seen(wanted, None, glance), None
             if not isinstance(self.shape, Trimmed):
@@ -91,6 +86,8 @@ class Observer:
             absent = any(isinstance(one, TargetView) and _lacks(one, wanted) for one in self.view.targets)
             found = await self._find(wanted, read=absent)
             targets = await for_each(lambda target: self._look(target, wanted, found), self.view.targets)
+            if self._policies:
+                targets = await self._judging.targets(targets, wanted, found)
             pending = _pending(targets, found)
             size = (await self.graph(found)).size if pending else None
             if pending:
@@ -117,26 +114,41 @@ class Observer:
                 return
         raise EvidenceMissingError(found.desc.digest, str(found.source.location))
 
+    def takes(self, artifact_type: str | None) -> bool:
+        """Whether evidence of this type travels: what the mirror says, and what a policy may need."""
+        return self.unit.referrers.takes(artifact_type) or (
+            bool(self._policies) and takes_evidence(artifact_type)
+        )
+
     async def find(self, digest: Digest) -> Found:
         """Content that a plan names by its digest at the source; raises TagNotFoundError."""
         return await self._find(Wanted(None, None, digest), read=True)
 
     async def evidence(self, found: Found, target: TargetView) -> Evidence:
         """What the target lacks beside the manifests of an image."""
-        source, takes = found.source.shelf, self.unit.referrers.takes
+        source = self.shelf_of(found)
         result = Evidence()
         for subject in await self.subjects(found):
             if target.destination.may_have_content:
-                result += await lacking(source, target.shelf, subject, takes)
+                result += await lacking(
+                    source, target.shelf, subject, self.takes, manifests=self.run.manifests
+                )
             else:
-                result += await source.find(subject, takes)
+                result += await source.find(subject, self.takes)
         return result
+
+    def shelf_of(self, found: Found) -> Shelf | Shelves:
+        """Where evidence of an image is kept."""
+        elsewhere = self.view.elsewhere.values()
+        return Shelves((found.source.shelf, *elsewhere)) if elsewhere else found.source.shelf
 
     async def subjects(self, found: Found) -> tuple[Digest, ...]:
         """The manifests of an image that evidence may speak of, as targets have them."""
         if self.unit.referrers.mode is ReferrersMode.NONE:
             return ()
-        if not found.desc.is_index or not _may_have_evidence(found.source.shelf):
+        if not found.desc.is_index or not any(
+            map(_may_have_evidence, (found.source.shelf, *self.view.elsewhere.values()))
+        ):
             return (found.digest,)
         return await self._manifests_of(found.source, found.desc)
 

@@ -5,7 +5,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from regsync.content.digest_tags import DigestTag
 from regsync.content.errors import ContentNotFoundError
+from regsync.content.evidence import Shelf, Shelves, Takes
+from regsync.content.graph import Graph
+from regsync.content.manifests import Manifests
 from regsync.content.protocol import ListsReferrers, ListsTags, Source, Store
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
@@ -17,25 +21,58 @@ from regsync.spec.model import Location
 R = TypeVar("R")
 
 
+@dataclass(frozen=True, slots=True)
+class Bringing:
+    """Evidence that travels with planned content."""
+
+    source: Shelf | Shelves
+    takes: Takes
+    subjects: dict[Digest, None] = field(default_factory=dict)  # the manifests of what is planned, in order
+
+
 @dataclass(slots=True)
 class PlannedRepository:
     """What a repository would hold besides what it holds."""
 
     tags: dict[Tag, Digest] = field(default_factory=dict)
-    made: dict[Digest, Manifest | Index] = field(default_factory=dict)  # trimmed here, so nowhere else yet
-    origins: list[Store] = field(default_factory=list)  # where the rest of it comes from
+    made: dict[Digest, Manifest | Index] = field(default_factory=dict)  # made here, so nowhere else yet
+    origins: list[Source] = field(default_factory=list)  # where the rest of it comes from
+    evidence: list[Bringing] = field(default_factory=list)
+    manifests: Manifests = field(default_factory=Manifests)
 
-    def add(self, tag: Tag | None, root: Manifest | Index, origins: Sequence[Store]) -> None:
-        """Plan `tag` to point to `root`."""
-        digest = root.descriptor.digest
+    def add(
+        self,
+        tag: Tag | None,
+        graph: Graph,
+        origins: Sequence[Source],
+        evidence: Shelf | Shelves,
+        takes: Takes,
+    ) -> None:
+        """Plan `tag` to point to the root of `graph`, with what `takes` lets travel of its evidence."""
+        digest = graph.root.descriptor.digest
         if tag is not None:
             self.tags[tag] = digest
-        self.made[digest] = root
-        self.origins.extend(origin for origin in origins if all(origin is not one for one in self.origins))
+        self.made[digest] = graph.root
+        for origin in (*origins, *evidence.stores):
+            if all(origin is not one for one in self.origins):
+                self.origins.append(origin)
+        known = (one for one in self.evidence if one.source is evidence and one.takes == takes)
+        if (bringing := next(known, None)) is None:
+            bringing = Bringing(evidence, takes)
+            self.evidence.append(bringing)
+        bringing.subjects.update(dict.fromkeys(node.descriptor.digest for node in graph.nodes))
+
+    def brought_with(self, subject: Digest) -> Sequence[Bringing]:
+        """The evidence that travels because of a manifest."""
+        return [one for one in self.evidence if subject in one.subjects]
 
 
 class PlannedStore:
-    """A repository as it would be after what is planned. It is only read: a dry run writes nothing."""
+    """A repository as it would be after what is planned. It is only read: a dry run writes nothing.
+
+    Evidence that would travel shows as it would: referrers as referrers, whatever lists them where they
+    come from, and digest tags as tags, merged with those that are there.
+    """
 
     def __init__(self, store: Store, planned: PlannedRepository) -> None:
         self._store, self._planned = store, planned
@@ -47,14 +84,14 @@ class PlannedStore:
 
     async def resolve(self, name: Tag | Digest) -> Descriptor:
         """What a tag would point to."""
-        digest = self._digest(name)
+        digest = await self._digest(name)
         if digest in self._planned.made:
             return self._planned.made[digest].descriptor
         return await self._first(lambda source: source.resolve(digest))
 
     async def manifest(self, name: Tag | Digest) -> tuple[Descriptor, bytes]:
         """A manifest that is there, or would be."""
-        digest = self._digest(name)
+        digest = await self._digest(name)
         if digest in self._planned.made:
             made = self._planned.made[digest]
             return made.descriptor, made.raw
@@ -78,6 +115,10 @@ class PlannedStore:
             with suppress(ContentNotFoundError):
                 async with self._store.tags() as tags:
                     found = {tag: desc async for tag, desc in tags}
+        for bringing in self._planned.evidence:
+            for subject in bringing.subjects:
+                tags_beside = await bringing.source.digest_tags(subject)
+                found |= {one.tag: None for one in tags_beside if bringing.takes(one.artifact_type)}
         found |= {tag: self._planned.made[digest].descriptor for tag, digest in self._planned.tags.items()}
         yield _each(found)
 
@@ -86,14 +127,27 @@ class PlannedStore:
     ) -> Sequence[Descriptor]:
         """Referrers that are there, and those that travel with what is planned."""
         found: dict[Digest, Descriptor] = {}
-        for store in (self._store, *self._planned.origins):
-            if isinstance(store, ListsReferrers):
-                known = listed if store is self._store else None
-                found |= {one.digest: one for one in await store.referrers(subject, listed=known)}
+        if isinstance(self._store, ListsReferrers):
+            found = {one.digest: one for one in await self._store.referrers(subject, listed=listed)}
+        for bringing in self._planned.evidence:  # of any subject: evidence of evidence travels as well
+            beside = await bringing.source.find(subject, bringing.takes)
+            found |= {one.digest: one for one in beside.referrers}
         return tuple(found.values())
 
-    def _digest(self, name: Tag | Digest) -> Tag | Digest:
-        return self._planned.tags.get(name, name) if isinstance(name, Tag) else name
+    async def _digest(self, name: Tag | Digest) -> Tag | Digest:
+        if isinstance(name, Digest) or name in self._planned.tags:
+            return self._planned.tags[name] if isinstance(name, Tag) else name
+        digest_tag = DigestTag.parse(name)
+        if digest_tag is None or not (brought := self._brought(digest_tag)):
+            return name
+        there = Shelves([Shelf(self._store, None), *brought])
+        manifest = await there.signatures(self._planned.manifests, name)
+        self._planned.made[manifest.descriptor.digest] = manifest
+        return manifest.descriptor.digest
+
+    def _brought(self, tag: DigestTag) -> Sequence[Shelf | Shelves]:
+        brought = self._planned.brought_with(tag.subject)
+        return [one.source for one in brought if one.takes(tag.artifact_type)]
 
     async def _first(self, ask: Callable[[Source], Awaitable[R]]) -> R:
         try:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import anyio
@@ -68,6 +69,7 @@ class Repositories:
     run: Run
     _listings: dict[Location, Listing | RegsyncError | None] = field(default_factory=dict)
     _listing: dict[Location, anyio.Event] = field(default_factory=dict)
+    _shelves: dict[Location, Shelf] = field(default_factory=dict)
     _pushes: dict[Location, RegsyncError | None] = field(default_factory=dict)
     _asking: defaultdict[Location, anyio.Lock] = field(default_factory=lambda: defaultdict(anyio.Lock))
 
@@ -80,6 +82,17 @@ class Repositories:
             if listed is None:
                 raise CannotListTagsError(location)
         return SourceView(location, self.run.spot(location), store, listed, KeptShelf(store, listed))
+
+    async def evidence(self, location: Location) -> Shelf:
+        """A repository where a policy keeps evidence; what cannot be listed is asked for one by one."""
+        shelf = self._shelves.get(location)
+        if shelf is None:
+            store = self.run.engine.places.connect(location)
+            listed: Listing | None = None
+            with suppress(RegsyncError):  # whoever looks for evidence there meets it again, and says so
+                listed = await self._tags(location, store)
+            shelf = self._shelves[location] = KeptShelf(store, listed)
+        return shelf
 
     async def target(self, location: Location) -> TargetView:
         """A target; raises why it could not be looked at.

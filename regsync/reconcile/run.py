@@ -23,7 +23,8 @@ from regsync.reconcile.apply_plan import NotDeclaredError, apply_actions, refuse
 from regsync.reconcile.chain import Feeding
 from regsync.reconcile.engine import Engine, Run
 from regsync.reconcile.lanes import by_targets
-from regsync.reconcile.observe import Found, shape_of
+from regsync.reconcile.look import Found
+from regsync.reconcile.observe import shape_of
 from regsync.reconcile.pace import Pace
 from regsync.reconcile.planned import PlannedPlaces
 from regsync.reconcile.repositories import Repositories
@@ -59,7 +60,7 @@ async def make_plan(spec: Spec, engine: Engine, *, explain: Explain = Explain.NO
                 seen.append(found)
                 if number < len(levels) - 1:
                     await _assume_done(run, places, found, content)
-    warnings = (*run.warnings, *engine.places.warnings())
+    warnings = (*run.warnings, *run.verification.warnings(), *engine.places.warnings())
     return plan(spec.digest, Observation(tuple(seen), warnings), now=run.now)
 
 
@@ -176,7 +177,8 @@ async def _assume_done(run: Run, places: PlannedPlaces, seen: UnitSeen, content:
             stores = [run.engine.places.connect(source) for source in seen.unit.sources]
             with suppress(RegsyncError):  # then the later mirror shows what it cannot read
                 graph = await read_graph(run.manifests, stores, found.desc, shape=shape_of(seen.unit))
-                places.planned(action.target).add(action.tag, graph.root, stores)
+                evidence, takes = found.source.shelf, seen.unit.referrers.takes
+                places.planned(action.target).add(action.tag, graph, stores, evidence, takes)
 
 
 async def _run(
@@ -221,7 +223,7 @@ async def _run(
         summary = json.dumps(asdict(report.summary))
         engine.ledger.record_run(run_id, command, started, engine.clock.now(), summary)
         await run.remember(at_least=0)
-    return replace(report, warnings=(*run.warnings, *engine.places.warnings()))
+    return replace(report, warnings=(*run.warnings, *run.verification.warnings(), *engine.places.warnings()))
 
 
 async def _cancel_on(stop: anyio.Event, scope: CancelScope) -> None:

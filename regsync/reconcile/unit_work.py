@@ -14,8 +14,8 @@ from regsync.reconcile.choose import Chosen, choose
 from regsync.reconcile.engine import Run
 from regsync.reconcile.events import RepositoryFinished, RepositorySelected, RepositoryStarted
 from regsync.reconcile.lanes import Lanes
-from regsync.reconcile.look import Wanted, look_at
-from regsync.reconcile.observe import Found, Observer
+from regsync.reconcile.look import Found, Wanted, look_at
+from regsync.reconcile.observe import Observer
 from regsync.reconcile.repositories import Repositories, TargetView
 from regsync.spec.model import Location, Unit
 

@@ -1,0 +1,130 @@
+"""Asking policies of one image: its evidence is gathered once, examined, and judged.
+
+The one place where discovery and judgement meet: for a run, for `regsync verify` and for a server that
+fetches. What is found goes from the repository straight into the examination, so that of a thousand
+attestations only what a policy asks of is ever held.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from regsync.content.concurrently import for_each
+from regsync.content.evidence import Shelf
+from regsync.content.gather import gather
+from regsync.content.graph import Shape, images_below
+from regsync.content.manifests import Manifests
+from regsync.content.pieces import Looked, Piece
+from regsync.content.protocol import Source
+from regsync.errors import TemporaryError
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import Digest
+from regsync.oci.manifest import Index, Manifest
+from regsync.spec.verification import Scope
+from regsync.trust.envelopes import Question
+from regsync.trust.examine import Examined, examine
+from regsync.trust.formats import wants
+from regsync.trust.judge import judge
+from regsync.trust.policy import CompiledPolicy
+from regsync.trust.verdict import Result, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One policy, the digests that must carry evidence for it, and where that is looked for."""
+
+    policy: CompiledPolicy
+    subjects: Mapping[Digest, str | None]  # with the platform of each, for people
+    shelves: tuple[Shelf, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A verdict, and whether what kept it from being a better one may be gone soon."""
+
+    verdict: Verdict
+    is_temporary: bool = False
+
+
+@dataclass(slots=True)
+class _Beside:
+    """What was found beside one subject in one repository, by the policies that want to know."""
+
+    examined: dict[str, list[Examined]] = field(default_factory=dict)
+    looked: tuple[Looked, ...] = ()
+
+
+async def subjects_of(
+    scope: Scope,
+    desc: Descriptor,
+    manifests: Manifests,
+    sources: Sequence[Source],
+    *,
+    shape: Shape = None,
+    root: Digest | None = None,
+) -> Mapping[Digest, str | None]:
+    """The digests that must carry evidence of an image by a policy's scope, with their platforms.
+
+    `root` is the digest of an index that `shape` reduces. Raises what reading an index raises.
+    """
+    top: dict[Digest, str | None] = {root or desc.digest: None}
+    if scope is Scope.INDEX or not desc.is_index:
+        return top
+    found = await images_below(manifests, sources, desc, shape=shape)
+    images = {digest: str(platform) if platform is not None else None for digest, platform in found.items()}
+    return images if scope is Scope.PLATFORMS else top | images
+
+
+async def inquire(
+    asked: Sequence[Asked],
+    question: Question,
+    *,
+    manifests: Manifests | None = None,
+    top: Manifest | Index | None = None,
+) -> tuple[Answer, ...]:
+    """What each policy says of the image of `question`, in the order in which they are asked.
+
+    `manifests` are shared with whoever copies what is found, `top` is the image where it has been read;
+    see `gather`. Registries that fail are a part of the verdict, not an exception.
+    """
+    wanted: dict[tuple[Digest, Shelf], list[CompiledPolicy]] = {}
+    for one in asked:
+        for subject in one.subjects:
+            for shelf in one.shelves:
+                wanted.setdefault((subject, shelf), []).append(one.policy)
+
+    async def look(key: tuple[Digest, Shelf]) -> _Beside:
+        subject, shelf = key
+        inside = top if top is not None and top.descriptor.digest == subject else None
+        return await _look(subject, shelf, wanted[key], question, manifests, inside)
+
+    found = dict(zip(wanted, await for_each(look, list(wanted)), strict=True))
+    return tuple(_answer(one, found, question) for one in asked)
+
+
+async def _look(
+    subject: Digest,
+    shelf: Shelf,
+    policies: Sequence[CompiledPolicy],
+    question: Question,
+    manifests: Manifests | None,
+    top: Manifest | Index | None,
+) -> _Beside:
+    beside = _Beside()
+
+    def take(piece: Piece) -> None:
+        for policy in policies:
+            beside.examined.setdefault(policy.name, []).extend(examine(piece, policy, question))
+
+    beside.looked = await gather(shelf, subject, wants=wants, take=take, manifests=manifests, top=top)
+    return beside
+
+
+def _answer(asked: Asked, found: Mapping[tuple[Digest, Shelf], _Beside], question: Question) -> Answer:
+    beside = [found[subject, shelf] for subject in asked.subjects for shelf in asked.shelves]
+    looked = [one for each in beside for one in each.looked]
+    examined = [one for each in beside for one in each.examined.get(asked.policy.name, ())]
+    named = {digest: name for digest, name in asked.subjects.items() if name is not None}
+    verdict = judge(asked.policy, examined, looked, tuple(asked.subjects), question, named)
+    troubles = [one.problem for one in looked if one.problem is not None]
+    temporary = bool(troubles) and all(isinstance(one, TemporaryError) for one in troubles)
+    return Answer(verdict, is_temporary=verdict.result is Result.ERROR and temporary)
