@@ -194,13 +194,22 @@ class KeptShelf(Shelf):
 class Shelves:
     """Several shelves as one: an image's own repository, and others where its evidence is kept as well."""
 
-    def __init__(self, shelves: Sequence[Shelf]) -> None:
+    def __init__(self, shelves: Sequence["Shelf | Shelves"]) -> None:
         self.shelves = tuple(shelves)
 
     @property
     def stores(self) -> tuple[Source, ...]:
         """Where what it finds is read from."""
-        return tuple(one.store for one in self.shelves)
+        return tuple(store for one in self.shelves for store in one.stores)
+
+    def may_have(self, tag: Tag) -> bool:
+        """Whether it is worth asking any of them for `tag`."""
+        return any(one.may_have(tag) for one in self.shelves)
+
+    async def digest_tags(self, subject: Digest) -> Sequence[DigestTag]:
+        """The digest tags of `subject` that any of them has."""
+        every = [await one.digest_tags(subject) for one in self.shelves]
+        return tuple(dict.fromkeys(tag for each in every for tag in each))
 
     async def find(self, subject: Digest, takes: Takes) -> Evidence:
         """Everything that any of them has beside `subject`, each thing once. Raises as `Shelf.find`."""

@@ -110,6 +110,23 @@ def parse_manifest(raw: bytes, served_as: str | None = None, *, algorithm: str =
         raise InvalidManifestError(cause.cause, digest=digest) from cause
 
 
+def parse_listed(raw: bytes) -> tuple[Descriptor, ...]:
+    """The entries of an index that a registry makes up for its answer, such as a page of referrers.
+
+    It is no content that anybody stores, so that what bounds an answer bounds it. Raises
+    InvalidManifestError.
+    """
+    try:
+        document = loads(raw)
+    except InvalidJSONError as cause:
+        raise InvalidManifestError(str(cause)) from cause
+    if not isinstance(document, dict):
+        raise InvalidManifestError("not a JSON object")
+    if _media_type(document, types.OCI_INDEX) not in types.INDEXES:
+        raise InvalidManifestError("it is no index")
+    return _descriptors(document["manifests"], "manifests", most=None)
+
+
 def _media_type(document: Mapping[str, object], served_as: str) -> str:
     own = _text(document, "mediaType") or ""
     if types.is_manifest(served_as) and own and served_as != own:
@@ -164,13 +181,13 @@ def _subject(document: Mapping[str, object]) -> Descriptor | None:
     return None if subject is None else _descriptor(subject, "subject")
 
 
-def _descriptors(value: object, where: str) -> tuple[Descriptor, ...]:
+def _descriptors(value: object, where: str, *, most: int | None = MAX_CHILDREN) -> tuple[Descriptor, ...]:
     if value is None:  # what Go writes for an empty list
         return ()
     if not isinstance(value, list):
         raise InvalidManifestError(f"{where} is not a list")
-    if len(value) > MAX_CHILDREN:
-        raise InvalidManifestError(f"{where} has {len(value)} entries, at most {MAX_CHILDREN} are read")
+    if most is not None and len(value) > most:
+        raise InvalidManifestError(f"{where} has {len(value)} entries, at most {most} are read")
     return tuple(_descriptor(entry, f"{where}[{number}]") for number, entry in enumerate(value))
 
 

@@ -5,7 +5,7 @@ Source: distribution-spec 1.1, "Referrers Tag Schema"; GitLab shows the subject 
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -54,15 +54,22 @@ class Adding:
     referrer: Descriptor
 
     def applied(self, raw: bytes | None) -> bytes | None:
-        """With the referrer at the end; entries that are there stay as they are, unknown keys included."""
+        """With the referrer at the end; entries of others stay as they are, unknown keys included.
+
+        An entry of its own is put right: clients leave annotations out, and write wrong artifact types.
+        """
         fresh = fallback_index([self.referrer])
         if raw is None:
             return fresh
         document = _document(raw)
-        entries = document["manifests"]
-        if any(entry.get("digest") == str(self.referrer.digest) for entry in entries):
+        (right,) = json.loads(fresh)["manifests"]
+        own = [entry for entry in document["manifests"] if entry.get("digest") == right["digest"]]
+        if own and all(entry == _corrected(entry, right) for entry in own):
             return None
-        entries.extend(json.loads(fresh)["manifests"])
+        for entry in own:
+            entry.update(_corrected(entry, right))
+        if not own:
+            document["manifests"].append(right)
         return _encoded(document)
 
 
@@ -86,6 +93,12 @@ def without(raw: bytes, digests: Collection[Digest]) -> bytes | None:
         return None
     document["manifests"] = kept
     return _encoded(document)
+
+
+def _corrected(entry: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry with what its manifest says; what somebody else noted besides stays."""
+    notes = {**(entry.get("annotations") or {}), **right.get("annotations", {})}
+    return {**entry, **right, **({"annotations": notes} if notes else {})}
 
 
 def _document(raw: bytes) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from regsync.content.referrers import as_referrer, as_referrers, fallback_tag, r
 from regsync.oci import media_type as types
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
-from regsync.oci.manifest import Index, Manifest, parse_manifest
+from regsync.oci.manifest import Index, Manifest, parse_listed, parse_manifest
 from regsync.oci.reference import Tag
 from regsync.remote import fallback
 from regsync.remote.answers import Complaint
@@ -27,7 +27,8 @@ from regsync.remote.paging import walk
 from regsync.remote.providers.provider import Known
 from regsync.remote.request import Kind, Request, Response
 
-MAX_REFERRERS = 10_000  # of one subject
+MAX_REFERRERS = 100_000  # of one subject, about 1 KB each in memory; ten scans a day for 27 years
+MAX_PAGE_SIZE = 16 * 1024 * 1024  # bytes; zot and Harbor show all referrers in one
 _ANSWERS = frozenset({200, 400, 404, 405, 406, 501})
 _ABOUT_CONTENT = frozenset({"NAME_UNKNOWN", "MANIFEST_UNKNOWN"})  # says nothing of the API
 _NO_ROUTE = b"404 page not found"  # Go's router: no path like that at this server, whatever the repository
@@ -99,6 +100,7 @@ class Referrers:
             f"{endpoint.base}/referrers/{subject}",
             endpoint.pull,
             {"accept": types.OCI_INDEX},
+            limit=MAX_PAGE_SIZE,
         )
         found: list[Descriptor] = []
         is_begun = False
@@ -111,8 +113,7 @@ class Referrers:
                     self._learn_absence(response)
                     return None
                 self._api, is_begun = Known.YES, True
-                page = parse_manifest(response.body, types.OCI_INDEX)
-                found.extend(page.entries if isinstance(page, Index) else ())
+                found.extend(parse_listed(response.body))
                 if len(found) > MAX_REFERRERS:
                     raise TooManyReferrersError(subject, where=endpoint.name)
         return _distinct(found)

@@ -8,9 +8,9 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from regsync.content.destination import Destination
-from regsync.content.durable import StorageFullError
 from regsync.content.digest_tags import DigestTag
-from regsync.content.evidence import Shelf, Takes, lacking
+from regsync.content.durable import StorageFullError
+from regsync.content.evidence import KeptShelf, Shelf, Shelves, Takes, lacking
 from regsync.content.evidence_copy import EvidenceCopy
 from regsync.content.manifests import Manifests
 from regsync.content.transfers import Transfers
@@ -18,7 +18,20 @@ from regsync.errors import RegsyncError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
 from tests.content.places import BusyError, NoError, Repository
-from tests.support.images import Content, cosign_signature, cosign_tag, image, index, referrer
+from tests.support.images import (
+    OCI_EMPTY,
+    OCI_INDEX,
+    Content,
+    artifact,
+    as_json,
+    cosign_signature,
+    cosign_tag,
+    fallback_index,
+    fallback_tag,
+    image,
+    index,
+    referrer,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -47,9 +60,9 @@ async def shelf(store: Repository) -> Shelf:
 
 @asynccontextmanager
 async def bringing(
-    source: Repository, target: Repository, takes: Takes = everything
+    source: Repository | Shelves, target: Repository, takes: Takes = everything
 ) -> AsyncIterator[EvidenceCopy]:
-    looked_at = await shelf(source)
+    looked_at = source if isinstance(source, Shelves) else await shelf(source)
     async with anyio.create_task_group() as group:
         transfers = Transfers(group, pause=lambda attempt: checkpoint())
         yield EvidenceCopy(transfers, Manifests(), looked_at, Destination(target), takes)
@@ -202,3 +215,139 @@ async def test_a_digest_tag_that_is_an_index_is_refused_and_not_followed(
 
     assert "is an index" in str(evidence.refused[0])
     assert not target._tags
+
+
+# fallback tags
+
+
+async def test_what_a_fallback_tag_alone_lists_is_brought(source: Repository, target: Repository) -> None:
+    old = artifact("application/vnd.old", {"text/plain": b"old"})
+    for one in (APP, referrer(APP)):
+        await source.add_image(one)
+    await source.add_image(fallback_index(old), fallback_tag(APP))
+
+    async with bringing(source, target) as evidence:
+        await evidence.bring_all([SUBJECT])
+
+    assert not evidence.refused
+    assert Digest.parse(old.digest) in target._manifests
+    assert evidence.brought == 2
+
+
+async def test_what_a_fallback_tag_lists_and_is_gone_is_neither_refused_nor_lacking_for_ever(
+    source: Repository, target: Repository
+) -> None:
+    gone = artifact("application/vnd.old", {"text/plain": b"old"})
+    await source.add_image(APP)
+    await source.add_image(fallback_index(gone), fallback_tag(APP))
+    await source.delete(await source.resolve(Digest.parse(gone.digest)))
+
+    assert not await lacking(await shelf(source), await shelf(target), SUBJECT, everything)
+    async with bringing(source, target) as evidence:
+        await evidence.bring_all([SUBJECT])
+
+    assert not evidence.refused
+    assert evidence.brought == 0
+
+
+@pytest.mark.parametrize("kind", [OCI_EMPTY, None])
+async def test_a_type_that_a_fallback_tag_has_wrong_is_read_from_the_manifest(
+    source: Repository, target: Repository, kind: str | None
+) -> None:
+    bundle, note = artifact("application/vnd.bundle", name="a"), artifact("text/plain", name="b")
+    more = {"artifactType": kind} if kind else {}
+    document = {"schemaVersion": 2, "manifests": [one.descriptor(**more) for one in (bundle, note)]}
+    wrong = Content(OCI_INDEX, as_json(document), children=(bundle, note))
+    await source.add_image(APP)
+    await source.add_image(wrong, fallback_tag(APP))
+
+    async with bringing(source, target, lambda kind: kind == "application/vnd.bundle") as evidence:
+        await evidence.bring_all([SUBJECT])
+
+    assert set(target._manifests) == {Digest.parse(bundle.digest)}
+
+
+async def test_a_fallback_tag_that_a_listing_does_not_show_is_not_asked_for(source: Repository) -> None:
+    await source.add_image(APP)
+    looked_at = Shelf(source, {})
+
+    await looked_at.find(SUBJECT, everything)
+
+    assert source.calls["manifest"] == 0
+    assert not looked_at.has_digest_tags
+
+
+async def test_a_listing_shows_that_there_are_fallback_tags(source: Repository) -> None:
+    await source.add_image(fallback_index(referrer(APP)), fallback_tag(APP))
+    looked_at = await shelf(source)
+
+    assert looked_at.has_digest_tags
+    assert looked_at.has_digest_tags_of(SUBJECT)
+    assert not looked_at.has_digest_tags_of(Digest.parse(image("other").digest))
+
+
+async def test_a_kept_shelf_asks_once_and_again_after_a_failure(source: Repository) -> None:
+    await source.add_image(APP)
+    await source.add_image(fallback_index(referrer(APP)), fallback_tag(APP))
+    source.fails("manifest", BusyError("503"), times=1)
+    looked_at = KeptShelf(source, (await shelf(source)).listed)
+
+    with pytest.raises(BusyError):
+        await looked_at.find(SUBJECT, everything)
+    found = [await looked_at.find(SUBJECT, everything) for _ in range(3)]
+
+    assert [len(one.referrers) for one in found] == [1, 1, 1]
+    assert source.calls["manifest"] == 2
+
+
+# evidence in several repositories
+
+
+async def test_evidence_in_another_repository_is_brought_beside_the_image(
+    source: Repository, target: Repository
+) -> None:
+    elsewhere = Repository("signatures")
+    here, there, both = (referrer(APP, data=data) for data in (b"here", b"there", b"both"))
+    for one in (APP, here, both):
+        await source.add_image(one)
+    for one in (there, both):
+        await elsewhere.add_image(one)
+    await elsewhere.add_image(cosign_signature(APP, "bob"), cosign_tag(APP))
+    shelves = Shelves([await shelf(source), await shelf(elsewhere)])
+
+    missing = await lacking(shelves, await shelf(target), SUBJECT, everything)
+    async with bringing(shelves, target) as evidence:
+        await evidence.bring(missing)
+
+    assert not evidence.refused
+    assert evidence.brought == 4
+    assert {Digest.parse(one.digest) for one in (here, there, both)} <= set(target._manifests)
+    assert not await lacking(shelves, await shelf(target), SUBJECT, everything)
+
+
+async def test_a_digest_tag_in_several_repositories_is_one_at_the_target(
+    source: Repository, target: Repository
+) -> None:
+    elsewhere, third = Repository("signatures"), Repository("others")
+    await source.add_image(cosign_signature(APP, "alice"), cosign_tag(APP))
+    await elsewhere.add_image(cosign_signature(APP, "bob"), cosign_tag(APP))
+    await target.add_image(cosign_signature(APP, "carol"), cosign_tag(APP))
+    shelves = Shelves([await shelf(source), await shelf(elsewhere), Shelf(third, None)])
+
+    async with bringing(shelves, target) as evidence:
+        await evidence.bring(await lacking(shelves, await shelf(target), SUBJECT, everything))
+
+    assert not evidence.refused
+    _, raw = await target.manifest(Tag(cosign_tag(APP)))
+    assert all(name in raw for name in (b"alice", b"bob", b"carol"))
+    assert not await lacking(shelves, await shelf(target), SUBJECT, everything)
+
+
+async def test_another_repository_that_fails_is_never_one_without_evidence(source: Repository) -> None:
+    elsewhere = Repository("signatures")
+    await elsewhere.add_image(fallback_index(referrer(APP)), fallback_tag(APP))
+    elsewhere.fails("manifest", BusyError("503"))
+    shelves = Shelves([await shelf(source), await shelf(elsewhere)])
+
+    with pytest.raises(BusyError):
+        await shelves.find(SUBJECT, everything)

@@ -22,6 +22,7 @@ from tests.remote.repositories import at, blob, described, methods, opened, sess
 from tests.support import fake_registry as fake
 from tests.support.fake_registry import FakeRegistry
 from tests.support.images import (
+    OCI_EMPTY,
     OCI_INDEX,
     Content,
     as_json,
@@ -270,6 +271,33 @@ async def test_what_others_put_there_stays_to_the_letter(fake_registry: FakeRegi
     assert document["manifests"][0] == theirs["manifests"][0]  # type: ignore[index]
     assert document["manifests"][1]["digest"] == SBOM.digest
     assert (document["annotations"], document["extra"]) == (theirs["annotations"], theirs["extra"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param({"artifactType": OCI_EMPTY}, id="the type of the empty config, as for ghcr.io"),
+        pytest.param({"artifactType": "application/spdx+json"}, id="no annotations"),
+        pytest.param({}, id="nothing"),
+        pytest.param({"annotations": {"org.example.by": "nobody"}}, id="another annotation"),
+    ],
+)
+async def test_an_entry_that_is_wrong_is_put_right_when_its_manifest_is_put(
+    fake_registry: FakeRegistry, wrong: dict[str, Any]
+) -> None:
+    fake_registry.referrers_api = False
+    fake_registry.add("team/app", SBOM)
+    fake_registry.add("team/app", SCAN)
+    theirs = SBOM.descriptor(**wrong, custom=1)
+    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [SCAN.descriptor(), theirs]}
+    fake_registry.add("team/app", Content(OCI_INDEX, as_json(document)), TAG)
+    async with opened(fake_registry) as repository:
+        await push(repository, SBOM)
+        (right,) = fallback_index(SBOM).document["manifests"]
+        assert at_tag(fake_registry)["manifests"] == [SCAN.descriptor(), {**right, "custom": 1}]
+        fake_registry.forget()
+        await push(repository, SBOM)
+    assert fake_registry.count("PUT", rf".*/manifests/{TAG}") == 0
 
 
 async def test_what_is_listed_already_is_not_written_again(fake_registry: FakeRegistry) -> None:
