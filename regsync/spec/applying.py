@@ -27,14 +27,13 @@ def policies_for(
     target. A registry that the spec has not is a host, as on the command line. Raises KeyError for a
     name that is no policy's; `load` lets none through.
     """
-    if not spec.policies:
-        return ()
     chosen = {name: spec.policies[name] for name in named}
-    here = [name for source in sources for name in names_of(source, spec.registries)]
-    there = [] if target is None else list(names_of(target, spec.registries))
-    for name, policy in spec.policies.items():
-        if _meets(policy.images, here) or _meets(policy.targets, there):
-            chosen[name] = policy
+    if len(chosen) < len(spec.policies):
+        here = [name for source in sources for name in names_of(source, spec.registries)]
+        there = [] if target is None else list(names_of(target, spec.registries))
+        for name, policy in spec.policies.items():
+            if _meets(policy.images, here) or _meets(policy.targets, there):
+                chosen[name] = policy
     return tuple(chosen[name] for name in sorted(chosen))
 
 

@@ -100,7 +100,10 @@ class SettingsDocument(Envelope):
     spec: SettingsKeys = Field(description="State and limits.")
 
 
-KINDS = ("Registry", "RegistryGroup", "Mirror", "MirrorDefaults", "Server", "Settings")
+KINDS = (
+    *("Registry", "RegistryGroup", "Mirror", "MirrorDefaults"),
+    *("VerificationPolicy", "TrustRoot", "Server", "Settings"),
+)
 _MODELS: dict[str, type[Envelope]] = {
     "Registry": RegistryDocument,
     "RegistryGroup": RegistryGroupDocument,
@@ -111,10 +114,19 @@ _MODELS: dict[str, type[Envelope]] = {
 
 
 def model_of(kind: str) -> type[Envelope]:
-    """The model of one of KINDS."""
-    if kind == "Server":
-        # Its many keys cost 10 ms, which runs without a server do not pay.
-        from regsync.spec.server_keys import ServerDocument
+    """The model of one of KINDS. Those with many keys cost 10 ms, which runs without them do not pay."""
+    match kind:
+        case "Server":
+            from regsync.spec.server_keys import ServerDocument
 
-        return ServerDocument
-    return _MODELS[kind]
+            return ServerDocument
+        case "VerificationPolicy":
+            from regsync.spec.verification_keys import PolicyDocument
+
+            return PolicyDocument
+        case "TrustRoot":
+            from regsync.spec.trust_root_keys import TrustRootDocument
+
+            return TrustRootDocument
+        case _:
+            return _MODELS[kind]

@@ -1,11 +1,9 @@
 """Extensions of a Fulcio certificate by the names that policies use.
 
-Source: sigstore/fulcio, docs/oid-info.md. The names are those of the table there in camelCase.
+Source: sigstore/fulcio, docs/oid-info.md. The names are those of sigstore-go and cosign.
 """
 
-FULCIO_ARC = "1.3.6.1.4.1.57264.1"
-
-EXTENSIONS = {  # name to the last number of its OID
+EXTENSIONS = {  # name to the last number of its OID, below 1.3.6.1.4.1.57264.1
     "githubWorkflowTrigger": 2,
     "githubWorkflowSHA": 3,
     "githubWorkflowName": 4,
@@ -25,6 +23,7 @@ EXTENSIONS = {  # name to the last number of its OID
     "buildTrigger": 20,
     "runInvocationURI": 21,
     "sourceRepositoryVisibilityAtSigning": 22,
+    "deploymentEnvironment": 23,
 }
 
 # Those that say who signed. The others (a branch, a trigger, a kind of runner) anybody can have.

@@ -1,6 +1,7 @@
 """What all models of the spec share: every key is known, and written in camelCase."""
 
-from typing import Self
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -14,10 +15,26 @@ class Keys(BaseModel):
         extra="forbid", frozen=True, alias_generator=to_camel, arbitrary_types_allowed=True, defer_build=True
     )
 
+    not_yet: ClassVar[Mapping[str, str]] = {}  # keys that are known, and what to do without them
+
     def exactly_one(self, *names: str) -> Self:
         """Raise ValueError unless exactly one of `names` is given."""
-        given = [name for name in names if getattr(self, name) is not None]
+        given = self._given(names)
         if len(given) != 1:
             found = f"found {' and '.join(given)}" if given else "found none"
-            raise ValueError(f"expected exactly one of {', '.join(names)}, {found}")
+            raise ValueError(f"expected exactly one of {', '.join(map(self._written, names))}, {found}")
         return self
+
+    def at_most_one(self, *names: str) -> Self:
+        """Raise ValueError where more than one of `names` is given."""
+        given = self._given(names)
+        if len(given) > 1:
+            raise ValueError(f"expected only one of {', '.join(given)}")
+        return self
+
+    def _given(self, names: tuple[str, ...]) -> list[str]:
+        return [self._written(name) for name in names if getattr(self, name) is not None]
+
+    @classmethod
+    def _written(cls, name: str) -> str:
+        return cls.model_fields[name].alias or name

@@ -149,6 +149,11 @@ class MirrorKeys(Keys):
     immutable: list[fields.Glob] | None = Field(
         None, description="Globs of target tags that never change once copied: no request, no overwriting."
     )
+    verify: list[fields.MirrorName] | None = Field(
+        None,
+        description="Names of policies that images have to meet before a tag moves to them, besides those "
+        "that apply by their own globs.",
+    )
 
     @model_validator(mode="after")
     def _images_stand_alone(self) -> "MirrorKeys":

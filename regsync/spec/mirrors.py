@@ -129,6 +129,7 @@ def resolve(merged: Merged, registries: Registries, problems: Problems) -> Mirro
         index=index,
         referrers=_referrers(merged.get("referrers")),
         immutable=tuple(merged.get("immutable") or ()),
+        verify=tuple(dict.fromkeys(merged.get("verify") or ())),
         position=merged.document.root.position,
     )
 

@@ -14,3 +14,4 @@ PREDICATE_ALIASES = {  # as `cosign attest --type` has them
 }
 
 SLSA_PROVENANCE = "https://slsa.dev/provenance/"  # what every version's type begins with
+NO_SCANS = frozenset(PREDICATE_ALIASES[alias] for alias in ("spdx", "cyclonedx", "link", "openvex"))

@@ -15,7 +15,6 @@ from regsync.spec.validation import is_marked, validate
 from regsync.spec.yaml_source import MAX_DOCUMENTS, MAX_FILE_SIZE, read_documents
 
 _OURS = re.compile(rb"regsync|^kind:\s*[\"']?(?:" + "|".join(KINDS).encode() + rb")\b", re.MULTILINE)
-INHERITED_KINDS = ("MirrorDefaults",)  # what a parent directory may hold that must not be left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def read(files: Sequence[SourceFile], problems: Problems) -> list[Document]:
 
 
 def check_nothing_is_left_out(files: Sequence[SourceFile], problems: Problems) -> None:
-    """A parent directory's defaults that the paths leave out are an error.
+    """A parent directory's defaults, or policies, that the paths leave out are an error.
 
     `sync teams/web` must not silently do without what teams/defaults.yaml says. What comes on stdin was
     put together by another tool, from the same files maybe: it is whole.
@@ -75,9 +74,20 @@ def check_nothing_is_left_out(files: Sequence[SourceFile], problems: Problems) -
             if path in known:
                 continue
             for document in _read_file(SourceFile(path, named=False), Problems()):
-                if document.kind in INHERITED_KINDS:
+                if _applies_unnamed(document):
                     message = f"this {document.kind} applies to what was named, and is left out: name it too"
                     problems.add(document.root.position, "", message)
+
+
+def _applies_unnamed(document: Document) -> bool:
+    """Whether a document of a parent directory holds for what was named, without anything saying so.
+
+    A policy does by its globs. One without, and a root, are missed by whatever names them.
+    """
+    if document.kind != "VerificationPolicy":
+        return document.kind == "MirrorDefaults"
+    spec = document.root.entries.get("spec")
+    return not isinstance(spec, Entries) or not spec.entries.keys().isdisjoint(("images", "targets"))
 
 
 def _read_file(file: SourceFile, problems: Problems) -> list[Document]:

@@ -49,7 +49,8 @@ spec:
   has to be named by one of them; they share its limits, not their credentials.
 - **Directories.** In a walked directory, documents of another `apiVersion` are passed over; in a named
   file they are an error. `MirrorDefaults` apply to their directory and below. When a directory above, in
-  the same git tree, holds defaults that the paths leave out, that is an error.
+  the same git tree, holds defaults, or policies with `images` or `targets`, that the paths leave out, that is
+  an error.
 
 ## How tags are selected
 
@@ -78,6 +79,19 @@ A pre-release matches only where an alternative names one, as in `>=1.25-0`.
 
 **Regular expressions** are Python's. Those that could take for ever on a hostile tag, such as `(a+)+`, are
 refused.
+
+## Which policies an image has to meet
+
+Those that its mirror, or the upstream, names under `verify`, every one whose `images` match its source, and
+every one whose `targets` match where it goes; all of them. A glob over REGISTRY/REPOSITORY speaks of the
+place: `hub/acme/**` is met by every Registry of that host, and by a full reference to it. A RegistryGroup
+stands for its members, `*` for every registry, `**` alone for everything.
+
+What makes no sense is an error before anything is asked of a network: names of nothing, an authority, a
+root or a policy that nothing uses, a private key where a public one belongs. `referrers: none` stands
+against every policy that applies, since evidence has to be at the target too, and so does a list of
+`platforms` against one whose `scope` is `index` or `both`: the new index has a digest that nobody has signed.
+Files that policies and roots name are read with the spec, and the spec digest covers what is in them.
 
 ## Across mirrors
 
@@ -139,8 +153,10 @@ def _form(value: Mapping[str, Any]) -> str:
         case "array":
             form = _form(value["items"])
             return f"list of ({form})" if " or " in form else f"list of {form}"
-        case "object" if isinstance(value.get("additionalProperties"), Mapping):
-            return f"mapping of text to {_form(value['additionalProperties'])}"
+        case "object":
+            of = [value["additionalProperties"]] if value.get("additionalProperties") else []
+            of += value.get("patternProperties", {}).values()
+            return f"mapping of text to {_form(of[0])}"
         case "integer" | "number" as kind:
             word = "whole number" if kind == "integer" else "number"
             bounds = f", {value['minimum']} to {value['maximum']}" if "maximum" in value else ""
@@ -189,6 +205,22 @@ _TITLES = {
     "AuditKeys": "Audit",
     "UpstreamKeys": "Upstream",
     "GcKeys": "Garbage collection",
+    "PolicyKeys": "VerificationPolicy",
+    "SkipKeys": "Exception",
+    "AuthorityKeys": "Authority",
+    "KeylessKeys": "Identity of Sigstore",
+    "KeyKeys": "Public key",
+    "NotationKeys": "Certificates of notation",
+    "RequirementKeys": "Requirement",
+    "AtLeastKeys": "So many of several",
+    "SignatureKeys": "Signature",
+    "AttestationKeys": "Attestation",
+    "SlsaKeys": "SLSA provenance",
+    "VulnerabilityKeys": "Vulnerabilities",
+    "AllowedKeys": "Allowed vulnerability",
+    "TrustRootKeys": "TrustRoot",
+    "SigstoreRootKeys": "Root of Sigstore",
+    "NotationRootKeys": "Root of notation",
 }
 
 

@@ -212,6 +212,11 @@ class UpstreamKeys(Keys):
         description="For which what is there is served while the upstream cannot be asked, from the last "
         "time that it could (7d).",
     )
+    verify: list[fields.MirrorName] | None = Field(
+        None,
+        description="Names of policies that images have to meet before the first byte of them is served, "
+        "besides those that apply by their own globs.",
+    )
 
 
 class ServerLimitKeys(Keys):

@@ -170,7 +170,13 @@ class _Reader:
 
 
 def _upstream(keys: UpstreamKeys) -> Upstream:
-    found = Upstream(keys.prefix, str(keys.registry), FirstPull(keys.first_pull), keys.host)
+    found = Upstream(
+        keys.prefix,
+        str(keys.registry),
+        FirstPull(keys.first_pull),
+        keys.host,
+        verify=tuple(dict.fromkeys(map(str, keys.verify or ()))),
+    )
     return replace(found, **_given(keys, {"max_age", "max_stale"}))
 
 

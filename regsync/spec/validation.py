@@ -8,10 +8,12 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from regsync.spec.documents import API_VERSION, KINDS, Envelope, model_of
+from regsync.spec.keys import Keys
 from regsync.spec.model import Position
 from regsync.spec.nodes import Entries, Items, Node, Scalar, Step, deepest, locate
 from regsync.spec.problems import Problems, nearest
 
+MAX_LISTED = 13  # keys in one message; Mirror has as many
 _EXPECTED = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
@@ -110,8 +112,15 @@ def _translate(root: Entries, model: type[BaseModel], error: Any, problems: Prob
     if kind == "extra_forbidden":
         key = str(loc[-1])
         spot = locate(root, loc, at_key=True)
-        known = sorted(_known_keys(model, loc[:-1]))
-        listed = f"; expected {', '.join(known)}" if known and len(known) <= 12 else ""
+        forms = _models_at(model, loc[:-1])
+        later = next(
+            (one.not_yet[key] for one in forms if issubclass(one, Keys) and key in one.not_yet), None
+        )
+        if later is not None:
+            problems.add(spot.position, spot.path, f"not yet: {later}")
+            return
+        known = sorted({field.alias or name for one in forms for name, field in one.model_fields.items()})
+        listed = f"; expected {', '.join(known)}" if known and len(known) <= MAX_LISTED else ""
         problems.add(spot.position, spot.path, f"unknown key{listed}", nearest(key, known))
         return
     if kind == "missing":
@@ -148,8 +157,8 @@ def _message(kind: str, error: Any) -> str:
             return str(error["msg"])
 
 
-def _known_keys(model: type[BaseModel], loc: tuple[Step, ...]) -> set[str]:
-    """The keys that may stand where `loc` leads to, of all forms that are possible there."""
+def _models_at(model: type[BaseModel], loc: tuple[Step, ...]) -> set[type[BaseModel]]:
+    """All forms that what `loc` leads to may have."""
     here: set[type[BaseModel]] = {model}
     for step in loc:
         if not isinstance(step, str):
@@ -162,7 +171,7 @@ def _known_keys(model: type[BaseModel], loc: tuple[Step, ...]) -> set[str]:
         ]
         if fields:
             here = {found for field in fields for found in _models(field.annotation)}
-    return {field.alias or name for one in here for name, field in one.model_fields.items()}
+    return here
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

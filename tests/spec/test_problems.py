@@ -12,13 +12,11 @@ BASE = "source: hub/library/nginx\ntargets: [local/nginx]\n"
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        pytest.param(
-            "tags: [a]\nverify: [prod]", "spec.verify: unknown key; expected atLeast", id="a key to come"
-        ),
+        pytest.param("tags: [a]\nprune: {}", "spec.prune: unknown key; expected atLeast", id="a key to come"),
         pytest.param(
             "tag: [a]",
             "spec.tag: unknown key; expected atLeast, digests, excludeTags, images, immutable, "
-            "platforms, referrers, rename, repositories, source, tags, targets; did you mean 'tags'?",
+            "platforms, referrers, rename, repositories, source, tags, targets, verify; did you mean 'tags'?",
             id="a typo",
         ),
         pytest.param("tags: latest", "spec.tags: expected a list", id="text for a list"),

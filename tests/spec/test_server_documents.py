@@ -158,7 +158,8 @@ def test_subjects_are_read(specs: Specs, subject: str, expected: Subject) -> Non
         pytest.param("tls: {cert: a}", "spec.tls.key: the key is missing", id="half of TLS"),
         pytest.param("tls: {cert: a, key: b, clientCA: c}", "tls.clientCA: unknown key", id="mutual TLS"),
         pytest.param(
-            "upstreams: [{prefix: a, registry: hub, verify: [prod]}]", "verify: unknown key", id="verify"
+            "upstreams: [{prefix: a, registry: hub, verify: [prod]}]",
+            "verify[0]: there is no VerificationPolicy named 'prod'", id="a policy"
         ),
         pytest.param("auth: {groups: {a: [b]}}", "expected htpasswd, jwt, or both", id="no logins"),
         pytest.param("auth: {htpasswd: a}", "spec.auth: auth without access allows nothing", id="no access"),

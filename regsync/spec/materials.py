@@ -1,0 +1,135 @@
+"""Files with keys, certificates and roots that policies name: read with the spec, bounded, never shown.
+
+What is in them is understood in `trust/`. Here a private key is told from what may be read by many:
+whoever puts one where a public key belongs is told so, and neither a message nor a digest has it.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from regsync.regular_file import read_regular
+from regsync.spec.nodes import Spot
+from regsync.spec.problems import Problems
+from regsync.spec.reading import Document
+from regsync.spec.registries import absolute
+from regsync.spec.verification import Material
+
+MAX_MATERIAL_SIZE = 1024 * 1024  # bytes; the largest trusted root known has 40 KiB
+MAX_STORE_FILES = 1000  # in a trust store
+STORE_TYPES = ("ca", "signingAuthority", "tsa")
+_CERTIFICATE_SUFFIXES = (".crt", ".cer", ".pem")
+_STORE_PLACES = ("truststore/x509", "x509", ".")  # below a trust store, the most particular first
+
+_PRIVATE = re.compile(
+    rb"-----BEGIN [A-Za-z0-9 ]{0,40}PRIVATE KEY|AGE-SECRET-KEY-|\"d\"\s*:\s*\"[A-Za-z0-9_-]{20}"
+)
+_DER_SEQUENCE, _DER_INTEGER = 0x30, 0x02
+
+IS_PRIVATE = "this is a private key: name the public one, and treat this one as lost if it was in git"
+
+
+def read_material(document: Document, text: str, spot: Spot, problems: Problems) -> Material | None:
+    """The bytes of the file that `text` names, relative to its document; None with a problem."""
+    if "-----BEGIN" in text or "\n" in text:  # not shown: whatever it is, it is no path
+        problems.add(spot.position, spot.path, "expected the path of a file, found what may be its content")
+        return None
+    return _read(absolute(document, text), text, spot, problems)
+
+
+def written_material(text: str, spot: Spot, problems: Problems) -> Material | None:
+    """The bytes of a value that stands in the spec itself; None with a problem."""
+    return _checked(Material("data", text.encode("utf-8"), spot.position), spot, problems)
+
+
+def read_trust_store(
+    document: Document, text: str, spot: Spot, problems: Problems
+) -> dict[str, tuple[Material, ...]]:
+    """The certificates of a trust store as notation lays it out, by `TYPE:NAME`.
+
+    Source: Notary Project, specs/trust-store-trust-policy.md, "Trust store".
+    """
+    base = absolute(document, text)
+    try:
+        files = dict(_store_files(base))
+    except OSError as cause:
+        problems.add(spot.position, spot.path, f"{text[:200]}: {cause.strerror or 'cannot be read'}")
+        return {}
+    if not any(files.values()):
+        message = (
+            f"{text[:200]}: there are no certificates in truststore/x509/TYPE/NAME/*.pem or TYPE/NAME/*.pem"
+        )
+        problems.add(spot.position, spot.path, message)
+    if sum(map(len, files.values())) > MAX_STORE_FILES:
+        problems.add(spot.position, spot.path, f"{text[:200]}: more than {MAX_STORE_FILES} certificates")
+        return {}
+    stores: dict[str, tuple[Material, ...]] = {}
+    for name, paths in files.items():
+        read = [_read(path, str(Path(text) / path.relative_to(base)), spot, problems) for path in paths]
+        stores[name] = tuple(one for one in read if one is not None)
+    return stores
+
+
+def _store_files(base: Path) -> Iterator[tuple[str, list[Path]]]:
+    """Every store below the first place that has any, and its files; raises OSError."""
+    if not base.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "there is no such directory", str(base))
+    for place in (base / one for one in _STORE_PLACES):
+        kinds = [kind for kind in STORE_TYPES if (place / kind).is_dir()]
+        for kind in kinds:
+            for directory in sorted(_shown(place / kind)):
+                if directory.is_dir():
+                    yield f"{kind}:{directory.name}", sorted(_certificates(directory))
+        if kinds:
+            return
+
+
+def _certificates(directory: Path) -> Iterator[Path]:
+    return (one for one in _shown(directory) if one.suffix in _CERTIFICATE_SUFFIXES)
+
+
+def _shown(directory: Path) -> Iterator[Path]:
+    """What is in a directory, less hidden files such as the `..data` of a mounted ConfigMap."""
+    return (directory / name for name in os.listdir(directory) if not name.startswith("."))
+
+
+def _read(path: Path, name: str, spot: Spot, problems: Problems) -> Material | None:
+    try:
+        data = read_regular(path, MAX_MATERIAL_SIZE + 1)
+    except OSError as cause:
+        problems.add(spot.position, spot.path, f"{name[:200]}: {cause.strerror or 'cannot be read'}")
+        return None
+    return _checked(Material(name, data, spot.position), spot, problems)
+
+
+def _checked(material: Material, spot: Spot, problems: Problems) -> Material | None:
+    cause = _objection(material.data)
+    if cause is None:
+        return material
+    problems.add(spot.position, spot.path, f"{material.name[:200]}: {cause}")
+    return None
+
+
+def _objection(data: bytes) -> str | None:
+    if len(data) > MAX_MATERIAL_SIZE:
+        return f"larger than {MAX_MATERIAL_SIZE // 1024} KiB"
+    if not data.strip():
+        return "it is empty"
+    return IS_PRIVATE if is_private(data) else None
+
+
+def is_private(data: bytes) -> bool:
+    """Whether bytes look like a private key: PEM, a JSON Web Key, or DER (PKCS #1, #8, #12, SEC 1).
+
+    What is public (keys, certificates) begins with a SEQUENCE in a SEQUENCE, what is private with a
+    version, an INTEGER.
+    """
+    if _PRIVATE.search(data) is not None:
+        return True
+    if len(data) < 4 or data[0] != _DER_SEQUENCE:
+        return False
+    length = data[1]
+    inner = 2 if length < 0x80 else 2 + (length & 0x7F)
+    return len(data) > inner and data[inner] == _DER_INTEGER
