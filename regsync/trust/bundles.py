@@ -5,6 +5,7 @@ of are passed over; what the proof rests on has to be there and be what it shoul
 Sources: sigstore/protobuf-specs, `sigstore_bundle.proto`, `sigstore_rekor.proto`, `sigstore_common.proto`.
 """
 
+import hashlib
 import re
 
 from regsync.oci.digest import Digest, InvalidDigestError
@@ -26,14 +27,18 @@ _MEDIA_TYPE = re.compile(
     r"application/vnd\.dev\.sigstore\.bundle(?:\+json;\s?version=0\.([0-9]+)|\.v0\.([0-9]+)(?:\.0)?\+json)"
 )
 _VERSIONS = (1, 2, 3)
-_HASHES = {"SHA2_256": "sha256", "SHA2_512": "sha512"}  # those that name content
+_MESSAGE = "message digest"
+_HASHES = {"SHA2_256": "sha256", "SHA2_384": "sha384", "SHA2_512": "sha512"}
 
 
-def read_bundle(raw: bytes, *, manifest_digest: Digest | None) -> SigstoreEnvelope:
+def read_bundle(
+    raw: bytes, *, manifest_digest: Digest | None, content: bytes | None = None
+) -> SigstoreEnvelope:
     """Read a bundle; nothing in it is believed yet.
 
     `manifest_digest` is what a message signature has to be over, and then the subject: the digest of the
-    manifest beside which an image's bundle was found. Raises EvidenceRejectedError.
+    manifest beside which an image's bundle was found. With its `content` at hand, signatures over other
+    hashes of it can be verified too. Raises EvidenceRejectedError.
     """
     if len(raw) > MAX_SIZE:
         raise EvidenceRejectedError(_CHECK, f"it has {len(raw)} bytes, at most {MAX_SIZE} are read")
@@ -65,12 +70,12 @@ def read_bundle(raw: bytes, *, manifest_digest: Digest | None) -> SigstoreEnvelo
             raw,
         )
     message = document.needed("messageSignature")
-    digest = _message_digest(message, manifest_digest)
+    digest = _message_digest(message, manifest_digest, content)
     return SigstoreEnvelope(
         FORMAT,
         Message(Kind.SIGNATURE, frozenset({digest})),
         message.data("signature"),
-        None,
+        content,
         digest,
         certificates,
         entries,
@@ -172,21 +177,25 @@ def _timestamps(material: Fields) -> tuple[bytes, ...]:
     return found
 
 
-def _message_digest(message: Fields, expected: Digest | None) -> Digest:
+def _message_digest(message: Fields, expected: Digest | None, content: bytes | None) -> Digest:
     """The digest that a message signature is over. The one in the bundle is a claim, and may be left out."""
     claim = message.message("messageDigest")
     if claim is None:
         if expected is None:
             raise message.refuse("messageDigest", "is missing, so that nothing says what was signed")
         return expected
-    algorithm = claim.text("algorithm")
+    algorithm, value = claim.text("algorithm"), claim.data("digest")
     if algorithm not in _HASHES:
-        known = ", ".join(_HASHES)
-        raise claim.refuse("algorithm", f"is {algorithm!r:.40}; a message signature is verified over {known}")
+        raise claim.refuse("algorithm", f"is {algorithm!r:.40}, none of {', '.join(_HASHES)}")
+    name = _HASHES[algorithm]
+    if expected is not None and content is not None:
+        if hashlib.new(name, content).digest() != value:
+            raise EvidenceRejectedError(_MESSAGE, f"the signature is over something else than {expected}")
+        return expected
     try:
-        found = Digest.parse(f"{_HASHES[algorithm]}:{claim.data('digest').hex()}")
+        found = Digest.parse(f"{name}:{value.hex()}")
     except InvalidDigestError as cause:
-        raise claim.refuse("digest", f"is no {algorithm}") from cause
+        raise claim.refuse("digest", f"is of {algorithm}, which names no image: {cause}") from cause
     if expected is not None and found != expected:
-        raise EvidenceRejectedError("message digest", f"the signature is over {found}, not over {expected}")
+        raise EvidenceRejectedError(_MESSAGE, f"the signature is over {found}, not over {expected}")
     return found

@@ -131,4 +131,4 @@ def _public_key(pem: bytes) -> PublicKey:
     except UnusableKeyError as cause:
         raise InvalidKeyError(str(cause)) from cause
     except (ValueError, UnsupportedAlgorithm) as cause:
-        raise InvalidKeyError("expected PEM that begins with -----BEGIN PUBLIC KEY-----") from cause
+        raise InvalidKeyError("expected one in PEM, whole, from -----BEGIN PUBLIC KEY----- on") from cause

@@ -43,11 +43,15 @@ class SigstoreTrust:
 
 @dataclass(frozen=True, slots=True)
 class Witnessed:
-    """What witnesses prove: times at which the signature was there, and the checks that were made."""
+    """What witnesses prove: times at which the signature was there, and the checks that were made.
+
+    `unknown` are those that the trust root lacks, which is why they did not count.
+    """
 
     times: tuple[datetime, ...] = ()
     checks: tuple[str, ...] = ()
     relaxed: tuple[str, ...] = ()
+    unknown: tuple[TrustRootTooOldError, ...] = ()
 
 
 def seen_by_authorities(envelope: SigstoreEnvelope, trust: SigstoreTrust, *, needed: int) -> Witnessed:
@@ -65,7 +69,7 @@ def seen_by_authorities(envelope: SigstoreEnvelope, trust: SigstoreTrust, *, nee
             unknown.append(cause)
     _refuse_too_few(TIMESTAMP, len(times), needed, unknown)
     checks = tuple(f"{TIMESTAMP} ({time.isoformat()})" for time in times)
-    return Witnessed(tuple(times), checks, tuple(map(str, unknown)))
+    return Witnessed(tuple(times), checks, tuple(map(str, unknown)), tuple(unknown))
 
 
 def seen_by_logs(
@@ -98,7 +102,7 @@ def seen_by_logs(
     _refuse_too_few(LOG, len(logs), needed, unknown)
     if not logs:
         relaxed.append(f"{LOG}: none vouches for it, and none has to")
-    return Witnessed(tuple(times), tuple(checks), (*relaxed, *map(str, unknown)))
+    return Witnessed(tuple(times), tuple(checks), (*relaxed, *map(str, unknown)), tuple(unknown))
 
 
 def refuse_future(times: Sequence[datetime], now: datetime) -> None:

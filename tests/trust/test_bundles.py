@@ -1,6 +1,7 @@
 """Sigstore bundles are read strictly where the proof rests, and tolerantly elsewhere."""
 
 import base64
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +63,22 @@ def test_without_the_digest_that_was_signed_the_manifest_is_what_was_signed() ->
     assert read_bundle(raw, manifest_digest=ARTIFACT).signed_digest == ARTIFACT
     with pytest.raises(EvidenceRejectedError, match="nothing says what was signed"):
         read_bundle(raw, manifest_digest=None)
+
+
+def test_with_the_content_at_hand_a_signature_may_be_over_another_hash_of_it() -> None:
+    content = (SUITE / "a.txt").read_bytes()
+
+    def longer(bundle: dict[str, Any]) -> None:
+        digest = base64.b64encode(hashlib.sha384(content).digest()).decode()
+        bundle["messageSignature"]["messageDigest"] = {"algorithm": "SHA2_384", "digest": digest}
+
+    raw = changed(MESSAGE, longer)
+    read = read_bundle(raw, manifest_digest=ARTIFACT, content=content)
+    assert (read.signed, read.signed_digest) == (content, ARTIFACT)
+    with pytest.raises(EvidenceRejectedError, match="something else"):
+        read_bundle(raw, manifest_digest=Digest.of(b"abc"), content=b"abc")
+    with pytest.raises(EvidenceRejectedError, match="SHA2_384, which names no image"):
+        read_bundle(raw, manifest_digest=ARTIFACT)
 
 
 def test_an_attestation_is_signed_over_its_pre_authentication_encoding() -> None:
@@ -202,7 +219,7 @@ REFUSED: list[tuple[str, dict[str, Any], Callable[[dict[str, Any]], object], str
         "a digest that is too short",
         MESSAGE,
         lambda b: b["messageSignature"]["messageDigest"].update(digest="YWJj"),
-        "is no SHA2_256",
+        "is of SHA2_256, which names no image",
     ),
     (
         "a chain in a bundle of version 0.3",
