@@ -24,6 +24,12 @@ class Piece:
     layers: Mapping[Digest, bytes | RegsyncError]
     failed: RegsyncError | None = None
 
+    @property
+    def troubles(self) -> tuple[RegsyncError, ...]:
+        """Why parts of it could not be read."""
+        layers = tuple(one for one in self.layers.values() if isinstance(one, RegsyncError))
+        return layers if self.failed is None else (self.failed, *layers)
+
 
 @dataclass(frozen=True, slots=True)
 class Looked:

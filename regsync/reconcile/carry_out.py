@@ -114,7 +114,7 @@ class CarryOut:
         applying = verification.policies(unit, action.target)
         if not applying:
             return action
-        judged = await verification.at_source(self.observer, found, action.source_tag, news=False)
+        judged = await verification.at_source(self.observer, found, action.source_tag, news=True)
         here = [judged[policy.name] for policy in applying]
         name = f"{action.source}:{action.source_tag or found.desc.digest}"
         for one in here:

@@ -15,7 +15,7 @@ from regsync.content.graph import Shape, images_below
 from regsync.content.manifests import Manifests
 from regsync.content.pieces import Looked, Piece
 from regsync.content.protocol import Source
-from regsync.errors import TemporaryError
+from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.manifest import Index, Manifest
@@ -51,6 +51,12 @@ class _Beside:
 
     examined: dict[str, list[Examined]] = field(default_factory=dict)
     looked: tuple[Looked, ...] = ()
+    unread: list[RegsyncError] = field(default_factory=list)  # why pieces could not be read
+
+    @property
+    def troubles(self) -> list[RegsyncError]:
+        """Everything that kept evidence from being seen."""
+        return [*self.unread, *(one.problem for one in self.looked if one.problem is not None)]
 
 
 async def subjects_of(
@@ -112,6 +118,7 @@ async def _look(
     beside = _Beside()
 
     def take(piece: Piece) -> None:
+        beside.unread.extend(piece.troubles)
         for policy in policies:
             beside.examined.setdefault(policy.name, []).extend(examine(piece, policy, question))
 
@@ -125,6 +132,6 @@ def _answer(asked: Asked, found: Mapping[tuple[Digest, Shelf], _Beside], questio
     examined = [one for each in beside for one in each.examined.get(asked.policy.name, ())]
     named = {digest: name for digest, name in asked.subjects.items() if name is not None}
     verdict = judge(asked.policy, examined, looked, tuple(asked.subjects), question, named)
-    troubles = [one.problem for one in looked if one.problem is not None]
+    troubles = [trouble for each in beside for trouble in each.troubles]
     temporary = bool(troubles) and all(isinstance(one, TemporaryError) for one in troubles)
     return Answer(verdict, is_temporary=verdict.result is Result.ERROR and temporary)

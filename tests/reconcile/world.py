@@ -29,6 +29,8 @@ from regsync.spec.model import (
     Spec,
     TagRule,
 )
+from regsync.spec.verification import VerificationPolicy
+from regsync.trust.policy import compile_policies
 from tests.support.clock import FrozenClock
 from tests.support.images import Content
 
@@ -131,6 +133,7 @@ class World:
     events: list[Event] = field(default_factory=list)
     unwritable: dict[str, RegsyncError] = field(default_factory=dict)
     mirrors: list[Mirror] = field(default_factory=list)
+    policies: list[VerificationPolicy] = field(default_factory=list)
     check_lease: Callable[[], None] = lambda: None
 
     def repository(self, path: str) -> CountingRepository:
@@ -205,10 +208,20 @@ class World:
             Digest.of(repr(self.mirrors).encode()),
             Path(),
             (),
+            policies={policy.name: policy for policy in self.policies},
         )
 
     def engine(self, **more: Any) -> Engine:
-        return Engine(self, self.ledger, self.clock, self.events.append, check_lease=self.check_lease, **more)
+        policies = compile_policies({policy.name: policy for policy in self.policies}, {})
+        return Engine(
+            self,
+            self.ledger,
+            self.clock,
+            self.events.append,
+            check_lease=self.check_lease,
+            policies=policies,
+            **more,
+        )
 
     async def sync(self) -> Report:
         return await sync(self.spec(), self.engine())
