@@ -6,10 +6,12 @@ What is kept of it is small: a scan may have megabytes, an image hundreds of sca
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from regsync.content.errors import BoundHitError
 from regsync.content.pieces import Piece
-from regsync.errors import DeniedError, RegsyncError, TemporaryError
+from regsync.errors import DeniedError, TemporaryError
 from regsync.oci.digest import Digest
 from regsync.spec.verification import AttestationRequirement, SignatureRequirement
+from regsync.trust.authorities import Authority
 from regsync.trust.conditions import Answer, ask
 from regsync.trust.envelopes import (
     Envelope,
@@ -24,7 +26,7 @@ from regsync.trust.envelopes import (
 )
 from regsync.trust.errors import EvidenceRejectedError, TrustRootTooOldError
 from regsync.trust.formats import read_piece
-from regsync.trust.policy import Authority, CompiledPolicy, leaves
+from regsync.trust.policy import CompiledPolicy, leaves
 from regsync.trust.statements import predicate_matches
 
 
@@ -54,7 +56,7 @@ class Examined:
     by: Mapping[str, Proven | Refusal] = field(default_factory=dict)
     answers: Mapping[AttestationRequirement, Answer] = field(default_factory=dict)
     problem: str | None = None  # why it proves nothing, whoever is asked
-    is_error: bool = False  # it could not be read because the registry did not give it
+    is_error: bool = False  # the registry did not give it, or a bound was hit
 
     def speaks_of(self, subject: Digest) -> bool:
         """Whether it is to be shown for a digest: it names it, or was found beside it."""
@@ -83,8 +85,7 @@ def _examined(piece: Piece, envelope: Envelope, policy: CompiledPolicy, question
 
 
 def _was_withheld(piece: Piece) -> bool:
-    errors = (piece.failed, *(one for one in piece.layers.values() if isinstance(one, RegsyncError)))
-    return any(isinstance(error, TemporaryError | DeniedError) for error in errors)
+    return any(isinstance(error, TemporaryError | DeniedError | BoundHitError) for error in piece.troubles)
 
 
 def _without_statement(message: Message | None) -> Message | None:

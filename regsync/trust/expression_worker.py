@@ -53,10 +53,10 @@ def _check(expression: str) -> str | None:
     return None if given in ("BOOL", "DYN") else f"it gives {given}, not a bool"
 
 
-def _evaluate(expression: str, variables: dict[str, Any]) -> str | None:
+def _evaluate(expression: str, activation: Any, *, dated: bool) -> str | None:
     """None where it is true, else what it came to."""
     try:
-        result = _compile(expression, dated=variables["signedAt"] is not None).eval(data=variables)
+        result = _compile(expression, dated=dated).eval(activation)
         kind, value = result.type().name(), result.value()
     except RuntimeError as cause:
         return f"error: {cause}"
@@ -69,8 +69,11 @@ def _answer(order: str, expressions: list[str], variables: dict[str, Any]) -> No
     for name in _TIMES:
         if variables.get(name) is not None:
             variables[name] = datetime.fromtimestamp(variables[name], UTC)
+    dated = variables.get("signedAt") is not None
+    # What is converted for one expression stays converted for the next: most of the time goes there.
+    activation = (_SIGNED if dated else _UNDATED).Activation(variables)
     for expression in expressions:
-        found = _check(expression) if order == "check" else _evaluate(expression, variables)
+        found = _check(expression) if order == "check" else _evaluate(expression, activation, dated=dated)
         sys.stdout.write(json.dumps(found) + "\n")
         sys.stdout.flush()
 

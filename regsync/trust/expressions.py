@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import weakref
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,11 +21,16 @@ from threading import Lock
 from typing import BinaryIO, cast
 
 from regsync.errors import RegsyncError
+from regsync.oci.digest import Digest
 from regsync.trust.envelopes import Image, Signer
 
 MAX_LENGTH = 4096  # characters of one expression
 MAX_PREDICATE = 8 << 20  # bytes of a statement, as it is handed over
+MAX_STEPS = 10_000  # of comprehensions; the library's own bound, which cannot be moved
 SECONDS = 2  # of CPU time for all conditions over one attestation; the worker keeps to it
+
+_TOO_SLOW = f"it took longer than {SECONDS} s of a processor and was ended"
+_MAX_SLOW = 1000  # of expressions and images that are remembered
 
 _WORKER = Path(__file__).with_name("expression_worker.py")
 _ENDED_BY_TIME = (-signal.SIGPROF, -signal.SIGALRM)
@@ -58,6 +64,7 @@ class Expressions:
     def __init__(self) -> None:
         self._lock = Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._slow: OrderedDict[tuple[str, Digest], None] = OrderedDict()
 
     def check(self, expression: str) -> None:
         """Raise InvalidExpressionError where it does not compile, or gives no bool."""
@@ -71,11 +78,23 @@ class Expressions:
         """Why not all of these hold, with the expression and the path; None where they do."""
         if not expressions:
             return None
+        image = variables.image.digest
+        for expression in expressions:
+            if (expression, image) in self._slow:
+                return f"{_TOO_SLOW} over another attestation of the image, in: {expression}"
         answers = self._ask("evaluate", list(expressions), _as_cel(variables))
         for expression, found in zip(expressions, answers, strict=True):
+            if found == f"error: {_TOO_SLOW}":
+                self._remember_slow(expression, image)
             if found is not None:
                 return f"{_explained(expression, found)} in: {expression}"
         return None
+
+    def _remember_slow(self, expression: str, image: Digest) -> None:
+        """An image may have a thousand attestations; two seconds for each would be half an hour."""
+        self._slow[expression, image] = None
+        if len(self._slow) > _MAX_SLOW:
+            self._slow.popitem(last=False)
 
     def _ask(self, order: str, expressions: list[str], variables: dict[str, object]) -> list[str | None]:
         request = marshal.dumps((order, expressions, variables))
@@ -120,7 +139,7 @@ class Expressions:
         code = process.wait()
         _end(process)
         if code in _ENDED_BY_TIME:
-            return f"error: it took longer than {SECONDS} s and was ended"
+            return f"error: {_TOO_SLOW}"
         return f"error: its evaluation broke down (exit status {code})"
 
 
@@ -163,7 +182,13 @@ def _compile_error(message: str) -> str:
 def _explained(expression: str, found: str) -> str:
     """An answer for a person, with the path that is not there as the expression has it."""
     missing = _NO_KEY.search(found)
+    if found == "false":
+        return "it is false"
+    if "Iteration budget exceeded" in found:
+        return f"it takes more than {MAX_STEPS} steps through lists"
+    if "null_type" in found and re.search(r"\bsignedAt\b", expression):
+        return "signedAt is null, since no time is verified"
     if missing is None:
-        return "it is false" if found == "false" else _STATUS.sub("", found).strip()
+        return _STATUS.sub("", found).strip()
     path = re.search(rf'[\w.\[\]"]*\.{re.escape(missing["key"])}\b', expression)
     return f"there is no {path[0] if path else missing['key']}"

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Protocol
 
+from regsync.spec.model import Position
+from regsync.spec.problems import Problems
 from regsync.spec.verification import (
     AllOf,
     AtLeast,
     AttestationRequirement,
+    Condition,
     Material,
     NotationRoot,
     Requirement,
@@ -20,29 +22,13 @@ from regsync.spec.verification import (
     TrustRoot,
     VerificationPolicy,
 )
-from regsync.trust.envelopes import NotationEnvelope, Proven, Question, SigstoreEnvelope
-from regsync.trust.expressions import Expressions
+from regsync.trust.authorities import Authority, Roots, authorities
+from regsync.trust.expressions import Expressions, InvalidExpressionError
 
 JUDGING = 1  # counts what changes a verdict over the same policy and evidence
 
 _SPEAKS_OF_IMAGE = re.compile(r"\bimage\b")
 _POSITION = "position"
-
-
-class Authority(Protocol):
-    """Whoever may vouch for an image: a key, an identity, certificates."""
-
-    @property
-    def name(self) -> str:
-        """Its name in the policy."""
-        ...
-
-    def verify(self, envelope: SigstoreEnvelope | NotationEnvelope, question: Question) -> Proven:
-        """Who signed, and the checks made.
-
-        Raises EvidenceRejectedError; TrustRootTooOldError for a log or an authority that the root lacks.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,39 +69,43 @@ def leaves(requirement: Requirement) -> Iterator[SignatureRequirement | Attestat
             yield requirement
 
 
-def compiled(
-    policy: VerificationPolicy,
-    authorities: Mapping[str, Authority],
-    roots: Mapping[str, TrustRoot],
-    expressions: Expressions,
-) -> CompiledPolicy:
-    """Put a policy together. `roots` are those its authorities name, each with its bytes."""
-    return CompiledPolicy(
-        policy,
-        authorities,
-        expressions,
-        _fingerprint(policy, roots),
-        _uses_image(policy, roots),
-    )
+def compile_policies(
+    policies: Mapping[str, VerificationPolicy], roots: Mapping[str, TrustRoot]
+) -> Mapping[str, CompiledPolicy]:
+    """Understand every policy and every root, by name.
+
+    Raises InvalidSpecError with all that is wrong, each at its place: keys, trusted roots, trust stores,
+    expressions. Asks no network.
+    """
+    problems = Problems()
+    known, expressions = Roots(roots, problems), Expressions()
+    known.read_all()
+    compiled = {name: _compile(policy, known, expressions) for name, policy in policies.items()}
+    problems.raise_any()
+    return compiled
 
 
-def _uses_image(policy: VerificationPolicy, roots: Mapping[str, TrustRoot]) -> bool:
-    """By an expression, or by a trust policy whose scopes are names of repositories."""
-    by_scope = any(
-        isinstance(one.root, NotationRoot) and one.root.policy is not None for one in roots.values()
-    )
-    conditions = (
-        condition.expression
-        for leaf in leaves(policy.require)
-        if isinstance(leaf, AttestationRequirement)
-        for condition in leaf.conditions
-    )
-    return by_scope or any(_SPEAKS_OF_IMAGE.search(one) is not None for one in conditions)
+def _compile(policy: VerificationPolicy, roots: Roots, expressions: Expressions) -> CompiledPolicy:
+    for condition in _conditions(policy):
+        try:
+            expressions.check(condition.expression)
+        except InvalidExpressionError as cause:
+            position = condition.position or policy.position or Position(policy.name, 1, 1)
+            roots.problems.add(position, "spec.require", f"{cause.cause} in: {condition.expression}")
+    ready = authorities(policy, roots)
+    names = {one.trust_root for one in policy.authorities.values()}
+    used = {name: roots.declared[name].root for name in sorted(names) if name in roots.declared}
+    meaning = _plain((JUDGING, policy, used, roots.documents(names)))
+    fingerprint = hashlib.sha256(meaning.encode("utf-8")).hexdigest()
+    by_scope = any(isinstance(one, NotationRoot) and one.policy is not None for one in used.values())
+    spoken = any(_SPEAKS_OF_IMAGE.search(one.expression) is not None for one in _conditions(policy))
+    return CompiledPolicy(policy, ready, expressions, fingerprint, uses_image=by_scope or spoken)
 
 
-def _fingerprint(policy: VerificationPolicy, roots: Mapping[str, TrustRoot]) -> str:
-    meaning = _plain((JUDGING, policy, {name: one.root for name, one in roots.items()}))
-    return hashlib.sha256(meaning.encode("utf-8")).hexdigest()
+def _conditions(policy: VerificationPolicy) -> Iterator[Condition]:
+    for leaf in leaves(policy.require):
+        if isinstance(leaf, AttestationRequirement):
+            yield from leaf.conditions
 
 
 def _plain(value: object) -> str:
@@ -129,7 +119,7 @@ def _plain(value: object) -> str:
             return "|".join(("[", *map(_plain, value), "]"))
         case Enum():
             return f"{type(value).__name__}.{value.name}"
-        case datetime() | timedelta() | str() | int() | None:
+        case datetime() | timedelta() | str() | bytes() | int() | None:
             return repr(value)
         case _ if is_dataclass(value):
             named = (

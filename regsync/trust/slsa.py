@@ -10,7 +10,6 @@ workflow wrote into it.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from regsync.spec.regexes import is_identity
 from regsync.spec.verification import SlsaCondition, TextMatch
 from regsync.trust.envelopes import Signer
 
@@ -128,9 +127,7 @@ def _plain(repository: str | None) -> str | None:
 
 
 def _matches(wanted: TextMatch, found: str | None) -> bool:
-    if found is None:
-        return False
-    return is_identity(wanted.regex, found) if wanted.regex is not None else found == wanted.exact
+    return found is not None and wanted.matches(found)
 
 
 def _shown(wanted: TextMatch) -> str:
