@@ -9,8 +9,9 @@ from hashlib import sha256
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.certificate_transparency import SignedCertificateTimestamp
+from cryptography.x509.certificate_transparency import SignatureAlgorithm, SignedCertificateTimestamp
 
 from regsync.trust.certificates import FulcioCertificate
 from regsync.trust.errors import EvidenceRejectedError, TrustRootTooOldError
@@ -22,6 +23,10 @@ MAX_TIMESTAMPS = 16
 _CHECK = "certificate timestamp (SCT)"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PRECERTIFICATE = 1  # LogEntryType
+_ALGORITHMS = {  # section 2.1.4
+    SignatureAlgorithm.ECDSA: ec.EllipticCurvePublicKey,
+    SignatureAlgorithm.RSA: rsa.RSAPublicKey,
+}
 
 
 def verify_sct(certificate: FulcioCertificate, root: TrustedRoot) -> int:
@@ -67,6 +72,9 @@ def _is_signed(timestamp: SignedCertificateTimestamp, entry: bytes, root: Truste
 def _has_signed(
     log: TransparencyLog, timestamp: SignedCertificateTimestamp, at: datetime, entry: bytes
 ) -> bool:
+    algorithm = _ALGORITHMS.get(timestamp.signature_algorithm)
+    if algorithm is None or not isinstance(log.key.public, algorithm):
+        return False
     if not isinstance(timestamp.signature_hash_algorithm, hashes.SHA256):
         return False
     extensions = timestamp.extension_bytes

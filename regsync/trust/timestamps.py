@@ -57,11 +57,15 @@ def _signed_as(response: TimeStampResponse, authority: CertificateAuthority) -> 
 
 
 def _refusal(response: TimeStampResponse, stamped: bytes, authority: CertificateAuthority) -> str | None:
+    at = response.tst_info.gen_time
+    for one in authority.certificates:
+        if not one.not_valid_before_utc <= at <= one.not_valid_after_utc:
+            return f"{one.subject.rfc4514_string()[:120]!r} was not valid at {at.isoformat()}"
     signing, *intermediates = authority.certificates
     root = intermediates.pop() if intermediates else signing
     builder = VerifierBuilder(tsa_certificate=signing, roots=[root], intermediates=intermediates)
     try:
         builder.build().verify_message(response, stamped)
     except VerificationError as cause:
-        return str(cause)[:200]
+        return str(cause).partition(": ErrorStack")[0][:200]
     return None
