@@ -88,10 +88,10 @@ def _simple_signing(payload: bytes) -> Message:
         reason = f"{len(payload)} bytes, at most {MAX_PAYLOAD_SIZE} are read"
         raise EvidenceRejectedError("payload", reason)
     document = _object(_json(payload, "payload"), "payload")
-    critical = _object(document.get("critical"), "critical")
+    critical = _object(document.get("critical"), "payload", "critical")
     if (kind := critical.get("type")) not in _PAYLOAD_TYPES:
         raise EvidenceRejectedError("payload", f"critical.type is {kind!r:.120}, not a container signature's")
-    image = _object(critical.get("image"), "critical.image")
+    image = _object(critical.get("image"), "payload", "critical.image")
     # The specification's example has `Docker-manifest-digest`.
     found = [value for key, value in image.items() if key.lower() == "docker-manifest-digest"]
     if len(found) != 1 or not isinstance(found[0], str):
@@ -101,7 +101,7 @@ def _simple_signing(payload: bytes) -> Message:
     except InvalidDigestError as cause:
         raise EvidenceRejectedError("payload", str(cause)) from cause
     optional = document.get("optional")
-    notes = {} if optional is None else _object(optional, "optional")
+    notes = {} if optional is None else _object(optional, "payload", "optional")
     texts = {key: value for key, value in notes.items() if isinstance(value, str)}
     return Message(Kind.SIGNATURE, frozenset({subject}), texts)
 
@@ -126,17 +126,17 @@ def _pem(text: str, what: str) -> tuple[bytes, ...]:
 
 def _log_entries(annotations: Mapping[str, str]) -> tuple[LogEntry, ...]:
     """The entry of Rekor v1 that a bundle annotation promises, without an inclusion proof."""
-    bundle = _annotated_json(annotations, BUNDLE)
+    bundle = _annotated_json(annotations, BUNDLE, "log entry")
     if bundle is None:
         return ()
-    payload = _object(bundle.get("Payload"), "Payload")
+    payload = _object(bundle.get("Payload"), "log entry", "Payload")
     body = _base64(payload.get("body"), "log entry")
     log_id = payload.get("logID")
     if not isinstance(log_id, str) or re.fullmatch(r"[0-9a-f]{64}", log_id) is None:
         raise EvidenceRejectedError("log entry", "logID is not 64 hex characters")
     index, time = _count(payload.get("logIndex")), _count(payload.get("integratedTime"))
     kind, version = _kind_of(body)
-    promise = _base64(bundle.get("SignedEntryTimestamp"), "signed entry timestamp")
+    promise = _base64(bundle.get("SignedEntryTimestamp"), "log promise (SET)")
     return (LogEntry(bytes.fromhex(log_id), index, kind, version, body, time, promise),)
 
 
@@ -155,16 +155,16 @@ def _kind_of(body: bytes) -> tuple[str, str]:
 
 
 def _timestamps(annotations: Mapping[str, str]) -> tuple[bytes, ...]:
-    stamp = _annotated_json(annotations, TIMESTAMP)
+    stamp = _annotated_json(annotations, TIMESTAMP, "timestamp")
     return () if stamp is None else (_base64(stamp.get("SignedRFC3161Timestamp"), "timestamp"),)
 
 
-def _annotated_json(annotations: Mapping[str, str], key: str) -> Mapping[str, object] | None:
+def _annotated_json(annotations: Mapping[str, str], key: str, check: str) -> Mapping[str, object] | None:
     """A JSON object in an annotation; None where there is none, or what Go writes for none."""
     text = annotations.get(key, "").strip()
     if text in ("", "null"):
         return None
-    return _object(_json(text.encode(), key), key)
+    return _object(_json(text.encode(), check), check)
 
 
 def _json(raw: bytes, what: str) -> object:
@@ -174,9 +174,9 @@ def _json(raw: bytes, what: str) -> object:
         raise EvidenceRejectedError(what, str(cause)) from cause
 
 
-def _object(value: object, what: str) -> Mapping[str, object]:
+def _object(value: object, check: str, what: str = "it") -> Mapping[str, object]:
     if not isinstance(value, dict):
-        raise EvidenceRejectedError(what, "it is missing or no JSON object")
+        raise EvidenceRejectedError(check, f"{what} is missing or no JSON object")
     return value
 
 

@@ -309,9 +309,9 @@ def promised(**changes: Any) -> str:
             "17 certificates, at most 16",
             id="too many certificates",
         ),
-        pytest.param(altered(SIGNED, bundle="{"), "bundle: not JSON", id="bundle"),
-        pytest.param(altered(SIGNED, bundle="[]"), "bundle: .*no JSON object", id="bundle of another kind"),
-        pytest.param(altered(SIGNED, bundle="{}"), "Payload: it is missing", id="empty bundle"),
+        pytest.param(altered(SIGNED, bundle="{"), "log entry: not JSON", id="bundle"),
+        pytest.param(altered(SIGNED, bundle="[]"), "log entry: .*no JSON object", id="bundle of another kind"),
+        pytest.param(altered(SIGNED, bundle="{}"), "log entry: Payload is missing", id="empty bundle"),
         pytest.param(altered(SIGNED, bundle=promised(body=5)), "log entry: .*no string", id="no body"),
         pytest.param(altered(SIGNED, bundle=promised()), "log entry: .*kind", id="a body that says nothing"),
         pytest.param(altered(SIGNED, bundle=promised(body="YQ==")), "log entry: not JSON", id="body"),
@@ -320,7 +320,7 @@ def promised(**changes: Any) -> str:
         pytest.param(altered(SIGNED, bundle=promised(integratedTime=True)), "integratedTime", id="no time"),
         pytest.param(altered(SIGNED, bundle=promised(integratedTime=2**64)), "integratedTime", id="too late"),
         pytest.param(altered(SIGNED, rfc3161timestamp="{}"), "timestamp: it is missing", id="timestamp"),
-        pytest.param(layers_manifest(replace(SIGNED, data=b"{}")), "critical: it is missing", id="payload"),
+        pytest.param(layers_manifest(replace(SIGNED, data=b"{}")), "payload: critical is missing", id="payload"),
         pytest.param(
             layers_manifest(replace(SIGNED, data=payload())), "docker-manifest-digest", id="no image"
         ),
