@@ -32,6 +32,16 @@ class TimestampUse(Enum):
     ALWAYS = "always"
     AFTER_CERT_EXPIRY = "afterCertExpiry"
 
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Read it as a trust policy writes it; raises ValueError with the reason."""
+        for use in cls:
+            if value == use.value:
+                return use
+        raise ValueError(
+            f"verifyTimestamp is {value!r:.80}, not one of {', '.join(use.value for use in cls)}"
+        )
+
 
 _LOGGED: Mapping[str, tuple[Check, ...]] = {
     "strict": (),
@@ -70,7 +80,9 @@ class Level:
 def _overridden(check: str, action: object) -> tuple[Check, Action]:
     if check not in {known.value for known in Check}:
         raise ValueError(f"override of {check!r:.80}, which is no check that a policy may override")
-    allowed = {known.value for known in Action if known is not Action.SKIP or check == Check.REVOCATION.value}
-    if action not in allowed:
-        raise ValueError(f"override of {check} is {action!r:.80}, not one of {', '.join(sorted(allowed))}")
-    return Check(check), Action(action)
+    allowed = [known for known in Action if known is not Action.SKIP or check == Check.REVOCATION.value]
+    for known in allowed:
+        if action == known.value:
+            return Check(check), known
+    named = ", ".join(known.value for known in allowed)
+    raise ValueError(f"override of {check} is {action!r:.80}, not one of {named}")

@@ -116,9 +116,10 @@ def _verification(item: object, where: str) -> tuple[Level, TimestampUse]:
     override = given.get("override") or {}
     if not isinstance(override, dict):
         raise _WrongError(f"{where}.override is no object")
-    use = given.get("verifyTimestamp") or TimestampUse.ALWAYS.value
     try:
-        return Level.parse(given.get("level"), override), TimestampUse(use)
+        return Level.parse(given.get("level"), override), TimestampUse.parse(
+            given.get("verifyTimestamp") or TimestampUse.ALWAYS.value
+        )
     except ValueError as cause:
         raise _WrongError(f"{where}: {cause}") from cause
 

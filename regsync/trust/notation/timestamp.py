@@ -73,11 +73,11 @@ def _verify(token: bytes, signature: bytes, roots: Sequence[Certificate]) -> Tim
         check_chain(chain, Purpose.TIMESTAMPING)
     except EvidenceRejectedError as cause:
         raise _refused(str(cause)) from cause
+    stamped = _period(response.tst_info, signer)
+    if outside := outside_validity(chain, stamped.earliest, stamped.latest):
+        raise _refused(f"the certificate of {outside.subject:.200} was not valid then")
     verifier = rfc3161_client.VerifierBuilder(roots=[chain[-1].parsed]).build()
     verifier.verify_message(response, signature)
-    stamped = _period(response.tst_info, signer)
-    if expired := outside_validity(chain, stamped.earliest, stamped.latest):
-        raise _refused(f"the certificate of {expired.subject:.200} was not valid then")
     return stamped
 
 

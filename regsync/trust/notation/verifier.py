@@ -4,7 +4,7 @@ Source: notaryproject specifications, trust-store-trust-policy.md, "Signature Ve
 never checked, since that would ask the network; every verdict says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
@@ -110,22 +110,28 @@ class _Examination:
     signed_at: datetime | None = None
 
     def run(self, authority: str) -> Proven:
-        steps = {
+        """Make them, in the order of the specification; each gives when its answer ends, if it does."""
+        steps: Mapping[Check, Callable[[], datetime | None]] = {
             Check.AUTHENTICITY: self._authenticity,
             Check.EXPIRY: self._expiry,
             Check.AUTHENTIC_TIMESTAMP: self._authentic_timestamp,
         }
+        ends = []
         for check, step in steps.items():
+            is_enforced = self.statement.level.actions[check] is Action.ENFORCE
             try:
-                step()
+                end = step()
             except EvidenceRejectedError as failed:
-                if self.statement.level.actions[check] is Action.ENFORCE:
+                if is_enforced:
                     raise
                 self.relaxed.append(f"{failed} (logged alone: {self._because()})")
+            else:
+                ends += [end] if end is not None and is_enforced else []
         self._revocation()
-        return Proven(self._signer(authority), tuple(self.checks), tuple(self.relaxed), self.signed_at)
+        signer, expires = self._signer(authority), min(ends, default=None)
+        return Proven(signer, tuple(self.checks), tuple(self.relaxed), self.signed_at, expires)
 
-    def _authenticity(self) -> None:
+    def _authenticity(self) -> datetime | None:
         kind = _STORE_OF[self.opened.attributes.scheme]
         trusted = {found.der for found in self.stores.certificates(kind, self.statement.stores)}
         if not any(certificate.der in trusted for certificate in self.chain):
@@ -137,16 +143,18 @@ class _Examination:
             raise _failed(Check.AUTHENTICITY, f"{leaf.subject:.200} is none of the trusted identities")
         self.is_authentic = True
         self.checks.append(f"authenticity ({kind.value} store{'' if identities is None else ', identity'})")
+        return None
 
-    def _expiry(self) -> None:
+    def _expiry(self) -> datetime | None:
         expiry = self.opened.attributes.expiry
         if expiry is None:
-            return
+            return None
         if self.now >= expiry:
             raise _failed(Check.EXPIRY, f"the signature expired at {expiry.isoformat()}")
         self.checks.append(f"expiry ({expiry.isoformat()})")
+        return expiry
 
-    def _authentic_timestamp(self) -> None:
+    def _authentic_timestamp(self) -> datetime | None:
         if self.opened.attributes.scheme is Scheme.SIGNING_AUTHORITY:
             moment = self.opened.attributes.signing_time
             self._valid(moment, moment, "when it was signed")
@@ -156,6 +164,8 @@ class _Examination:
             self._timestamp()
         else:
             self._valid(self.now, self.now, "now")
+            return min(certificate.not_after for certificate in self.chain)
+        return None
 
     def _takes_timestamp(self) -> bool:
         """Whether the signature's timestamp decides; what is not looked at is said."""
