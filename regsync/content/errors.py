@@ -71,10 +71,11 @@ class BoundHitError(ContentError):
 
 
 class OtherSubjectError(ContentError):
-    """A manifest is listed beside one that it does not speak of: a wrong list, or a lie."""
+    """A manifest is listed beside one that it does not name as its subject: a wrong list, or a lie."""
 
-    def __init__(self, digest: Digest, subject: Digest, named: Digest, *, where: str) -> None:
-        super().__init__(f"{where}: {digest} is listed as evidence of {subject}, and names {named} instead")
+    def __init__(self, digest: Digest, subject: Digest | None, named: Digest | None, *, where: str) -> None:
+        of, names = subject or "an image", f"{named} instead" if named is not None else "no subject"
+        super().__init__(f"{where}: {digest} is listed as evidence of {of}, and names {names}")
         self.subject, self.named = subject, named
 
 

@@ -10,8 +10,8 @@ from functools import partial
 
 from regsync.content.concurrently import for_each
 from regsync.content.digest_tags import DigestTag, cosign_tags, is_fallback_tag
-from regsync.content.errors import ContentNotFoundError
-from regsync.content.listings import REFERRERS, Listing, list_referrers
+from regsync.content.errors import ContentError, ContentNotFoundError, OtherSubjectError
+from regsync.content.listings import REFERRERS, Listing, has_tag, list_referrers
 from regsync.content.manifests import Manifests
 from regsync.content.merge import has_more, list_of_signatures, merged, signatures
 from regsync.content.protocol import KnowsItself, ListsTags, Source
@@ -20,7 +20,7 @@ from regsync.content.single_flight import SingleFlight
 from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
-from regsync.oci.manifest import Index, Manifest, parse_manifest
+from regsync.oci.manifest import Index, InvalidManifestError, Manifest, parse_manifest
 from regsync.oci.media_type import OCI_EMPTY
 from regsync.oci.reference import Tag
 
@@ -37,7 +37,7 @@ class Evidence:
 
     referrers: tuple[Descriptor, ...] = ()
     tags: tuple[Tag, ...] = ()
-    unsure: frozenset[Digest] = frozenset()  # referrers that a fallback tag alone lists: they may be gone
+    unsure: frozenset[Digest] = frozenset()  # referrers that a fallback tag alone lists: see `unbringable`
 
     def __bool__(self) -> bool:
         return bool(self.referrers or self.tags)
@@ -85,10 +85,6 @@ class Shelf:
         """Whether the listing shows any of this subject."""
         return subject in self._digest_tags or fallback_tag(subject) in (self.listed or ())
 
-    def may_have(self, tag: Tag) -> bool:
-        """Whether it is worth asking for `tag`."""
-        return self.listed is None or tag in self.listed
-
     async def find(self, subject: Digest, takes: Takes) -> Evidence:
         """Everything beside `subject` that `takes` wants. Raises what the registry answers but not-found."""
         found: dict[Digest, Descriptor] = {}
@@ -115,9 +111,9 @@ class Shelf:
         if desc.digest not in self._types:
             try:
                 _, raw = await self.store.manifest(desc.digest)
-            except ContentNotFoundError:
-                return False
-            manifest = parse_manifest(raw, desc.media_type, algorithm=desc.digest.algorithm)
+                manifest = parse_manifest(raw, desc.media_type, algorithm=desc.digest.algorithm)
+            except (ContentError, InvalidManifestError):
+                return False  # nobody can say that it is of a wanted type
             self._types[desc.digest] = as_referrer(manifest, desc).artifact_type
         return takes(self._types[desc.digest])
 
@@ -125,12 +121,13 @@ class Shelf:
         """The digest tags of `subject`, of any suffix where the tags are listed, else of cosign's."""
         if self.listed is not None:
             return self._digest_tags.get(subject, ())
-        found = []
-        for one in cosign_tags(subject):
-            with suppress(ContentNotFoundError):
-                await self.store.resolve(one.tag)
-                found.append(one)
-        return found
+        tags = cosign_tags(subject)
+        found = await for_each(lambda one: self.has(one.tag), tags)
+        return [one for one, is_there in zip(tags, found, strict=True) if is_there]
+
+    async def has(self, tag: Tag) -> bool:
+        """Whether there is such a tag: by the listing, or asked without counting as a pull."""
+        return await has_tag(self.store, tag) if self.listed is None else tag in self.listed
 
     async def at_tag(self, manifests: Manifests, tag: Tag) -> Manifest | Index:
         """What a digest tag points to. Raises what reading raises."""
@@ -139,13 +136,9 @@ class Shelf:
     async def digests_at(self, tag: Tag) -> frozenset[Digest]:
         """What a digest tag points to; empty where it is not."""
         try:
-            return frozenset({(await self.store.resolve(tag)).digest}) if self.may_have(tag) else frozenset()
+            return frozenset({(await self.store.resolve(tag)).digest})
         except ContentNotFoundError:
             return frozenset()
-
-    async def holds(self, desc: Descriptor) -> bool:
-        """Whether what was listed is there."""
-        return await self.store.exists(desc)
 
     async def signatures(self, manifests: Manifests, tag: Tag) -> Manifest:
         """What is behind a digest tag. Raises what reading raises, InvalidManifestError for an index."""
@@ -159,8 +152,8 @@ class KeptShelf(Shelf):
         super().__init__(store, listed)
         self._listings: dict[Digest, tuple[Listing, ...]] = {}
         self._listing: SingleFlight[Digest, tuple[Listing, ...]] = SingleFlight()
-        self._tags: dict[Digest, Sequence[DigestTag]] = {}
-        self._tagging: SingleFlight[Digest, Sequence[DigestTag]] = SingleFlight()
+        self._has: dict[Tag, bool] = {}
+        self._asking: SingleFlight[Tag, bool] = SingleFlight()
         self._at: dict[Tag, Descriptor] = {}
 
     async def listings(self, subject: Digest) -> tuple[Listing, ...]:
@@ -172,14 +165,13 @@ class KeptShelf(Shelf):
                 self._listings[subject] = kept
         return kept
 
-    async def digest_tags(self, subject: Digest) -> Sequence[DigestTag]:
-        """As they were when first asked for."""
+    async def has(self, tag: Tag) -> bool:
+        """As it was when first asked for."""
         if self.listed is not None:
-            return await super().digest_tags(subject)
-        if subject not in self._tags:
-            found = await self._tagging.run(subject, partial(super().digest_tags, subject))
-            self._tags[subject] = found
-        return self._tags[subject]
+            return tag in self.listed
+        if tag not in self._has:
+            self._has[tag] = await self._asking.run(tag, partial(super().has, tag))
+        return self._has[tag]
 
     async def at_tag(self, manifests: Manifests, tag: Tag) -> Manifest | Index:
         """What it pointed to when it was first read, so that what was looked at is what is copied."""
@@ -202,9 +194,9 @@ class Shelves:
         """Where what it finds is read from."""
         return tuple(store for one in self.shelves for store in one.stores)
 
-    def may_have(self, tag: Tag) -> bool:
-        """Whether it is worth asking any of them for `tag`."""
-        return any(one.may_have(tag) for one in self.shelves)
+    async def has(self, tag: Tag) -> bool:
+        """Whether any of them has such a tag."""
+        return any([await one.has(tag) for one in self.shelves])
 
     async def digest_tags(self, subject: Digest) -> Sequence[DigestTag]:
         """The digest tags of `subject` that any of them has."""
@@ -224,26 +216,18 @@ class Shelves:
 
     async def digests_at(self, tag: Tag) -> frozenset[Digest]:
         """What a digest tag points to, in each of them that has it."""
-        return frozenset[Digest]().union(*[await one.digests_at(tag) for one in self.shelves])
-
-    async def holds(self, desc: Descriptor) -> bool:
-        """Whether what was listed is in any of them."""
-        return any([await one.holds(desc) for one in self.shelves])
+        every = [await one.digests_at(tag) for one in self.shelves if await one.has(tag)]
+        return frozenset[Digest]().union(*every)
 
     async def signatures(self, manifests: Manifests, tag: Tag) -> Manifest:
         """What all of them have behind a digest tag, as one. Raises as `Shelf.signatures`."""
-        missing: ContentNotFoundError | None = None
         found: Manifest | None = None
         for shelf in self.shelves:
-            try:
-                more = await shelf.signatures(manifests, tag) if shelf.may_have(tag) else None
-            except ContentNotFoundError as error:
-                missing = missing or error
-                continue
-            if more is not None:
+            if await shelf.has(tag):
+                more = await shelf.signatures(manifests, tag)
                 found = merged(more, found) if found is not None else more
         if found is None:
-            raise missing or ContentNotFoundError(tag, where=", ".join(one.name for one in self.stores))
+            raise ContentNotFoundError(tag, where=", ".join(one.name for one in self.stores))
         return found
 
 
@@ -265,7 +249,8 @@ async def lacking(
     for tag in here.tags:
         if tag not in there.tags or await _differ(source, target, tag, manifests):
             tags.append(tag)
-    return Evidence(await _absent(source, target, here, there), tuple(tags), here.unsure)
+    absent = await _absent(source, target, here, there, manifests)
+    return Evidence(absent, tuple(tags), here.unsure)
 
 
 async def _differ(source: "Shelf | Shelves", target: Shelf, tag: Tag, manifests: Manifests) -> bool:
@@ -276,7 +261,7 @@ async def _differ(source: "Shelf | Shelves", target: Shelf, tag: Tag, manifests:
 
 
 async def _absent(
-    source: "Shelf | Shelves", target: Shelf, here: Evidence, there: Evidence
+    source: "Shelf | Shelves", target: Shelf, here: Evidence, there: Evidence, manifests: Manifests
 ) -> tuple[Descriptor, ...]:
     """The referrers `here` that are not `there`, or of no type in a list that a push puts right."""
     store, listed = target.store, {one.digest: one for one in there.referrers}
@@ -288,12 +273,27 @@ async def _absent(
         is_told = listed[one.digest].artifact_type not in UNTOLD_TYPES
         return is_told or one.artifact_type in UNTOLD_TYPES or not mends
 
-    async def is_gone(one: Descriptor) -> bool:
-        return one.digest in here.unsure and not await source.holds(one)
+    async def is_useless(one: Descriptor) -> bool:
+        return one.digest in here.unsure and await unbringable(source, one, manifests) is not None
 
     absent = [one for one in here.referrers if not is_listed(one)]
-    gone = await for_each(is_gone, absent, at_once=ASKED_AT_ONCE)
-    return tuple(one for one, is_so in zip(absent, gone, strict=True) if not is_so)
+    useless = await for_each(is_useless, absent, at_once=ASKED_AT_ONCE)
+    return tuple(one for one, is_so in zip(absent, useless, strict=True) if not is_so)
+
+
+async def unbringable(
+    source: "Shelf | Shelves", referrer: Descriptor, manifests: Manifests
+) -> RegsyncError | None:
+    """Why what a fallback tag lists is of no use elsewhere: it is gone, or names no subject to list it by."""
+    try:
+        manifest = await manifests.read(source.stores, referrer)
+    except ContentNotFoundError as error:
+        return error
+    except RegsyncError:
+        return None  # whoever brings it meets it again
+    if manifest.subject is not None:
+        return None
+    return OtherSubjectError(referrer.digest, None, None, where=source.stores[0].name)
 
 
 def _everything(artifact_type: str | None) -> bool:

@@ -8,7 +8,7 @@ from regsync.content.copy import Copied, copy_graph
 from regsync.content.destination import Destination
 from regsync.content.durable import StorageError
 from regsync.content.errors import ContentNotFoundError
-from regsync.content.evidence import MAX_DEPTH, Evidence, Shelf, Shelves, Takes
+from regsync.content.evidence import MAX_DEPTH, Evidence, Shelf, Shelves, Takes, unbringable
 from regsync.content.graph import Graph, read_graph
 from regsync.content.manifests import Manifests
 from regsync.content.merge import merged, signatures
@@ -42,22 +42,23 @@ class EvidenceCopy:
             await self.bring(await self.source.find(subject, self.takes))
 
     async def bring(self, evidence: Evidence, *, depth: int = 1) -> None:
-        """Bring this evidence, and the evidence of it. Raises TemporaryError and StorageError."""
+        """Bring this evidence, and the evidence of it. Raises TemporaryError and StorageError.
+
+        What a fallback tag lists and cannot be brought is passed over, unless there is nothing else.
+        """
+        before = self.brought
+        useless: RegsyncError | None = None
         for referrer in evidence.referrers:
-            if referrer.digest in evidence.unsure and not await self._is_there(referrer):
-                continue  # a fallback tag lists what was deleted: there is nothing to be refused
-            await self._attempt(self._referrer(referrer), referrer.digest, depth)
+            error: RegsyncError | None = None
+            if referrer.digest in evidence.unsure:
+                error = await unbringable(self.source, referrer, self.manifests)
+            if error is None:
+                await self._attempt(self._referrer(referrer), referrer.digest, depth)
+            useless = useless or error
         for tag in evidence.tags:
             await self._attempt(self._digest_tag(tag), None, depth)
-
-    async def _is_there(self, referrer: Descriptor) -> bool:
-        try:
-            await self.manifests.read(self.source.stores, referrer)
-        except ContentNotFoundError:
-            return False
-        except RegsyncError:
-            return True  # whoever brings it meets it again
-        return True
+        if useless is not None and self.brought == before and depth == 1:
+            self.refused.append(useless)
 
     async def _attempt(self, step: Coroutine[None, None, Copied], digest: Digest | None, depth: int) -> None:
         try:

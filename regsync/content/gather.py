@@ -12,6 +12,7 @@ from regsync.content.concurrently import both, for_each
 from regsync.content.digest_tags import DigestTag, cosign_tags
 from regsync.content.errors import BoundHitError, ContentNotFoundError, OtherSubjectError
 from regsync.content.evidence import Shelf
+from regsync.content.listings import FALLBACK_TAG, REFERRERS
 from regsync.content.manifests import Manifests
 from regsync.content.pieces import Looked, Piece
 from regsync.content.verified import verified
@@ -108,9 +109,9 @@ class _Looking:
 
     async def _tag(self, tag: DigestTag) -> _Place:
         location = f"tag:.{tag.suffix}"
-        if not self.shelf.may_have(tag.tag):
-            return self._place(location, ())
         try:
+            if not await self.shelf.has(tag.tag):
+                return self._place(location, ())
             found = await self.shelf.at_tag(self.manifests, tag.tag)
         except ContentNotFoundError:
             return self._place(location, ())
@@ -195,8 +196,10 @@ class _Reading:
         if one.desc.size > self.bounds.manifest:
             raise self._too_large(one.desc, self.bounds.manifest, "manifest")
         found = one.found or await self.manifests.read(self.shelf.stores, one.desc)
-        if found.subject is not None and found.subject.digest != one.subject:
-            raise OtherSubjectError(one.desc.digest, one.subject, found.subject.digest, where=where)
+        named = found.subject.digest if found.subject is not None else None
+        # What is at a tag, or in an index, need not name its subject; what is listed as a referrer must.
+        if named != one.subject and (named is not None or one.location in (REFERRERS, FALLBACK_TAG)):
+            raise OtherSubjectError(one.desc.digest, one.subject, named, where=where)
         if isinstance(found, Index):
             raise InvalidManifestError(
                 "an index, and no format keeps evidence in one", digest=one.desc.digest

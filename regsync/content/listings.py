@@ -6,6 +6,7 @@ Sources: distribution-spec 1.1, "Listing Referrers" and "Referrers Tag Schema"; 
 from collections.abc import Container
 from dataclasses import dataclass
 
+from regsync.content.errors import ContentNotFoundError
 from regsync.content.protocol import KnowsItself, ListsReferrers, Source
 from regsync.content.referrers import fallback_tag, read_fallback
 from regsync.errors import RegsyncError
@@ -42,6 +43,15 @@ async def list_referrers(
     return (*asked, await _fallback(store, subject, listed))
 
 
+async def has_tag(store: Source, tag: Tag) -> bool:
+    """Whether there is such a tag, asked without counting as a pull."""
+    try:
+        await store.resolve(tag)
+    except ContentNotFoundError:
+        return False
+    return True
+
+
 async def _ask(store: ListsReferrers, subject: Digest, listed: Container[Tag] | None) -> Listing:
     referrers: tuple[Descriptor, ...] = ()
     problem: RegsyncError | None = None
@@ -54,9 +64,10 @@ async def _ask(store: ListsReferrers, subject: Digest, listed: Container[Tag] | 
 
 
 async def _fallback(store: Source, subject: Digest, listed: Container[Tag] | None) -> Listing:
-    if listed is not None and fallback_tag(subject) not in listed:
-        return Listing(FALLBACK_TAG)
+    tag = fallback_tag(subject)
     try:
+        if not (await has_tag(store, tag) if listed is None else tag in listed):
+            return Listing(FALLBACK_TAG)
         return Listing(FALLBACK_TAG, tuple(await read_fallback(store.manifest, subject)))
     except RegsyncError as error:
         return Listing(FALLBACK_TAG, problem=error)

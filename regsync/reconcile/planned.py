@@ -56,7 +56,8 @@ class PlannedRepository:
         for origin in (*origins, *evidence.stores):
             if all(origin is not one for one in self.origins):
                 self.origins.append(origin)
-        known = (one for one in self.evidence if one.source is evidence and one.takes == takes)
+        stores = evidence.stores
+        known = (one for one in self.evidence if one.source.stores == stores and one.takes == takes)
         if (bringing := next(known, None)) is None:
             bringing = Bringing(evidence, takes)
             self.evidence.append(bringing)

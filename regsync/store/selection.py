@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, bindparam, exists, select
 
 from regsync.content.errors import ContentNotFoundError
-from regsync.content.evidence import MAX_DEPTH, Shelf
+from regsync.content.evidence import MAX_DEPTH, Evidence, Shelf
 from regsync.content.references import Children, required
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
@@ -99,12 +99,16 @@ class _Walk:
     async def _evidence(self, subjects: Sequence[Digest], shelf: Shelf, depth: int) -> None:
         for subject in subjects:
             evidence = await shelf.find(subject, lambda _: True)
-            roots = [(desc, None) for desc in evidence.referrers]
+            there = [one for one in evidence.referrers if not await self._is_gone(one, evidence)]
+            roots = [(desc, None) for desc in there]
             for desc, tag in [*roots, *[(await self.repository.resolve(tag), tag) for tag in evidence.tags]]:
                 self._list(desc, tag)
                 below = await self._descend(desc)
                 if depth < MAX_DEPTH:
                     await self._evidence(below, shelf, depth + 1)
+
+    async def _is_gone(self, desc: Descriptor, evidence: Evidence) -> bool:
+        return desc.digest in evidence.unsure and not await self.repository.exists(desc)
 
     def _list(self, desc: Descriptor, tag: Tag | None) -> None:
         root = Root(self.repository.repository, Descriptor(desc.media_type, desc.digest, desc.size), tag)

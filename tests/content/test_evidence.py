@@ -220,11 +220,18 @@ async def test_a_digest_tag_that_is_an_index_is_refused_and_not_followed(
 # fallback tags
 
 
+async def list_by_tag_alone(store: Repository, listed: Content) -> None:
+    """As it is where the API came later than what the index at the fallback tag lists."""
+    await store.add_image(listed, fallback_tag(APP))
+    for child in listed.children:
+        store._referrers[SUBJECT].pop(Digest.parse(child.digest), None)
+
+
 async def test_what_a_fallback_tag_alone_lists_is_brought(source: Repository, target: Repository) -> None:
-    old = artifact("application/vnd.old", {"text/plain": b"old"})
+    old = artifact("application/vnd.old", {"text/plain": b"old"}, subject=APP)
     for one in (APP, referrer(APP)):
         await source.add_image(one)
-    await source.add_image(fallback_index(old), fallback_tag(APP))
+    await list_by_tag_alone(source, fallback_index(old))
 
     async with bringing(source, target) as evidence:
         await evidence.bring_all([SUBJECT])
@@ -232,34 +239,51 @@ async def test_what_a_fallback_tag_alone_lists_is_brought(source: Repository, ta
     assert not evidence.refused
     assert Digest.parse(old.digest) in target._manifests
     assert evidence.brought == 2
-
-
-async def test_what_a_fallback_tag_lists_and_is_gone_is_neither_refused_nor_lacking_for_ever(
-    source: Repository, target: Repository
-) -> None:
-    gone = artifact("application/vnd.old", {"text/plain": b"old"})
-    await source.add_image(APP)
-    await source.add_image(fallback_index(gone), fallback_tag(APP))
-    await source.delete(await source.resolve(Digest.parse(gone.digest)))
-
     assert not await lacking(await shelf(source), await shelf(target), SUBJECT, everything)
+
+
+@pytest.fixture(params=["gone", "of no subject"])
+async def useless(source: Repository, request: pytest.FixtureRequest) -> Content:
+    """What a fallback tag lists, and somebody deleted; or which names no subject."""
+    useless = artifact("application/vnd.old", subject=APP if request.param == "gone" else None)
+    await source.add_image(APP)
+    await list_by_tag_alone(source, fallback_index(useless))
+    if request.param == "gone":
+        await source.delete(await source.resolve(Digest.parse(useless.digest)))
+    return useless
+
+
+async def test_what_is_listed_for_nothing_is_neither_refused_nor_lacking_for_ever(
+    source: Repository, target: Repository, useless: Content
+) -> None:
+    await source.add_image(referrer(APP))
+
     async with bringing(source, target) as evidence:
         await evidence.bring_all([SUBJECT])
 
     assert not evidence.refused
-    assert evidence.brought == 0
+    assert evidence.brought == 1
+    assert not await lacking(await shelf(source), await shelf(target), SUBJECT, everything)
+
+
+async def test_where_all_that_is_listed_is_for_nothing_that_is_told(
+    source: Repository, target: Repository, useless: Content
+) -> None:
+    async with bringing(source, target) as evidence:
+        await evidence.bring_all([SUBJECT])
+
+    assert useless.digest in str(evidence.refused[0])
 
 
 @pytest.mark.parametrize("kind", [OCI_EMPTY, None])
 async def test_a_type_that_a_fallback_tag_has_wrong_is_read_from_the_manifest(
     source: Repository, target: Repository, kind: str | None
 ) -> None:
-    bundle, note = artifact("application/vnd.bundle", name="a"), artifact("text/plain", name="b")
+    bundle, note = artifact("application/vnd.bundle", subject=APP), artifact("text/plain", subject=APP)
     more = {"artifactType": kind} if kind else {}
     document = {"schemaVersion": 2, "manifests": [one.descriptor(**more) for one in (bundle, note)]}
-    wrong = Content(OCI_INDEX, as_json(document), children=(bundle, note))
     await source.add_image(APP)
-    await source.add_image(wrong, fallback_tag(APP))
+    await list_by_tag_alone(source, Content(OCI_INDEX, as_json(document), children=(bundle, note)))
 
     async with bringing(source, target, lambda kind: kind == "application/vnd.bundle") as evidence:
         await evidence.bring_all([SUBJECT])

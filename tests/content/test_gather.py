@@ -236,7 +236,8 @@ async def test_what_cannot_be_asked_is_told_and_the_rest_is_read(store: Reposito
 
     store.hooks["manifest"] = fails
 
-    pieces, looked = await gathered(store, shelf=Shelf(store, None))
+    shown = [cosign_tag(APP), cosign_tag(APP, "att"), cosign_tag(APP, "sbom"), fallback_tag(APP)]
+    pieces, looked = await gathered(store, shelf=Shelf(store, {Tag(tag): None for tag in shown}))
 
     assert len(pieces) == 1
     assert {place: one.problem for place, one in looked.items()} == {

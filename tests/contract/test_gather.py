@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from regsync.content.errors import OtherSubjectError
 from regsync.content.evidence import Shelf
 from regsync.content.gather import gather
 from regsync.content.layout import LayoutRepository
@@ -99,18 +100,19 @@ async def test_none_is_none_and_each_place_is_named(store: Store) -> None:
         assert {one.repository for one in looked.values()} == {store.name}
 
 
-async def test_what_a_stale_fallback_tag_alone_lists_is_found(store: Store) -> None:
-    """As registries have it that learnt the API later: what was pushed before is in the tag alone."""
+async def test_a_fallback_tag_is_read_beside_whatever_else_lists(store: Store) -> None:
+    """As registries have it that learnt the API later. What names no subject is evidence of nothing."""
     await put(store, APP, "v1")
-    plain = artifact("application/vnd.example.old", {"text/plain": b"old"})  # no subject: no API lists it
-    await put(store, plain)
-    await put(store, fallback_index(plain), fallback_tag(APP))
+    nameless = artifact("application/vnd.example.old", {"text/plain": b"old"})
+    await put(store, nameless)
+    await put(store, fallback_index(nameless), fallback_tag(APP))
 
     for shelf in await both_shelves(store):
-        pieces, _ = await gathered(shelf)
-        assert [str(piece.digest) for piece in pieces] == [plain.digest]
+        (piece,), _ = await gathered(shelf)
+        assert (str(piece.digest), piece.layers) == (nameless.digest, {})
+        assert isinstance(piece.failed, OtherSubjectError)
         found = await shelf.find(SUBJECT, lambda _: True)
-        assert [str(one.digest) for one in found.referrers] == [plain.digest]
+        assert [str(one.digest) for one in found.referrers] == [nameless.digest]
 
 
 async def test_a_manifest_in_two_lists_is_one_piece(store: Store) -> None:

@@ -18,6 +18,7 @@ from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
 from tests.content.places import Repository
 from tests.remote.repositories import Registry, at, session_of
+from tests.support import fake_registry as fake
 from tests.support.fake_registry import FakeRegistry
 from tests.support.images import (
     OCI_EMPTY,
@@ -77,9 +78,9 @@ async def source() -> Repository:
 def target(request: pytest.FixtureRequest) -> Registry:
     """A registry that lists no referrers itself."""
     if request.param == "fake":
-        fake: FakeRegistry = request.getfixturevalue("fake_registry")
-        fake.referrers_api = False
-        return fake
+        registry: FakeRegistry = request.getfixturevalue("fake_registry")
+        registry.referrers_api = False
+        return registry
     found: Registry = request.getfixturevalue(request.param)
     return found
 
@@ -139,10 +140,11 @@ async def test_what_is_no_list_is_left_alone_and_told(
 async def test_what_a_registry_with_an_api_has_in_a_stale_tag_alone_is_copied_from_it(
     fake_registry: FakeRegistry,
 ) -> None:
-    old = artifact(BUNDLE, {BUNDLE: b"{}"})
+    old = artifact(BUNDLE, {BUNDLE: b"{}"}, subject=APP)
     for one in (APP, SIGNATURE):
         fake_registry.add("team/app", one, "v1")
     fake_registry.add("team/app", fallback_index(old), fallback_tag(APP))
+    fake_registry.on("GET", r".*/referrers/.*", fake.respond(200, fallback_index(SIGNATURE).data, OCI_INDEX))
     target = Repository("target")
     async with session_of(fake_registry) as session:
         missing, refused = await bring_what_is_lacking(at(session), target)

@@ -156,9 +156,10 @@ async def test_ghcrs_fallback_index_hides_no_signature(fake_registry: FakeRegist
 
 
 async def test_a_stale_fallback_tag_is_read_beside_the_api(fake_registry: FakeRegistry) -> None:
-    new, old = bundle(1), artifact(BUNDLE, {BUNDLE: b"{}"})
+    new, old = bundle(1), bundle(2)
     for one in (APP, new):
         fake_registry.add("team/app", one, "v1")
+    fake_registry.on("GET", REFERRERS, fake.respond(200, fallback_index(new).data, OCI_INDEX))
     fake_registry.add("team/app", fallback_index(old, new), fallback_tag(APP))
     async with listed(fake_registry) as shelf:
         pieces, looked = await gathered(shelf)
@@ -166,6 +167,7 @@ async def test_a_stale_fallback_tag_is_read_beside_the_api(fake_registry: FakeRe
 
     found = {str(piece.digest): piece.location for piece in pieces}
     assert found == {new.digest: "referrers", old.digest: "fallback-tag"}
+    assert all(piece.failed is None for piece in pieces)
     assert (looked["referrers"].found, looked["fallback-tag"].found) == (1, 2)
     assert {str(one.digest) for one in evidence.referrers} == {new.digest, old.digest}
     assert evidence.unsure == {Digest.parse(old.digest)}
