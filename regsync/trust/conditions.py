@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from regsync.spec.verification import AttestationRequirement
-from regsync.trust.envelopes import Message, Proven, Question
+from regsync.trust.envelopes import Proven, Question, SigstoreEnvelope
 from regsync.trust.expressions import Expressions, Variables
 from regsync.trust.predicate_time import said_at
 from regsync.trust.slsa import unmet_by_provenance
@@ -29,12 +29,13 @@ class Answer:
 
 def ask(
     requirement: AttestationRequirement,
-    message: Message,
+    envelope: SigstoreEnvelope,
     proven: Proven,
     expressions: Expressions,
     question: Question,
 ) -> Answer:
     """Put every condition of a requirement to a statement; the first that does not hold is the answer."""
+    message = envelope.message
     statement = message.statement or {}
     predicate = statement.get("predicate")
     predicate = predicate if isinstance(predicate, Mapping) else {}
@@ -49,7 +50,9 @@ def ask(
         ends += [scan.expires] if scan.expires is not None else []
     asked = [condition.expression for condition in requirement.conditions]
     if unmet is None:
-        variables = Variables(statement, proven.signer, proven.signed_at, question.image, question.now)
+        payload = envelope.dsse.payload if envelope.dsse is not None else b""
+        signer, image = proven.signer, question.image
+        variables = Variables(statement, payload, signer, proven.signed_at, image, question.now)
         unmet = expressions.unmet(asked, variables)
     if any(_SPEAKS_OF_NOW.search(one) for one in asked):
         ends.append(question.now)  # when it will turn is not known: to be asked each time

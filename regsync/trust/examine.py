@@ -80,7 +80,7 @@ def _examined(piece: Piece, envelope: Envelope, policy: CompiledPolicy, question
         case UnsignedEnvelope():
             return replace(found, message=_without_statement(envelope.message), problem="nobody signed it")
     by = {one.name: _ask_authority(one, envelope, question) for one in _concerned(envelope.message, policy)}
-    answers = dict(_answers(envelope.message, by, policy, question))
+    answers = dict(_answers(envelope, by, policy, question))
     return replace(found, message=_without_statement(envelope.message), by=by, answers=answers)
 
 
@@ -125,10 +125,15 @@ def is_of_type(message: Message, requirement: AttestationRequirement) -> bool:
 
 
 def _answers(
-    message: Message, by: Mapping[str, Proven | Refusal], policy: CompiledPolicy, question: Question
+    envelope: SigstoreEnvelope | NotationEnvelope,
+    by: Mapping[str, Proven | Refusal],
+    policy: CompiledPolicy,
+    question: Question,
 ) -> Iterator[tuple[AttestationRequirement, Answer]]:
+    if isinstance(envelope, NotationEnvelope):
+        return  # a signature, whatever is in it
     for leaf in leaves(policy.policy.require):
-        if isinstance(leaf, AttestationRequirement) and is_of_type(message, leaf):
+        if isinstance(leaf, AttestationRequirement) and is_of_type(envelope.message, leaf):
             proven = by[leaf.authority]
             if isinstance(proven, Proven):
-                yield leaf, ask(leaf, message, proven, policy.expressions, question)
+                yield leaf, ask(leaf, envelope, proven, policy.expressions, question)

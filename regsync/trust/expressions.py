@@ -32,6 +32,8 @@ SECONDS = 2  # of CPU time for all conditions over one attestation; the worker k
 _TOO_SLOW = f"it took longer than {SECONDS} s of a processor and was ended"
 _MAX_SLOW = 1000  # of expressions and images that are remembered
 
+_ESCAPED_NUL = b"\\u0000"  # the one way in which JSON can have it
+
 _WORKER = Path(__file__).with_name("expression_worker.py")
 _ENDED_BY_TIME = (-signal.SIGPROF, -signal.SIGALRM)
 _COMPILING = re.compile(r"ERROR: <input>:(?P<line>-?\d+):(?P<column>-?\d+): (?P<what>[^\n\[]*)")
@@ -52,6 +54,7 @@ class Variables:
     """What an expression speaks of: one attestation, proven to be of `signer`."""
 
     statement: Mapping[str, object]
+    payload: bytes  # the same, as it was signed
     signer: Signer
     signed_at: datetime | None  # a verified time
     image: Image
@@ -70,6 +73,8 @@ class Expressions:
         """Raise InvalidExpressionError where it does not compile, or gives no bool."""
         if len(expression) > MAX_LENGTH:
             raise InvalidExpressionError(expression, f"longer than {MAX_LENGTH} characters")
+        if "\0" in expression:
+            raise InvalidExpressionError(expression, "it holds the character U+0000")
         (found,) = self._ask("check", [expression], {})
         if found is not None:
             raise InvalidExpressionError(expression, _compile_error(found))
@@ -78,6 +83,8 @@ class Expressions:
         """Why not all of these hold, with the expression and the path; None where they do."""
         if not expressions:
             return None
+        if _holds_nul(variables):
+            return f"it holds the character U+0000, at which CEL's library ends texts, in: {expressions[0]}"
         image = variables.image.digest
         for expression in expressions:
             if (expression, image) in self._slow:
@@ -152,6 +159,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             except BrokenPipeError:
                 continue
     process.wait()
+
+
+def _holds_nul(variables: Variables) -> bool:
+    """Whether a text may hold U+0000: the library takes what comes before it for the whole text."""
+    signer = variables.signer
+    names = (signer.issuer or "", signer.subject or "", *signer.extensions.values())
+    return _ESCAPED_NUL in variables.payload or any("\0" in name for name in names)
 
 
 def _as_cel(variables: Variables) -> dict[str, object]:
