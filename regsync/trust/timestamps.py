@@ -1,22 +1,36 @@
 """Timestamps of authorities: that a signature was there at a time. Source: RFC 3161, section 2.4.2."""
 
 import warnings
+from dataclasses import dataclass
 from datetime import datetime
 
 from rfc3161_client import TimeStampResponse, VerificationError, VerifierBuilder, decode_timestamp_response
 
 from regsync.trust.errors import EvidenceRejectedError, TrustRootTooOldError
 from regsync.trust.trusted_root import CertificateAuthority, TrustedRoot
+from regsync.trust.x509_reading import UNREADABLE
 
 MAX_SIZE = 64 * 1024  # bytes of a response
 
 _CHECK = "timestamp"
 # What the parser raises of hostile input; it reads lazily, so while verifying as well.
-_UNREADABLE = (ValueError, LookupError, TypeError, OverflowError)
+_UNREADABLE = (*UNREADABLE, LookupError, OverflowError)
 
 
-def verify_timestamp(der: bytes, stamped: bytes, root: TrustedRoot) -> datetime:
-    """When an authority of `root` saw `stamped`, by the TimeStampResp in `der` (UTC).
+@dataclass(frozen=True, slots=True)
+class Timestamp:
+    """That an authority saw something, and when (UTC).
+
+    Two of one authority are one authority's word: not every byte of a response is signed, so that one is
+    easily made to look like two.
+    """
+
+    time: datetime
+    authority: str  # its address in the root
+
+
+def verify_timestamp(der: bytes, stamped: bytes, root: TrustedRoot) -> Timestamp:
+    """When an authority of `root` saw `stamped`, by the TimeStampResp in `der`.
 
     The authority's certificates have to be valid at that time, and the root has to believe it then.
     Raises TrustRootTooOldError where the root lacks the authority, else EvidenceRejectedError.
@@ -31,13 +45,13 @@ def verify_timestamp(der: bytes, stamped: bytes, root: TrustedRoot) -> datetime:
             raise EvidenceRejectedError(_CHECK, f"it cannot be read: {str(cause)[:200]}") from cause
 
 
-def _verify(response: TimeStampResponse, stamped: bytes, root: TrustedRoot) -> datetime:
+def _verify(response: TimeStampResponse, stamped: bytes, root: TrustedRoot) -> Timestamp:
     at = response.tst_info.gen_time
     reasons = []
     for authority in root.timestamp_authorities:
         reason = _refusal(response, stamped, authority)
         if reason is None and authority.valid.covers(at):
-            return at
+            return Timestamp(at, authority.url)
         if _signed_as(response, authority):
             late = f"{at.isoformat()} is outside of {authority.url}'s time, {authority.valid}"
             reasons.append(reason or late)

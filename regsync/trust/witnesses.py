@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from regsync.trust.envelopes import SigstoreEnvelope
 from regsync.trust.errors import EvidenceRejectedError, TrustRootTooOldError
 from regsync.trust.logs.entries import verify_entry
-from regsync.trust.timestamps import verify_timestamp
+from regsync.trust.timestamps import Timestamp, verify_timestamp
 from regsync.trust.trusted_root import TrustedRoot
 
 LOG = "transparency log"
@@ -55,21 +55,22 @@ class Witnessed:
 
 
 def seen_by_authorities(envelope: SigstoreEnvelope, trust: SigstoreTrust, *, needed: int) -> Witnessed:
-    """The timestamps of the signature, `needed` of them.
+    """The timestamps of the signature, by `needed` different authorities.
 
     One that is wrong is never passed over; one of an authority that the root lacks does not count. Raises
     EvidenceRejectedError, TrustRootTooOldError where too few are left for that.
     """
-    times: list[datetime] = []
+    found: list[Timestamp] = []
     unknown: list[TrustRootTooOldError] = []
     for stamp in envelope.timestamps:
         try:
-            times.append(verify_timestamp(stamp, envelope.stamped, trust.root))
+            found.append(verify_timestamp(stamp, envelope.stamped, trust.root))
         except TrustRootTooOldError as cause:
             unknown.append(cause)
-    _refuse_too_few(TIMESTAMP, len(times), needed, unknown)
+    _refuse_too_few(TIMESTAMP, len({one.authority for one in found}), needed, unknown)
+    times = tuple(one.time for one in found)
     checks = tuple(f"{TIMESTAMP} ({time.isoformat()})" for time in times)
-    return Witnessed(tuple(times), checks, tuple(map(str, unknown)), tuple(unknown))
+    return Witnessed(times, checks, tuple(map(str, unknown)), tuple(unknown))
 
 
 def seen_by_logs(

@@ -9,6 +9,15 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 MAX_CERTIFICATE = 64 * 1024  # bytes; Fulcio's have 2 KiB
+# What `cryptography` raises of a certificate that is not as it should be.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 class InvalidCertificateError(ValueError):
@@ -25,13 +34,6 @@ def read_certificate(der: bytes) -> x509.Certificate:
             certificate = x509.load_der_x509_certificate(der)
             _ = certificate.extensions, certificate.public_key(), certificate.issuer, certificate.subject
             _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    except (
-        ValueError,
-        TypeError,
-        UnsupportedAlgorithm,
-        x509.InvalidVersion,
-        x509.DuplicateExtension,
-        x509.UnsupportedGeneralNameType,
-    ) as cause:
+    except UNREADABLE as cause:
         raise InvalidCertificateError(str(cause)[:200]) from cause
     return certificate

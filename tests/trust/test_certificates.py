@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regsync.trust.certificates import MAX_CERTIFICATES, verify_chain
@@ -191,6 +191,7 @@ def test_what_is_no_certificate_is_refused(certificates: tuple[bytes, ...]) -> N
         verify_chain(certificates, ROOT, SIGNED_AT)
 
 
+@settings(deadline=None)
 @given(st.integers(0), st.integers(1, 255))
 def test_with_any_byte_changed_it_is_refused(place: int, change: int) -> None:
     changed = bytearray(LEAF)

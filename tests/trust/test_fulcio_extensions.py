@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regsync.trust.errors import EvidenceRejectedError
@@ -145,6 +145,7 @@ def test_a_subject_is_one_and_plain(names: list[x509.GeneralName] | None, reason
     assert refused.value.check in ("certificate subject", "certificate extensions")
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=400))
 def test_a_text_of_any_length_is_read_as_it_was_written(text: str) -> None:
     assert read_extensions(certificate({9: utf8(text)})) == {"buildSignerURI": text}
@@ -171,6 +172,7 @@ def test_hostile_der_is_refused(der: bytes) -> None:
         read_extensions(certificate({9: der}))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(der: bytes) -> None:
     try:

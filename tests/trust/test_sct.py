@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regsync.trust.certificates import FulcioCertificate, verify_chain
@@ -171,6 +171,7 @@ def test_an_empty_list_is_no_timestamp() -> None:
 TIMESTAMP = timestamp(ONE)
 
 
+@settings(deadline=None)
 @given(st.integers(0), st.integers(1, 255))
 def test_with_any_byte_changed_a_timestamp_does_not_count(place: int, change: int) -> None:
     changed = bytearray(TIMESTAMP)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regsync.trust.trusted_root import MAX_ITEMS, MAX_SIZE, TrustedRoot, TrustRootError, Validity, public_good
@@ -252,6 +252,7 @@ def test_what_is_no_document_is_refused(data: bytes) -> None:
         TrustedRoot.parse(data)
 
 
+@settings(deadline=None)
 @given(st.integers(0), st.integers(1, 255))
 def test_with_a_byte_changed_it_is_read_or_refused(place: int, change: int) -> None:
     data = bytearray(PKI.trusted_root())

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regsync.trust.errors import EvidenceRejectedError
@@ -96,6 +96,7 @@ def signed_note(key: SigningKey, note: str) -> str:
     return f"{note}\n{line(V1.host, V1.log_id[:4], sign(key, note.encode()))}"
 
 
+@settings(deadline=None)
 @given(st.integers(0), st.integers(1, 255))
 def test_with_any_byte_of_the_note_changed_it_is_refused(place: int, change: int) -> None:
     text = bytearray(V1.checkpoint().encode())
@@ -105,6 +106,7 @@ def test_with_any_byte_of_the_note_changed_it_is_refused(place: int, change: int
         verify_checkpoint(text.decode("utf-8", "surrogateescape"), trusted(V1))
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8") | st.sampled_from("\n— 0a=\ud800"), max_size=200))
 def test_whatever_comes_is_read_or_refused(text: str) -> None:
     with suppress(EvidenceRejectedError):
@@ -115,6 +117,7 @@ NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, 
 LINES = st.tuples(NAMES, st.binary(min_size=5, max_size=80))
 
 
+@settings(deadline=None)
 @given(NAMES, st.integers(0, 10**18), st.binary(min_size=32, max_size=32), st.lists(LINES, min_size=1))
 def test_what_was_written_is_what_is_read(
     origin: str, size: int, root: bytes, lines: list[tuple[str, bytes]]

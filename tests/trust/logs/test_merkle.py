@@ -3,7 +3,7 @@
 from hashlib import sha256
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regsync.trust.logs.merkle import leaf_hash, root_of
@@ -19,6 +19,7 @@ def test_every_leaf_of_every_small_tree_is_proven() -> None:
             assert root_of(leaf_hash(leaf), index, size, audit_path(index, leaves)) == tree_hash(leaves)
 
 
+@settings(deadline=None)
 @given(LEAVES, st.data())
 def test_a_proof_leads_to_the_root_of_its_tree(leaves: list[bytes], data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(leaves) - 1))
@@ -27,6 +28,7 @@ def test_a_proof_leads_to_the_root_of_its_tree(leaves: list[bytes], data: st.Dat
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=8), min_size=2, max_size=70, unique=True), st.data())
 def test_with_any_byte_of_the_proof_flipped_it_leads_elsewhere(
     leaves: list[bytes], data: st.DataObject
@@ -41,6 +43,7 @@ def test_with_any_byte_of_the_proof_flipped_it_leads_elsewhere(
     assert root_of(leaf_hash(leaves[index]), index, len(leaves), path) != tree_hash(leaves)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=8), min_size=2, max_size=70, unique=True), st.data())
 def test_a_proof_serves_no_other_leaf_and_no_other_place(leaves: list[bytes], data: st.DataObject) -> None:
     index, other = data.draw(st.lists(st.integers(0, len(leaves) - 1), min_size=2, max_size=2, unique=True))
@@ -49,6 +52,7 @@ def test_a_proof_serves_no_other_leaf_and_no_other_place(leaves: list[bytes], da
     assert root_of(leaf_hash(leaves[index]), other, len(leaves), path) != root
 
 
+@settings(deadline=None)
 @given(LEAVES, st.data())
 def test_a_path_of_another_length_leads_nowhere(leaves: list[bytes], data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(leaves) - 1))
