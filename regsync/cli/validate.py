@@ -10,7 +10,7 @@ from regsync.cli.options import FORMATS, color_option, output_option, paths_argu
 
 if TYPE_CHECKING:
     from regsync.report.expanded import Expanded, Flaw
-    from regsync.spec.model import Spec
+    from regsync.spec.model import Spec, Unit
 
 
 @click.command("validate")
@@ -52,7 +52,27 @@ def _expanded(spec: "Spec") -> Sequence["Expanded"]:
     from regsync.report.expanded import Expanded
     from regsync.spec.expand import needs_listing, units
 
-    return [Expanded(mirror, None if needs_listing(mirror) else units(mirror)) for mirror in spec.mirrors]
+    return [
+        Expanded(
+            mirror,
+            None if needs_listing(mirror) else [_with_policies(spec, unit) for unit in units(mirror)],
+        )
+        for mirror in spec.mirrors
+    ]
+
+
+def _with_policies(spec: "Spec", unit: "Unit") -> "Unit":
+    """The unit with the names of all policies that apply to it, by its mirror or by their globs."""
+    from dataclasses import replace
+
+    from regsync.spec.applying import policies_for
+
+    found = {
+        policy.name
+        for target in unit.targets
+        for policy in policies_for(spec, unit.sources, target, unit.verify)
+    }
+    return replace(unit, verify=tuple(sorted(found)))
 
 
 def _valid(

@@ -74,6 +74,8 @@ def valid_json(spec: Spec, expanded: Iterable[Expanded] | None = None) -> Iterat
         "specDigest": str(spec.digest),
         "files": len(spec.files),
         "registries": sorted(spec.registries),
+        "policies": sorted(spec.policies),
+        "trustRoots": sorted(spec.trust_roots),
         "problems": [],
     }
     if expanded is None:
@@ -143,10 +145,13 @@ def _problem(one: Flaw) -> Mapping[str, object]:
 
 
 def _sizes(spec: Spec) -> str:
-    registries = counted(len(spec.registries), "registry", "registries")
-    mirrors, files = counted(len(spec.mirrors), "mirror"), counted(len(spec.files), "file")
-    named = f"{registries} and {mirrors}" if spec.server is None else f"{registries}, {mirrors} and a server"
-    return f"{named} in {files}, {_short(spec.digest)}"
+    parts = [counted(len(spec.registries), "registry", "registries"), counted(len(spec.mirrors), "mirror")]
+    if spec.policies:
+        parts.append(counted(len(spec.policies), "policy", "policies"))
+    if spec.server is not None:
+        parts.append("a server")
+    named = f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return f"{named} in {counted(len(spec.files), 'file')}, {_short(spec.digest)}"
 
 
 def _short(digest: Digest) -> str:
@@ -192,6 +197,8 @@ def _other_lines(unit: Mirror | Unit) -> Iterator[str]:
         yield f"referrers {_referrers(unit.referrers)}"
     if unit.immutable:
         yield f"immutable {', '.join(unit.immutable)}"
+    if unit.verify:
+        yield f"verify {', '.join(unit.verify)}"
 
 
 def _rule(rule: TagRule) -> str:
@@ -258,4 +265,5 @@ def _keys_document(unit: Mirror | Unit) -> dict[str, object]:
         "index": unit.index.value,
         "referrers": _referrers(unit.referrers),
         "immutable": list(unit.immutable),
+        "verify": list(unit.verify),
     }

@@ -19,6 +19,7 @@ from regsync.spec.verification import Material
 
 MAX_MATERIAL_SIZE = 1024 * 1024  # bytes; the largest trusted root known has 40 KiB
 MAX_STORE_FILES = 1000  # in a trust store
+MAX_STORE_SIZE = 16 * 1024 * 1024  # bytes of them all
 STORE_TYPES = ("ca", "signingAuthority", "tsa")
 _CERTIFICATE_SUFFIXES = (".crt", ".cer", ".pem")
 _STORE_PLACES = ("truststore/x509", "x509", ".")  # below a trust store, the most particular first
@@ -26,6 +27,7 @@ _STORE_PLACES = ("truststore/x509", "x509", ".")  # below a trust store, the mos
 _PRIVATE = re.compile(
     rb"-----BEGIN [A-Za-z0-9 ]{0,40}PRIVATE KEY|AGE-SECRET-KEY-|\"d\"\s*:\s*\"[A-Za-z0-9_-]{20}"
 )
+_NO_PATH = re.compile(r"-----BEGIN|\n|\A[A-Za-z0-9+/=_-]{100,}\Z")
 _DER_SEQUENCE, _DER_INTEGER = 0x30, 0x02
 
 IS_PRIVATE = "this is a private key: name the public one, and treat this one as lost if it was in git"
@@ -33,8 +35,7 @@ IS_PRIVATE = "this is a private key: name the public one, and treat this one as 
 
 def read_material(document: Document, text: str, spot: Spot, problems: Problems) -> Material | None:
     """The bytes of the file that `text` names, relative to its document; None with a problem."""
-    if "-----BEGIN" in text or "\n" in text:  # not shown: whatever it is, it is no path
-        problems.add(spot.position, spot.path, "expected the path of a file, found what may be its content")
+    if _is_content(text, spot, problems):
         return None
     return _read(absolute(document, text), text, spot, problems)
 
@@ -51,6 +52,8 @@ def read_trust_store(
 
     Source: Notary Project, specs/trust-store-trust-policy.md, "Trust store".
     """
+    if _is_content(text, spot, problems):
+        return {}
     base = absolute(document, text)
     try:
         files = dict(_store_files(base))
@@ -65,11 +68,27 @@ def read_trust_store(
     if sum(map(len, files.values())) > MAX_STORE_FILES:
         problems.add(spot.position, spot.path, f"{text[:200]}: more than {MAX_STORE_FILES} certificates")
         return {}
-    stores: dict[str, tuple[Material, ...]] = {}
-    for name, paths in files.items():
-        read = [_read(path, str(Path(text) / path.relative_to(base)), spot, problems) for path in paths]
-        stores[name] = tuple(one for one in read if one is not None)
+    stores: dict[str, tuple[Material, ...]] = {name: () for name in files}
+    size = 0
+    for name, path in ((name, path) for name, paths in files.items() for path in paths):
+        material = _read(path, str(Path(text) / path.relative_to(base)), spot, problems)
+        if material is None:
+            continue
+        stores[name] += (material,)
+        size += len(material.data)
+        if size > MAX_STORE_SIZE:
+            message = f"{text[:200]}: more than {MAX_STORE_SIZE // 1024 // 1024} MiB of certificates"
+            problems.add(spot.position, spot.path, message)
+            return {}
     return stores
+
+
+def _is_content(text: str, spot: Spot, problems: Problems) -> bool:
+    """Whether a path is none, but what should be in a file; which is then not shown."""
+    if _NO_PATH.search(text) is None:
+        return False
+    problems.add(spot.position, spot.path, "expected a path, found what may be the content of a file")
+    return True
 
 
 def _store_files(base: Path) -> Iterator[tuple[str, list[Path]]]:
@@ -124,7 +143,7 @@ def is_private(data: bytes) -> bool:
     """Whether bytes look like a private key: PEM, a JSON Web Key, or DER (PKCS #1, #8, #12, SEC 1).
 
     What is public (keys, certificates) begins with a SEQUENCE in a SEQUENCE, what is private with a
-    version, an INTEGER.
+    version, an INTEGER of one byte.
     """
     if _PRIVATE.search(data) is not None:
         return True
@@ -132,4 +151,4 @@ def is_private(data: bytes) -> bool:
         return False
     length = data[1]
     inner = 2 if length < 0x80 else 2 + (length & 0x7F)
-    return len(data) > inner and data[inner] == _DER_INTEGER
+    return data[inner : inner + 2] == bytes((_DER_INTEGER, 1))

@@ -24,6 +24,7 @@ from regsync.spec.verification import (
     Authority,
     Condition,
     KeyAuthority,
+    NotationAuthority,
     Requirement,
     ScanFormat,
     Select,
@@ -91,6 +92,9 @@ class RequirementReader:
 
     def _attestation(self, keys: AttestationKeys, *path: Step) -> AttestationRequirement:
         self._uses(keys.authority, *path)
+        if isinstance(self.authorities.get(keys.authority), NotationAuthority):
+            message = f"{keys.authority} is notation, which signs images and no statements about them"
+            self._problem(message, *path, "authority")
         if keys.name is not None:
             line = self._at(*path, "name").line
             if self._names.setdefault(keys.name, line) != line:

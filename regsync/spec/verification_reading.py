@@ -98,7 +98,9 @@ class _Reader:
         authorities = {str(name): reader.read(name, one) for name, one in keys.authorities.items()}
         requirements = RequirementReader(self.document, authorities, self.problems)
         require = requirements.read(keys.require, "require")
-        for name in authorities.keys() - requirements.used:
+        # A name that is misspelt is one problem, not a second one of what it was to be.
+        unused = authorities.keys() - requirements.used if requirements.used <= authorities.keys() else set()
+        for name in unused:
             self._problem(f"no requirement uses the authority {name}", "authorities", name)
         return VerificationPolicy(
             name=self.document.name or "",

@@ -121,3 +121,44 @@ def test_expand_says_who_else_gets_credentials(regsync: Regsync, tmp_path: Path)
         assert told not in regsync("validate", path, "-o", output).out
     document = json.loads(regsync("validate", "--expand", path, "-o", "json").out)
     assert document["realms"] == {"hub": ["sso.example.org", "b.example.org:8443"]}
+
+
+VERIFIED = """\
+apiVersion: regsync.dev/v1
+kind: Mirror
+metadata: {name: web}
+spec:
+  source: quay.io/acme/{repository}
+  targets: ["ghcr.io/prod/{repository}"]
+  repositories: [web, api]
+  tags: [latest]
+  verify: [named]
+---
+apiVersion: regsync.dev/v1
+kind: VerificationPolicy
+metadata: {name: named}
+spec:
+  authorities: {ci: {keyless: {issuer: https://issuer.example, subject: ci@acme.example}}}
+  require: {signature: {authority: ci}}
+---
+apiVersion: regsync.dev/v1
+kind: VerificationPolicy
+metadata: {name: by-target}
+spec:
+  targets: ["ghcr.io/prod/web"]
+  authorities: {ci: {keyless: {issuer: https://issuer.example, subject: ci@acme.example}}}
+  require: {signature: {authority: ci}}
+"""
+
+
+def test_expand_shows_every_policy_that_applies(regsync: Regsync, tmp_path: Path) -> None:
+    path = tmp_path / "verified.yaml"
+    path.write_text(VERIFIED)
+    text = regsync("validate", "--expand", path).out
+    assert "    verify by-target, named\n" in text
+    assert "    verify named\n" in text
+    assert "Valid: 2 registries, 1 mirror and 2 policies in 1 file" in text
+    document = json.loads(regsync("validate", "--expand", "-o", "json", path).out)
+    assert document["policies"] == ["by-target", "named"]
+    shown = {one["repository"]: one["verify"] for one in document["mirrors"][0]["repositories"]}
+    assert shown == {"web": ["by-target", "named"], "api": ["named"]}
