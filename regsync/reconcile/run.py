@@ -13,7 +13,6 @@ from anyio import CancelScope
 from anyio.abc import TaskGroup
 
 from regsync.content.concurrently import for_each
-from regsync.content.graph import read_graph
 from regsync.errors import RegsyncError
 from regsync.oci.reference import RepositoryName
 from regsync.plan.decide import plan, plan_repository, plan_tag
@@ -24,7 +23,7 @@ from regsync.reconcile.chain import Feeding
 from regsync.reconcile.engine import Engine, Run
 from regsync.reconcile.lanes import by_targets
 from regsync.reconcile.look import Found
-from regsync.reconcile.observe import shape_of
+from regsync.reconcile.observe import Observer
 from regsync.reconcile.pace import Pace
 from regsync.reconcile.planned import PlannedPlaces
 from regsync.reconcile.repositories import Repositories
@@ -56,10 +55,10 @@ async def make_plan(spec: Spec, engine: Engine, *, explain: Explain = Explain.NO
             seen.extend(unseen)
             repositories = Repositories(run)
             look = partial(observe_unit, run, repositories=repositories, explain=explain is Explain.YES)
-            for found, content in await for_each(look, todo, at_once=UNITS_AT_ONCE):
+            for found, observer, content in await for_each(look, todo, at_once=UNITS_AT_ONCE):
                 seen.append(found)
                 if number < len(levels) - 1:
-                    await _assume_done(run, places, found, content)
+                    await _assume_done(places, found, observer, content)
     warnings = (*run.warnings, *run.verification.warnings(), *engine.places.warnings())
     return plan(spec.digest, Observation(tuple(seen), warnings), now=run.now)
 
@@ -166,7 +165,9 @@ def _whole(mirror: Mirror) -> Unit:
     return Unit(mirror.name, sources[0].repository, tuple(sources), tuple(targets))
 
 
-async def _assume_done(run: Run, places: PlannedPlaces, seen: UnitSeen, content: Sequence[Found]) -> None:
+async def _assume_done(
+    places: PlannedPlaces, seen: UnitSeen, observer: Observer, content: Sequence[Found]
+) -> None:
     """Let later mirrors see what this one is going to write."""
     roots = {found.desc.digest: found for found in content}
     for tag in seen.tags:
@@ -174,11 +175,10 @@ async def _assume_done(run: Run, places: PlannedPlaces, seen: UnitSeen, content:
             found = roots.get(action.source_digest) if action.source_digest is not None else None
             if action.problem is not None or found is None:
                 continue
-            stores = [run.engine.places.connect(source) for source in seen.unit.sources]
             with suppress(RegsyncError):  # then the later mirror shows what it cannot read
-                graph = await read_graph(run.manifests, stores, found.desc, shape=shape_of(seen.unit))
-                evidence, takes = found.source.shelf, seen.unit.referrers.takes
-                places.planned(action.target).add(action.tag, graph, stores, evidence, takes)
+                graph, stores = await observer.graph(found), observer.view.stores
+                evidence = observer.shelf_of(found)
+                places.planned(action.target).add(action.tag, graph, stores, evidence, observer.takes)
 
 
 async def _run(

@@ -39,8 +39,8 @@ class Progress:
 
 async def observe_unit(
     run: Run, unit: Unit, repositories: Repositories, *, explain: bool = False
-) -> tuple[UnitSeen, tuple[Found, ...]]:
-    """Look at everything that the unit keeps; writes nothing. Also gives what would be copied."""
+) -> tuple[UnitSeen, Observer, tuple[Found, ...]]:
+    """Look at everything that the unit keeps; writes nothing. Also gives who looked, and at what."""
     run.engine.emit(RepositoryStarted(unit.mirror, unit.source))
     view = await look_at(unit, repositories)
     chosen = await choose(run, view, explain=explain)
@@ -63,7 +63,7 @@ async def observe_unit(
     run.engine.emit(
         RepositoryFinished(unit.mirror, unit.source, unchanged, len(actions) + failed - problems, problems)
     )
-    return seen, tuple(found for _, found in observed if found is not None)
+    return seen, observer, tuple(found for _, found in observed if found is not None)
 
 
 async def _probed(unit: Unit, seen: TagSeen, repositories: Repositories) -> TagSeen:
