@@ -181,7 +181,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def tool(tmp_path: Path) -> Callable[[str], tools.Tool]:
-    """Finds a real client: crane, oras, regctl, skopeo, cosign, regclient-regsync."""
+    """Finds a real client: crane, oras, regctl, skopeo, cosign, notation-go, regclient-regsync."""
     home = _subdirectory(tmp_path, "home")
     return lambda name: tools.Tool(tools.require(name), home)
 
