@@ -15,6 +15,7 @@ from regsync.content.evidence import Shelf
 from regsync.content.listings import FALLBACK_TAG, REFERRERS
 from regsync.content.manifests import Manifests
 from regsync.content.pieces import Looked, Piece
+from regsync.content.room import Room
 from regsync.content.verified import verified
 from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
@@ -22,10 +23,12 @@ from regsync.oci.digest import Digest, InvalidDigestError
 from regsync.oci.manifest import Index, InvalidManifestError, Manifest
 
 MIB = 1024 * 1024
+IN_FLIGHT = 128 * MIB  # bytes of layers that this process holds at once
 INDEX = "index"  # where BuildKit keeps attestations, as verdicts name it
 
 _REFERENCE_TYPE, _ATTESTATION = "vnd.docker.reference.type", "attestation-manifest"
 _REFERENCE_DIGEST = "vnd.docker.reference.digest"
+_ROOM = Room(IN_FLIGHT)  # of the process: many images are looked at at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Bounds:
     manifest: int = 4 * MIB  # bytes
     layers: int = 1_000  # of one manifest, of the types that are wanted
     blob: int = 32 * MIB  # bytes
-    in_flight: int = 128 * MIB  # bytes of layers in memory at once, and so of one piece
+    in_flight: int = IN_FLIGHT  # bytes of layers in memory at once, and so of one piece
     at_once: int = 16  # requests
 
 
@@ -83,9 +86,10 @@ async def gather(
     todo = list(reversed(found.values()))
     for start in range(0, len(todo), bounds.at_once):
         pieces = await for_each(reading.piece, todo[start : start + bounds.at_once])
-        for group in _groups(pieces, reading):
-            for piece in await reading.with_layers(group):
-                take(piece)
+        for group, size in _groups(pieces, reading):
+            async with _ROOM.hold(size):
+                for piece in await reading.with_layers(group):
+                    take(piece)
     return tuple(place.looked for place in places)
 
 
@@ -254,16 +258,16 @@ class _Reading:
             return error
 
 
-def _groups(pieces: Iterable[Piece], reading: _Reading) -> Iterator[Sequence[Piece]]:
-    """Pieces one after the other, as many as may be in memory with their layers."""
+def _groups(pieces: Iterable[Piece], reading: _Reading) -> Iterator[tuple[Sequence[Piece], int]]:
+    """Pieces one after the other, as many as may be in memory with their layers, and bytes of these."""
     group: list[Piece] = []
     held = 0
     for piece in pieces:
         size = sum(one.size for one in reading.wanted(piece).values() if isinstance(one, Descriptor))
         if group and held + size > reading.bounds.in_flight:
-            yield group
+            yield group, held
             group, held = [], 0
         group.append(piece)
         held += size
     if group:
-        yield group
+        yield group, held
