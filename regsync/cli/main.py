@@ -23,6 +23,7 @@ VERBS = {
     "inspect": Verb("regsync.cli.inspect", "Show an image's manifest, platforms, sizes and referrers."),
     "verify": Verb("regsync.cli.verify", "Show what policies say of images, and why."),
     "serve": Verb("regsync.cli.serve", "Serve a built-in store as a registry."),
+    "trust": Verb("regsync.cli.trust", "Look after the roots that signatures are verified by."),
     "store": Verb("regsync.cli.store", "Look into the built-in storage layer, check, restore and carry it."),
 }
 PROGRAM = "regsync"

@@ -7,8 +7,6 @@ without a start makes the whole root invalid, as the conformance suite has it si
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.util import find_spec
-from pathlib import Path
 
 from cryptography import x509
 
@@ -16,6 +14,7 @@ from regsync.errors import RegsyncError
 from regsync.trust.errors import EvidenceRejectedError
 from regsync.trust.logs.keys import InvalidKeyError, LogKey
 from regsync.trust.protojson import Fields
+from regsync.trust.shipped_roots import PUBLIC_GOOD, STAGING, TRUSTED_ROOT, shipped
 from regsync.trust.x509_reading import InvalidCertificateError, read_certificate
 
 MAX_SIZE = 1024 * 1024  # bytes; the public-good root has 7 KiB
@@ -27,7 +26,6 @@ _MEDIA_TYPE = re.compile(
 )
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 _TREE_HASH = "SHA2_256"
-_SHIPPED = "_store/https%3A%2F%2Ftuf-repo-cdn.sigstore.dev/trusted_root.json"
 
 
 class TrustRootError(RegsyncError):
@@ -122,13 +120,19 @@ def public_good() -> bytes:
 
     Raises TrustRootError where the package is not there or keeps it elsewhere.
     """
-    package = find_spec("sigstore")
-    for place in (package and package.submodule_search_locations) or ():
-        try:
-            return (Path(place) / _SHIPPED).read_bytes()
-        except OSError:
-            continue
-    raise TrustRootError("the sigstore package has none for the public-good instance; name a file instead")
+    return _shipped(PUBLIC_GOOD)
+
+
+def staging() -> bytes:
+    """The same of Sigstore's staging instance."""
+    return _shipped(STAGING)
+
+
+def _shipped(instance: str) -> bytes:
+    found = shipped(instance, TRUSTED_ROOT)
+    if found is None:
+        raise TrustRootError(f"the sigstore package has none for {instance}; name a file instead")
+    return found
 
 
 def _log(fields: Fields) -> TransparencyLog:
