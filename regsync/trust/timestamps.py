@@ -47,17 +47,16 @@ def verify_timestamp(der: bytes, stamped: bytes, root: TrustedRoot) -> Timestamp
 
 def _verify(response: TimeStampResponse, stamped: bytes, root: TrustedRoot) -> Timestamp:
     at = response.tst_info.gen_time
-    reasons = []
-    for authority in root.timestamp_authorities:
-        reason = _refusal(response, stamped, authority)
-        if reason is None and authority.valid.covers(at):
-            return Timestamp(at, authority.url)
-        if _signed_as(response, authority):
-            late = f"{at.isoformat()} is outside of {authority.url}'s time, {authority.valid}"
-            reasons.append(reason or late)
-    if not reasons:
+    known = [one for one in root.timestamp_authorities if _signed_as(response, one)]
+    if not known:
         signer = ", ".join(one.issuer.rfc4514_string() for one in response.signed_data.signer_infos)
         raise TrustRootTooOldError(_CHECK, f"timestamp authority {signer[:120]!r}")
+    reasons = []
+    for authority in known:
+        reason = _refusal(response, stamped, authority)
+        if reason is None:
+            return Timestamp(at, authority.url)
+        reasons.append(reason)
     raise EvidenceRejectedError(_CHECK, "; ".join(dict.fromkeys(reasons)))
 
 
@@ -71,7 +70,10 @@ def _signed_as(response: TimeStampResponse, authority: CertificateAuthority) -> 
 
 
 def _refusal(response: TimeStampResponse, stamped: bytes, authority: CertificateAuthority) -> str | None:
+    """Why this authority's word does not count; None: it does."""
     at = response.tst_info.gen_time
+    if not authority.valid.covers(at):
+        return f"{at.isoformat()} is outside of {authority.url}'s time, {authority.valid}"
     for one in authority.certificates:
         if not one.not_valid_before_utc <= at <= one.not_valid_after_utc:
             return f"{one.subject.rfc4514_string()[:120]!r} was not valid at {at.isoformat()}"
