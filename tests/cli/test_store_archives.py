@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -23,6 +24,8 @@ from tests.support.images import (
     as_json,
     cosign_signature,
     cosign_tag,
+    fallback_index,
+    fallback_tag,
     image,
     index,
     noise,
@@ -131,6 +134,20 @@ def test_an_image_goes_with_its_evidence_and_nothing_else(
     wanted |= {digest for whole in (MULTI, *evidence) for digest in whole.all_blobs()}
     assert {name.replace("blobs/sha256/", "sha256:") for name in found if "blobs" in name} == wanted
     assert all(name.endswith(sha256(data)[7:]) for name, data in found.items() if "blobs" in name)
+
+
+def test_what_a_fallback_tag_lists_and_the_store_lacks_keeps_no_image_in(
+    regsync: Regsync, store: Path, tmp_path: Path
+) -> None:
+    gone = referrer(MULTI, data=b"gone")
+    anyio.run(add, store, "team/web", replace(fallback_index(gone), children=()), fallback_tag(MULTI))
+    archive = tmp_path / "web.tar"
+
+    export(regsync, store, archive, "team/web:v1")
+
+    found = members(archive)
+    assert f"blobs/sha256/{referrer(MULTI).digest[7:]}" in found
+    assert f"blobs/sha256/{gone.digest[7:]}" not in found
 
 
 def test_the_same_content_gives_the_same_bytes(regsync: Regsync, store: Path, tmp_path: Path) -> None:
