@@ -7,6 +7,7 @@ without a start makes the whole root invalid, as the conformance suite has it si
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from cryptography import x509
 
@@ -59,6 +60,11 @@ class TransparencyLog:
     checkpoint_key_id: bytes  # its first four bytes are the hint of the log's lines in checkpoints
     key: LogKey
     valid: Validity
+
+    @property
+    def host(self) -> str | None:
+        """Of its address."""
+        return urlsplit(self.url).hostname
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +144,13 @@ def _shipped(instance: str) -> bytes:
 def _log(fields: Fields) -> TransparencyLog:
     public_key, log_id = fields.needed("publicKey"), fields.needed("logId").data("keyId")
     checkpoint_key = fields.message("checkpointKeyId")
+    url = fields.text("baseUrl")
+    try:
+        urlsplit(url)
+    except ValueError as cause:
+        raise fields.refuse("baseUrl", f"is no address: {cause}") from cause
     return TransparencyLog(
-        fields.text("baseUrl"),
+        url,
         log_id,
         log_id if checkpoint_key is None else checkpoint_key.data("keyId"),
         _key(public_key, fields.text("hashAlgorithm") or _TREE_HASH),

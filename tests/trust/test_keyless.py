@@ -94,7 +94,7 @@ def test_a_log_without_times_takes_a_timestamp_authority() -> None:
     pki = SigstorePki(log=RekorLog(version=2, before=3))
     signer = pki.certify(new_key(), LEAF)
     found = verified(pki, message_bundle(signer, MANIFEST, Witness(pki.log, pki.tsa)))
-    entry = ("log entry (hashedrekord 0.0.2)", "log checkpoint", "log inclusion")
+    entry = ("log entry (hashedrekord 0.0.2)", "log checkpoint", "log inclusion", "log key validity")
     assert found.checks == (*FIRST, STAMPED, *entry, CHAIN, *WHO, LIBRARY)
     with pytest.raises(EvidenceRejectedError, match="no log and no timestamp authority says when") as refused:
         verified(pki, message_bundle(signer, MANIFEST, Witness(pki.log)))

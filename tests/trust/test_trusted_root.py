@@ -190,6 +190,11 @@ def test_an_interval_that_is_none_makes_the_whole_root_invalid(interval: object)
         pytest.param(
             lambda root: root.update(tlogs=root["tlogs"] * (MAX_ITEMS + 1)), "at most 256", id="too many logs"
         ),
+        pytest.param(
+            lambda root: root["tlogs"][0].update(baseUrl="http://["),
+            "baseUrl is no address",
+            id="a bad address",
+        ),
         pytest.param(lambda root: root["tlogs"][0].pop("logId"), "logId is missing", id="no log id"),
         pytest.param(lambda root: root["tlogs"][0].pop("publicKey"), "publicKey is missing", id="no key"),
         pytest.param(

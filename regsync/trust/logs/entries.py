@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from regsync.trust.envelopes import InclusionProof, LogEntry, SigstoreEnvelope
 from regsync.trust.errors import EvidenceRejectedError, TrustRootTooOldError
@@ -16,6 +15,8 @@ from regsync.trust.trusted_root import TransparencyLog, TrustedRoot
 
 _LOG = "transparency log"
 _INCLUSION = "log inclusion"
+_VALIDITY = "log key validity"
+_REKOR_2 = {("hashedrekord", "0.0.2"), ("dsse", "0.0.2")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +70,20 @@ def _prove(entry: LogEntry, log: TransparencyLog, at: Sequence[datetime]) -> Log
         raise EvidenceRejectedError(_INCLUSION, "the entry has neither a promise nor a proof with checkpoint")
     else:
         relaxed.append(f"{_INCLUSION}: the entry has no proof with a checkpoint, only a promise")
-    if time is None:
+    if time is None and at:
         _check_key_was_valid(log, at)
+        checks.append(_VALIDITY)
+    elif time is None:
+        relaxed.append(f"{_VALIDITY}: no verified time says when the key of {log.url} was to be valid")
     return LogProof(log.url, time, tuple(checks), tuple(relaxed))
 
 
 def _verify_inclusion(entry: LogEntry, proof: InclusionProof, text: str, log: TransparencyLog) -> None:
     checkpoint = verify_checkpoint(text, log)
-    if (
-        entry.version == "0.0.2"
-        and entry.kind != "intoto"
-        and checkpoint.origin != urlsplit(log.url).hostname
-    ):
-        # Rekor v2's key ids bind a name to a key, so that one key cannot speak for two logs.
-        raise EvidenceRejectedError(
-            "log checkpoint", f"origin {checkpoint.origin[:120]!r} is not {log.url}'s"
-        )
+    if (entry.kind, entry.version) in _REKOR_2 and checkpoint.origin != log.host:
+        # Its key ids bind a name to a key, so that one key cannot speak for two logs.
+        reason = f"origin {checkpoint.origin[:120]!r} is not {log.url}'s"
+        raise EvidenceRejectedError("log checkpoint", reason)
     if (checkpoint.size, checkpoint.root) != (proof.tree_size, proof.root_hash):
         raise EvidenceRejectedError(_INCLUSION, "the checkpoint is of another tree than the proof")
     if root_of(leaf_hash(entry.body), proof.index, proof.tree_size, proof.hashes) != checkpoint.root:
@@ -95,4 +94,4 @@ def _check_key_was_valid(log: TransparencyLog, at: Sequence[datetime]) -> None:
     for time in at:
         if not log.valid.covers(time):
             reason = f"{time.isoformat()} is outside of {log.url}'s time, {log.valid}"
-            raise EvidenceRejectedError("log key validity", reason)
+            raise EvidenceRejectedError(_VALIDITY, reason)
