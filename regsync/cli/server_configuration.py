@@ -51,8 +51,7 @@ class ServerConfiguration:
         """How it stands now. Blocking. Raises SpecError, ServerUsageError, HtpasswdError."""
         before = states_of(self.files())
         server, policy = self._with_document() if self._paths else self._without_document()
-        store = self._flags.store or server.store or DEFAULT_STORE
-        return Configured(server, store.absolute(), policy, before)
+        return Configured(server, self._store(server), policy, before)
 
     def files(self) -> Iterable[Path]:
         """The files that `read` reads. Blocking."""
@@ -76,11 +75,15 @@ class ServerConfiguration:
             named = ", ".join(str(path) for path in self._paths)
             raise ServerUsageError(f"there is no Server document in {named}")
         server = _listening(spec.server or _default(), self._flags)
-        return server, self._document.policy(spec, server, _anonymous(server, self._flags))
+        anonymous = _anonymous(server, self._flags)
+        return server, self._document.policy(spec, server, self._store(server), anonymous)
 
     def _without_document(self) -> tuple[Server, Policy]:
         server = _listening(_default(), self._flags)
         return server, Policy(_anonymous(server, self._flags))
+
+    def _store(self, server: Server) -> Path:
+        return (self._flags.store or server.store or DEFAULT_STORE).absolute()
 
 
 def _paths(flags: Flags) -> Sequence[Path]:

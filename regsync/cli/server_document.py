@@ -28,10 +28,14 @@ class ServerDocument:
         """The documents of its paths. Raises SpecError."""
         return load(self._paths)
 
-    def policy(self, spec: Spec, server: Server, without_rules: Access) -> Policy:
-        """What `server` and the registries of `spec` make of requests. Raises HtpasswdError."""
+    def policy(self, spec: Spec, server: Server, store: Path, without_rules: Access) -> Policy:
+        """What `server` and the registries of `spec` make of requests to what `store` has.
+
+        Raises HtpasswdError, InvalidSpecError for policies that cannot be understood, and
+        EvidenceInStoreError.
+        """
         policy = policy_of(server, self._means, without_rules)
-        return replace(policy, upstreams=self._registries.upstreams(spec))
+        return replace(policy, upstreams=self._registries.upstreams(spec, store))
 
     async def close(self) -> None:
         """Close all connections."""

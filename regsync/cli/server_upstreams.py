@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyio import CancelScope
 
+from regsync.cli.policies import understood
+from regsync.cli.server_requirements import Requirements, evidence_registries
 from regsync.clock import Clock
 from regsync.content.protocol import Source
 from regsync.oci.reference import RepositoryName
@@ -34,20 +37,27 @@ class UpstreamRegistries:
         self._registries: Mapping[str, Registry] = {}
         self._remotes: Remotes | None = None
 
-    def upstreams(self, spec: Spec) -> Upstreams:
-        """What the spec's Server says of upstreams."""
+    def upstreams(self, spec: Spec, store: Path) -> Upstreams:
+        """What the spec's Server says of upstreams, of which `store` keeps what is pulled.
+
+        Raises InvalidSpecError for policies that cannot be understood, and EvidenceInStoreError.
+        """
         if spec.server is None or not spec.server.upstreams:
             return NO_UPSTREAMS
         from regsync.cli.remotes import Remotes  # brings an HTTP client, which few servers need
         from regsync.reconcile.ledger_memory import MemoryLedger
 
-        registries = {one.registry: _hurried(spec.registries[one.registry]) for one in spec.server.upstreams}
+        asked = {one.registry for one in spec.server.upstreams} | evidence_registries(spec)
+        registries = {name: _hurried(spec.registries[name]) for name in sorted(asked)}
         remotes = self._remotes
         if remotes is None or registries != self._registries:
             narrowed = replace(spec, registries=registries)
             remotes = Remotes(narrowed, self._clock, MemoryLedger(), self._emit)
             self._remotes, self._registries = remotes, registries
-        return Upstreams([_upstream(one, registries[one.registry], remotes) for one in spec.server.upstreams])
+        requirements = Requirements(spec, understood(spec), store, partial(_connect, remotes))
+        return Upstreams(
+            [_upstream(one, registries[one.registry], remotes, requirements) for one in spec.server.upstreams]
+        )
 
     async def close(self) -> None:
         """Close all connections."""
@@ -61,7 +71,9 @@ def _hurried(registry: Registry) -> Registry:
     return replace(registry, limits=replace(limits, max_wait=min(limits.max_wait, MAX_WAIT)))
 
 
-def _upstream(found: spec_server.Upstream, registry: Registry, remotes: "Remotes") -> Upstream:
+def _upstream(
+    found: spec_server.Upstream, registry: Registry, remotes: "Remotes", requirements: Requirements
+) -> Upstream:
     assert isinstance(registry.place, RemotePlace)  # noqa: S101 - the spec takes no other
     return Upstream(
         found.prefix,
@@ -71,6 +83,7 @@ def _upstream(found: spec_server.Upstream, registry: Registry, remotes: "Remotes
         found.host,
         found.max_age.total_seconds(),
         found.max_stale.total_seconds(),
+        requirements.of(found),
     )
 
 

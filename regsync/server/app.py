@@ -14,8 +14,9 @@ from regsync.server.manifests import Manifests
 from regsync.server.message import ClientGoneError, Receive, Request, Response, Scope, Send
 from regsync.server.policy import Policy
 from regsync.server.promises import Promises
-from regsync.server.pull import Pull
+from regsync.server.pull import Outcome, Pull
 from regsync.server.pull_through import PullThrough
+from regsync.server.required import NotLetPassError
 from regsync.server.routes import Endpoint, Route, route
 from regsync.server.sending import send_response
 from regsync.server.stalled import Bodies
@@ -155,10 +156,16 @@ class Application:
             asks.refusal(upstream, name, self._before_change),
             partial(asks.may, Action.PULL),
             partial(asks.policy.is_immutable, name),
+            asks.stranger(upstream, name),
+            upstream.required_of(name),
         )
         exchange.pulled = Pulled(upstream.prefix)
-        response, outcome = await self.pull_through.answer(request, found, located.asked, pull)
-        exchange.pulled = Pulled(upstream.prefix, outcome)
+        try:
+            response, done = await self.pull_through.answer(request, found, located.asked, pull)
+        except NotLetPassError as error:
+            exchange.pulled = Pulled(upstream.prefix, Outcome.REFUSED, error.denial)
+            raise
+        exchange.pulled = Pulled(upstream.prefix, done.outcome, done.denial)
         return response
 
     def _check_changes(self, policy: Policy) -> None:

@@ -42,13 +42,20 @@ class Asks:
             return None
         return ApiError(401, "UNAUTHORIZED", message, headers={"WWW-Authenticate": challenge})
 
+    def stranger(self, upstream: Upstream, name: RepositoryName) -> ApiError | None:
+        """Why an upstream is asked nothing for this request; None where it is."""
+        if not self.principal.is_anonymous or upstream.first_pull is not FirstPull.AUTHENTICATED:
+            return None
+        said = f"that is not here, and {upstream.namespace} is asked only for those who are logged in"
+        return self.login(said) or ApiError(404, "NAME_UNKNOWN", f"{name}: {said}")
+
     def refusal(
         self, upstream: Upstream, name: RepositoryName, before_change: Callable[[], None]
     ) -> ApiError | None:
         """Why nothing is fetched from an upstream for this request; None where it is."""
-        if self.principal.is_anonymous and upstream.first_pull is FirstPull.AUTHENTICATED:
-            said = f"that is not here, and {upstream.namespace} is asked only for those who are logged in"
-            return self.login(said) or ApiError(404, "NAME_UNKNOWN", f"{name}: {said}")
+        stranger = self.stranger(upstream, name)
+        if stranger is not None:
+            return stranger
         if self.policy.read_only:
             return ApiError(
                 404, "NAME_UNKNOWN", f"{name}: that is not here, and the registry is read-only now"

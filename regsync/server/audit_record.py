@@ -37,6 +37,7 @@ def record(exchange: Exchange) -> Mapping[str, object] | None:
     outcome = _outcome(exchange)
     if outcome is None:
         return None
+    denial = exchange.pulled.denial if exchange.pulled is not None else None
     request, principal, route, response = (
         exchange.request,
         exchange.principal,
@@ -50,14 +51,17 @@ def record(exchange: Exchange) -> Mapping[str, object] | None:
         "from": request.client,
         "repository": (exchange.repository or route.name)[:MAX_TEXT] or None,
         "tags": _tags(request, route, response),
-        "digest": _digest(route, response),
+        "digest": _digest(route, response) if denial is None else str(denial.digest),
         "status": response.status if response is not None else None,
         "id": request.id,
+        **({} if denial is None else {"policy": denial.policy, "reason": denial.reason}),
     }
 
 
 def _outcome(exchange: Exchange) -> str | None:
     status = exchange.response.status if exchange.response is not None else None
+    if exchange.pulled is not None and exchange.pulled.denial is not None:
+        return DENIED
     changing = exchange.request.method not in _READING or _is_fetched(exchange)
     if exchange.code in _REFUSALS:
         return _REFUSALS[exchange.code] if _is_denial(exchange) else None
@@ -100,6 +104,8 @@ def _event(exchange: Exchange) -> str:
     request, route = exchange.request, exchange.route
     if route is None:
         return "metrics"  # of the pages beside the API the only one that is not for everybody
+    if exchange.pulled is not None and exchange.pulled.denial is not None:
+        return "verify"
     if _is_fetched(exchange):
         return "fetch"
     is_digest, is_mount = ":" in route.reference, b"mount=" in request.raw_query

@@ -74,6 +74,14 @@ def _requests(counted: RequestMetrics) -> Iterator["Metric"]:
     for pulled, number in sorted(counted.pulls.items()):
         pulls.add_metric(pulled, number)
     yield pulls
+    verdicts = CounterMetricFamily(
+        "regsync_upstream_verdicts",
+        "What policies said of manifests of upstreams.",
+        labels=("policy", "result"),
+    )
+    for said, number in sorted(dict(counted.verdicts).items()):
+        verdicts.add_metric(said, number)
+    yield verdicts
     failures = CounterMetricFamily("regsync_auth_failures", "Requests refused.", labels=("reason",))
     failures.add_metric(("credentials",), counted.wrong_credentials)
     failures.add_metric(("rate-limited",), counted.rate_limited)

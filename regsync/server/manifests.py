@@ -28,21 +28,28 @@ class Manifests:
     def __init__(self, store: BuiltinStore) -> None:
         self._store = store
 
-    async def get(self, request: Request, name: RepositoryName, reference: str) -> Response:
-        """The exact bytes, with the media type they were pushed with."""
+    async def get(
+        self, request: Request, name: RepositoryName, reference: str, digest: Digest | None = None
+    ) -> Response:
+        """The exact bytes, with the media type they were pushed with.
+
+        `digest` is what the reference was seen to lead to, where nothing else will do.
+        """
         wanted = parse_reference(reference)
         try:
-            desc, raw = await self._store.repository(name).manifest(wanted)
+            desc, raw = await self._store.repository(name).manifest(digest or wanted)
         except ContentNotFoundError as cause:
             raise _unknown(name, reference, cause) from None
         self._store.pulls.note(name, wanted, desc.digest)
         return _shown(request, desc, raw)
 
-    async def head(self, request: Request, name: RepositoryName, reference: str) -> Response:
+    async def head(
+        self, request: Request, name: RepositoryName, reference: str, digest: Digest | None = None
+    ) -> Response:
         """What `get` says of them."""
         wanted = parse_reference(reference)
         try:
-            desc = await self._store.repository(name).resolve(wanted)
+            desc = await self._store.repository(name).resolve(digest or wanted)
         except ContentNotFoundError as cause:
             raise _unknown(name, reference, cause) from None
         response = _shown(request, desc, b"")

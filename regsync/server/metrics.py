@@ -1,6 +1,7 @@
 """What is counted of requests: in plain integers, since a request has no microseconds to spare for locks."""
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from regsync.server.failures import TOO_MANY
@@ -30,6 +31,7 @@ class RequestMetrics:
         self.collected = collected  # garbage
         self.kinds: dict[tuple[str, str], Requests] = {}
         self.pulls: dict[tuple[str, str], int] = {}  # by the prefix of an upstream and the outcome
+        self.verdicts: Mapping[tuple[str, str], int] = {}  # by policy and result; counted elsewhere
         self.wrong_credentials = 0  # logins that failed
         self.rate_limited = 0  # logins that came too soon after others that failed
         self.denials = 0  # of what who asked may not do

@@ -11,6 +11,7 @@ from regsync.errors import DeniedError, RegsyncError, TemporaryError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.server.failures import RETRY_AFTER, ApiError
+from regsync.server.required import Denial, Required
 from regsync.server.upstreams import Upstream
 from regsync.store.errors import StoreError
 
@@ -24,7 +25,25 @@ class Outcome(Enum):
     CHECKED = "checked"  # it was asked, and what is here is what it has
     FETCHED = "fetched"  # it gave what was not here
     STALE = "stale"  # it could not be asked, and what is here was answered
+    HELD = "held"  # policies refuse what it has now, and what is here was answered
+    REFUSED = "refused"  # policies refuse what it has, and nothing else is here
     FAILED = "failed"  # what was asked for could not be had
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What was done so that the store has it, what to warn the client of, and what policies refused.
+
+    `digest` is that of the manifest that policies let pass: no other may be served for it.
+    """
+
+    outcome: Outcome
+    warning: str | None = None
+    denial: Denial | None = None
+    digest: Digest | None = None
+
+
+HERE = Prepared(Outcome.HERE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +51,7 @@ class Pull:
     """Who may do what with a repository of an upstream.
 
     `refusal` is the answer to a client that may not make the server fetch; None for one that may.
+    `stranger` is that to one for whose sake the upstream is asked nothing at all, not even for evidence.
     """
 
     name: RepositoryName  # here
@@ -39,6 +59,8 @@ class Pull:
     refusal: ApiError | None
     may_pull: Callable[[RepositoryName], bool]  # of other repositories of the store
     is_fixed: Callable[[Tag], bool]  # tags that stay where they are
+    stranger: ApiError | None = None
+    required: Required | None = None  # what its content has to meet
 
     @property
     def may_fetch(self) -> bool:
@@ -69,6 +91,8 @@ class Pull:
 
 def told(error: RegsyncError) -> str:
     """Why an upstream failed, as clients are told: its addresses and its words are for the log alone."""
+    if isinstance(error, ApiError):
+        return error.message
     status = getattr(error, "status", None)  # that of an answer, where there was one
     if isinstance(status, int) and status >= 400:
         return f"it answered with {status}"

@@ -91,6 +91,7 @@ class Service:
             bodies=bodies,
             before_change=audit.require if audit is not None else lambda: None,
         )
+        metrics.verdicts = application.pull_through.verdicts
         return readiness, application, log
 
     def _tell_of_audit(self, failure: AuditFileError | None) -> None:

@@ -6,11 +6,14 @@ cannot be asked what is there is served, with a `Warning`, for `max_stale` after
 Harbor, distribution and zot ask at each pull of a tag; Quay alone bounds how old a copy may be.
 
 What was heard of tags is kept in memory: after a restart each is asked for once more.
+
+Where policies have to be met, what they refuse is neither stored nor served: a tag stays where it was
+here, with a `Warning`, if that still meets them.
 """
 
 import logging
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from anyio import fail_after
@@ -24,7 +27,9 @@ from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName, Tag
-from regsync.server.pull import Outcome, Pull, called, told
+from regsync.server.pull import HERE, Outcome, Prepared, Pull, called, told
+from regsync.server.required import NotLetPassError
+from regsync.server.verdicts import REFUSED_FOR, Verdicts
 from regsync.store.builtin import BuiltinStore
 from regsync.store.repository import BuiltinRepository
 
@@ -55,14 +60,12 @@ class _Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """What was done so that the store has it, and what to warn the client of."""
+class _KeptBack:
+    """What a name leads to upstream and policies refuse, since when (seconds, monotonic)."""
 
-    outcome: Outcome
-    warning: str | None = None
-
-
-HERE = Prepared(Outcome.HERE)
+    at: float
+    error: NotLetPassError
+    required: tuple[str, ...]  # the policies, by all that matters
 
 
 class UpstreamManifests:
@@ -70,16 +73,30 @@ class UpstreamManifests:
 
     def __init__(self, store: BuiltinStore, clock: Clock) -> None:
         self._store, self._clock = store, clock
+        self.verdicts = Verdicts(store, clock)
         self._started = clock.monotonic()
         self._flights: SingleFlight[_Key, Outcome] = SingleFlight()
         self._words: OrderedDict[_Key, _Word] = OrderedDict()
+        self._kept_back: OrderedDict[_Key, _KeptBack] = OrderedDict()
         self._silent: dict[RepositoryName, tuple[float, str]] = {}  # until when, and why
 
     async def prepare(self, pull: Pull, reference: Tag | Digest) -> Prepared:
-        """Have it in the store, as new as is promised.
+        """Have it in the store, as new as is promised, and let pass by all policies.
 
         Raises ApiError where it cannot be had, or what the store raises.
         """
+        prepared = await self._have(pull, reference)
+        if pull.required is None:
+            return prepared
+        try:
+            return replace(prepared, digest=await self._admitted(pull, reference))
+        except NotLetPassError:
+            kept = self._kept(pull, (pull.name, reference)) if prepared.denial is not None else None
+            if kept is not None:
+                raise kept.error from None  # that of what the upstream has now
+            raise
+
+    async def _have(self, pull: Pull, reference: Tag | Digest) -> Prepared:
         repository = self._repository(pull.name)
         here = await _held(repository, reference)
         if here is not None and (isinstance(reference, Digest) or pull.is_fixed(reference)):
@@ -88,19 +105,39 @@ class UpstreamManifests:
         if self._is_missing(pull, key):
             raise pull.missing(called(reference), reference)
         if here is not None and (not pull.may_fetch or self._is_fresh(pull, key)):
-            return HERE
+            kept = self._kept(pull, key)
+            return HERE if kept is None else _holding(pull, kept.error)
         if pull.refusal is not None:
             raise pull.refusal
         if here is None:
             return Prepared(await self._fetch(pull, reference))
         return await self._revalidate(pull, key, here)
 
+    async def _admitted(self, pull: Pull, reference: Tag | Digest) -> Digest:
+        """What is here under a name, if policies let it pass: it may be older than they are."""
+        try:
+            desc, raw = await self._repository(pull.name).manifest(reference)
+        except ContentNotFoundError:
+            raise pull.missing(called(reference), reference) from None
+        tag = None if isinstance(reference, Digest) else reference
+        try:
+            with fail_after(FETCH_WITHIN):
+                await self.verdicts.admit(pull, desc, raw, tag)
+        except TimeoutError:
+            slow = UpstreamSlowError(pull.upstream.namespace, FETCH_WITHIN)
+            raise pull.failure(slow, called(reference), reference) from None
+        return desc.digest
+
     def _repository(self, name: RepositoryName) -> BuiltinRepository:
         return self._store.repository(name, children=Children.ON_DEMAND)
 
     async def _fetch(self, pull: Pull, reference: Tag | Digest) -> Outcome:
+        key = (pull.name, reference)
+        refused = self._refused_now(pull, key)
+        if refused is not None:
+            raise refused
         try:
-            return await self._flights.run((pull.name, reference), partial(self._get, pull, reference))
+            return await self._flights.run(key, partial(self._get, pull, reference))
         except RegsyncError as error:
             raise pull.failure(error, called(reference), reference) from error
 
@@ -112,6 +149,8 @@ class UpstreamManifests:
             outcome = await self._flights.run(key, partial(self._ask, pull, key[1], here))
         except ContentNotFoundError as error:
             raise pull.failure(error, called(key[1]), key[1]) from error
+        except NotLetPassError as error:
+            return _holding(pull, error)
         except RegsyncError as error:
             if not self._may_be_stale(pull, key):
                 raise pull.failure(error, called(key[1]), key[1]) from error
@@ -133,28 +172,40 @@ class UpstreamManifests:
         except ContentNotFoundError:
             self._note((pull.name, reference), is_there=False)
             raise
+        key = (pull.name, reference)
         if found.digest == here.digest:
-            self._note((pull.name, reference), is_there=True)
+            self._note(key, is_there=True)
+            self._kept_back.pop(key, None)
             return Outcome.CHECKED
+        kept = self._refused_now(pull, key)
+        if kept is not None and kept.denial.digest == found.digest:
+            self._note(key, is_there=True)
+            raise kept
         return await self._get(pull, reference)
 
     async def _get(self, pull: Pull, reference: Tag | Digest) -> Outcome:
-        source = pull.upstream.source(pull.name)
+        source, key = pull.upstream.source(pull.name), (pull.name, reference)
+        tag = None if isinstance(reference, Digest) else reference
         try:
             with fail_after(FETCH_WITHIN):
                 desc, raw = await source.manifest(reference)
+                await self.verdicts.admit(pull, desc, raw, tag)
         except TimeoutError:
             raise UpstreamSlowError(source.name, FETCH_WITHIN) from None
         except ContentNotFoundError:
-            self._note((pull.name, reference), is_there=False)
+            self._note(key, is_there=False)
             raise
+        except NotLetPassError as error:
+            self._keep_back(pull, key, error)
+            raise
+        self._kept_back.pop(key, None)
         parsed = verified_manifest(raw, desc, where=source.name)
         repository = self._repository(pull.name)
         if isinstance(reference, Digest):  # nothing has to be remembered of it: it is here now
             await repository.put_manifest(parsed, ())
         else:
             await repository.put_manifest(parsed, (reference,))
-            self._note((pull.name, reference), is_there=True)
+            self._note(key, is_there=True)
         return Outcome.FETCHED
 
     def _note(self, key: _Key, *, is_there: bool) -> None:
@@ -162,6 +213,26 @@ class UpstreamManifests:
         self._words.move_to_end(key)
         while len(self._words) > MAX_WORDS:
             self._words.popitem(last=False)
+
+    def _keep_back(self, pull: Pull, key: _Key, error: NotLetPassError) -> None:
+        assert pull.required is not None  # noqa: S101 - else nobody refuses
+        self._note(key, is_there=True)
+        self._kept_back[key] = _KeptBack(self._clock.monotonic(), error, pull.required.key)
+        self._kept_back.move_to_end(key)
+        while len(self._kept_back) > MAX_WORDS:
+            self._kept_back.popitem(last=False)
+
+    def _kept(self, pull: Pull, key: _Key) -> _KeptBack | None:
+        """What was last refused under a name, by the policies that there are now."""
+        kept = self._kept_back.get(key)
+        if kept is None or pull.required is None or kept.required != pull.required.key:
+            return None
+        return kept
+
+    def _refused_now(self, pull: Pull, key: _Key) -> NotLetPassError | None:
+        """What was refused so lately that nobody is asked again."""
+        kept = self._kept(pull, key)
+        return kept.error if kept is not None and self._clock.monotonic() - kept.at < REFUSED_FOR else None
 
     def _note_silence(self, name: RepositoryName, why: str) -> None:
         now = self._clock.monotonic()
@@ -171,7 +242,9 @@ class UpstreamManifests:
 
     def _is_fresh(self, pull: Pull, key: _Key) -> bool:
         word = self._words.get(key)
-        return word is not None and word.is_there and self._since(word) < pull.upstream.max_age
+        if word is None or not word.is_there or self._since(word) >= pull.upstream.max_age:
+            return False
+        return key not in self._kept_back or self._kept(pull, key) is not None
 
     def _is_missing(self, pull: Pull, key: _Key) -> bool:
         """Whether the last word was that it is not there, and there is no asking again."""
@@ -199,3 +272,12 @@ async def _held(repository: BuiltinRepository, reference: Tag | Digest) -> Descr
 def _stale(pull: Pull, why: str) -> Prepared:
     warning = f"{pull.upstream.namespace} cannot be asked now; this is what it last had: {why}"
     return Prepared(Outcome.STALE, warning)
+
+
+def _holding(pull: Pull, error: NotLetPassError) -> Prepared:
+    denial = error.denial
+    warning = (
+        f"{pull.upstream.namespace} has {denial.digest} now, which policy {denial.policy} refuses; "
+        f"this is the last that passed: {denial.reason}"
+    )
+    return Prepared(Outcome.HELD, warning, denial)

@@ -12,11 +12,17 @@ from dataclasses import dataclass
 from regsync.content.protocol import Source
 from regsync.oci.reference import DOCKER_HUB, RepositoryName
 from regsync.server.failures import ApiError
+from regsync.server.required import Required
 from regsync.server.values import parse_name
 from regsync.spec.server import FirstPull
 
 MAX_AGE = 60.0  # seconds
 MAX_STALE = 7 * 86_400.0  # seconds
+
+
+def nothing_is_required(name: RepositoryName) -> Required | None:
+    """No policy."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,7 @@ class Upstream:
     host: str | None = None  # a name of this server under which the prefix is not written; lower case
     max_age: float = MAX_AGE  # seconds for which a tag is taken to be where it was
     max_stale: float = MAX_STALE  # seconds for which a tag is served while the upstream cannot be asked
+    required: Callable[[RepositoryName], Required | None] = nothing_is_required  # of its own repositories
 
     def has(self, name: RepositoryName) -> bool:
         """Whether a repository of ours is below the prefix."""
@@ -37,7 +44,14 @@ class Upstream:
 
     def source(self, name: RepositoryName) -> Source:
         """The upstream's side of a repository of ours."""
-        return self.connect(RepositoryName(name.removeprefix(f"{self.prefix}/")))
+        return self.connect(self._own(name))
+
+    def required_of(self, name: RepositoryName) -> Required | None:
+        """What a repository of ours has to meet; None where no policy applies."""
+        return self.required(self._own(name))
+
+    def _own(self, name: RepositoryName) -> RepositoryName:
+        return RepositoryName(name.removeprefix(f"{self.prefix}/"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from regsync.oci.reference import RepositoryName
 from regsync.server.access import Principal
 from regsync.server.message import Request, Response
 from regsync.server.pull import Outcome
+from regsync.server.required import Denial
 from regsync.server.routes import Route
 
 
@@ -16,6 +17,7 @@ class Pulled:
 
     upstream: RepositoryName  # its prefix
     outcome: Outcome = Outcome.FAILED
+    denial: Denial | None = None  # what a policy refused meanwhile
 
 
 @dataclass(slots=True)

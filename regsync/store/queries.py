@@ -15,6 +15,7 @@ from regsync.oci.reference import RepositoryName, Tag
 from regsync.store.schema import blobs, manifest_references, manifests, repositories, repository_blobs, tags
 
 PAGE = 1000  # tags read at once
+FEW = 16  # of what may be many and of which some are enough
 
 _in_repository = repositories.c.name == bindparam("repository")
 _shown = (manifests.c.media_type, manifests.c.digest, manifests.c.size)
@@ -103,6 +104,30 @@ _USERS = (
         manifest_references.c.digest.in_(bindparam("digests", expanding=True)),
     )
 )
+_TAGS_AT = (
+    select(tags.c.name)
+    .select_from(repositories.join(tags, tags.c.repository_id == repositories.c.id))
+    .where(_in_repository, tags.c.digest == bindparam("digest"))
+    .order_by(tags.c.pushed_at.desc(), tags.c.name)
+    .limit(FEW)
+)
+_LISTING = (
+    select(manifests.c.digest)
+    .select_from(
+        _by_digest.join(
+            manifest_references,
+            (manifest_references.c.repository_id == manifests.c.repository_id)
+            & (manifest_references.c.manifest == manifests.c.digest),
+        )
+    )
+    .where(
+        _in_repository,
+        manifest_references.c.digest == bindparam("listed"),
+        manifest_references.c.kind == "manifest",
+    )
+    .order_by(manifests.c.pushed_at.desc(), manifests.c.digest)
+    .limit(FEW)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +191,18 @@ def named_blob(connection: Connection, repository: str, digest: Digest) -> Descr
         return None
     found = (one for one in parse_manifest(row.raw, row.media_type).blobs if one.digest == digest)
     return next(found, None)
+
+
+def tags_at(connection: Connection, repository: str, digest: Digest) -> Sequence[Tag]:
+    """The last few tags that were pointed to a manifest."""
+    asked = {"repository": repository, "digest": str(digest)}
+    return [Tag(name) for name in connection.execute(_TAGS_AT, asked).scalars()]
+
+
+def listing(connection: Connection, repository: str, digest: Digest) -> Sequence[Digest]:
+    """The last few indexes of the repository that list a manifest, whether it is there or not."""
+    asked = {"repository": repository, "listed": str(digest)}
+    return [Digest.parse(found) for found in connection.execute(_LISTING, asked).scalars()]
 
 
 def has_repository(connection: Connection, repository: str) -> bool:

@@ -229,6 +229,14 @@ class BuiltinRepository:
         """A blob as a manifest of this repository names it, whether it is there or not."""
         return await self._catalogue.look_up(lambda one: queries.named_blob(one, self.repository, digest))
 
+    async def tags_at(self, digest: Digest) -> Sequence[Tag]:
+        """The last few tags that were pointed to a manifest."""
+        return await self._catalogue.look_up(lambda one: queries.tags_at(one, self.repository, digest))
+
+    async def listing(self, digest: Digest) -> Sequence[Digest]:
+        """The last few indexes here that list a manifest, whether it is there itself or not."""
+        return await self._catalogue.look_up(lambda one: queries.listing(one, self.repository, digest))
+
     async def push_manifest(self, desc: Descriptor, raw: bytes, *, tag: Tag | None = None) -> None:
         """Put a manifest and its tag in one transaction, durable on return.
 

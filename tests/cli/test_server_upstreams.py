@@ -59,7 +59,7 @@ class Edited:
             f"spec: {{url: 'http://127.0.0.1:{self._port}', limits: {{concurrency: {concurrency}}}}}\n---\n"
             "apiVersion: regsync.dev/v1\nkind: Server\nspec: {upstreams: [{prefix: hub, registry: hub}]}\n"
         )
-        return self.registries.upstreams(load([self._path]))
+        return self.registries.upstreams(load([self._path]), self._path.parent / "data")
 
 
 def upstream_of(upstreams: Upstreams) -> Upstream:
