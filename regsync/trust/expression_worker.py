@@ -20,6 +20,7 @@ from cel_expr_python import cel  # type: ignore[import-untyped,unused-ignore]
 CPU_SECONDS = 2.0  # for one request
 WALL_SECONDS = 20.0  # a machine may be busy; this only ends what hangs
 MEMORY = 2 << 30  # bytes of address space
+MAX_ANSWER = 2000  # characters; the library's messages may quote what it was given
 
 _TYPES: dict[str, Any] = {
     "predicate": cel.Type.DYN,
@@ -74,7 +75,7 @@ def _answer(order: str, expressions: list[str], variables: dict[str, Any]) -> No
     activation = (_SIGNED if dated else _UNDATED).Activation(variables)
     for expression in expressions:
         found = _check(expression) if order == "check" else _evaluate(expression, activation, dated=dated)
-        sys.stdout.write(json.dumps(found) + "\n")
+        sys.stdout.write(json.dumps(found if found is None else found[:MAX_ANSWER]) + "\n")
         sys.stdout.flush()
 
 

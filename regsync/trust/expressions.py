@@ -6,6 +6,7 @@ lets other threads run meanwhile: whoever has an event loop calls from a thread.
 
 import json
 import marshal
+import os
 import re
 import signal
 import struct
@@ -34,6 +35,8 @@ _MAX_SLOW = 1000  # of expressions and images that are remembered
 
 _ESCAPED_NUL = b"\\u0000"  # the one way in which JSON can have it
 
+# What it takes to find the library. No secret of ours is where what others wrote is evaluated.
+_ENVIRONMENT = ("HOME", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE")
 _WORKER = Path(__file__).with_name("expression_worker.py")
 _ENDED_BY_TIME = (-signal.SIGPROF, -signal.SIGALRM)
 _COMPILING = re.compile(r"ERROR: <input>:(?P<line>-?\d+):(?P<column>-?\d+): (?P<what>[^\n\[]*)")
@@ -116,6 +119,9 @@ class Expressions:
                 return self._exchange(process, request, len(expressions))
             except BrokenPipeError:
                 return [self._died(process)] * len(expressions)
+            except BaseException:
+                process.kill()  # what it has yet to say would be taken for the answer to another question
+                raise
 
     def _exchange(self, process: subprocess.Popen[bytes], request: bytes, count: int) -> list[str | None]:
         stdin, stdout = cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
@@ -138,6 +144,7 @@ class Expressions:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
+                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             )
             weakref.finalize(self, _end, self._process)
         return self._process

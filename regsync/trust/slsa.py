@@ -113,8 +113,9 @@ def _certificate(signer: Signer) -> _Source:
 def _split(uri: str) -> _Source:
     """`git+https://github.com/acme/app@refs/tags/v1`, as SPDX download locations are written."""
     scheme, _, rest = uri.partition("://")
-    path, at, ref = rest.partition("@refs/")
-    return _Source(f"{scheme}://{path}" if rest else uri, f"refs/{ref}" if at else None)
+    host, _, rest = rest.partition("/")  # which may have a user before its own `@`
+    path, _, ref = rest.partition("@")
+    return _Source(f"{scheme}://{host}/{path}" if path else uri, ref or None)
 
 
 def _plain(repository: str | None) -> str | None:

@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench import rows, startup, tables
+from tests.bench import judging, rows, startup, tables
 from tests.bench.measure import RunFailedError
 from tests.bench.rows import Outcome, Settings
 from tests.support import tools
@@ -32,6 +32,7 @@ ROWS: Mapping[str, Row] = {
     **{one.name: one for one in rows.COPYING},
     "plan-newest": startup.plan_newest,
     "plan-all": startup.plan_all,
+    "condition": judging.condition,
 }
 NEEDED = ("registry", "regclient-regsync", "crane", "toxiproxy-server")
 

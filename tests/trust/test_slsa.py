@@ -123,6 +123,15 @@ def test_a_repository_is_the_same_however_its_address_is_written(asked: str, fou
     assert (unmet(SlsaCondition(source_repository=asked), predicate) is None) == same
 
 
+def test_a_ref_is_what_stands_behind_the_repository() -> None:
+    uri = "git+ssh://git@git.example/acme/app@main"
+    condition = SlsaCondition(None, "ssh://git@git.example/acme/app", TextMatch(exact="main"))
+    assert unmet(condition, v02(uri), kind=V02) is None
+    assert unmet(condition, v02("git+ssh://git@git.example/acme/app"), kind=V02) == (
+        "it does not say the source ref"
+    )
+
+
 def test_the_certificate_has_to_agree_with_what_the_workflow_wrote() -> None:
     condition = SlsaCondition(source_repository=REPOSITORY)
     said = unmet(condition, WORKFLOW, by_certificate("https://github.com/mallory/app"))
