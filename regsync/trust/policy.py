@@ -14,6 +14,7 @@ from regsync.spec.verification import (
     AtLeast,
     AttestationRequirement,
     Condition,
+    KeylessAuthority,
     Material,
     NotationRoot,
     Requirement,
