@@ -1,7 +1,6 @@
 """Files with keys, certificates and roots that policies name: read with the spec, bounded, never shown.
 
-What is in them is understood in `trust/`. Here a private key is told from what may be read by many:
-whoever puts one where a public key belongs is told so, and neither a message nor a digest has it.
+What is in them is understood in `trust/`.
 """
 
 import errno
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from regsync.regular_file import read_regular
 from regsync.spec.nodes import Spot
+from regsync.spec.private_keys import IS_PRIVATE, is_private
 from regsync.spec.problems import Problems
 from regsync.spec.reading import Document
 from regsync.spec.registries import absolute
@@ -24,13 +24,7 @@ STORE_TYPES = ("ca", "signingAuthority", "tsa")
 _CERTIFICATE_SUFFIXES = (".crt", ".cer", ".pem")
 _STORE_PLACES = ("truststore/x509", "x509", ".")  # below a trust store, the most particular first
 
-_PRIVATE = re.compile(
-    rb"-----BEGIN [A-Za-z0-9 ]{0,40}PRIVATE KEY|AGE-SECRET-KEY-|\"d\"\s*:\s*\"[A-Za-z0-9_-]{20}"
-)
 _NO_PATH = re.compile(r"-----BEGIN|\n|\A[A-Za-z0-9+/=_-]{100,}\Z")
-_DER_SEQUENCE, _DER_INTEGER = 0x30, 0x02
-
-IS_PRIVATE = "this is a private key: name the public one, and treat this one as lost if it was in git"
 
 
 def read_material(document: Document, text: str, spot: Spot, problems: Problems) -> Material | None:
@@ -137,18 +131,3 @@ def _objection(data: bytes) -> str | None:
     if not data.strip():
         return "it is empty"
     return IS_PRIVATE if is_private(data) else None
-
-
-def is_private(data: bytes) -> bool:
-    """Whether bytes look like a private key: PEM, a JSON Web Key, or DER (PKCS #1, #8, #12, SEC 1).
-
-    What is public (keys, certificates) begins with a SEQUENCE in a SEQUENCE, what is private with a
-    version, an INTEGER of one byte.
-    """
-    if _PRIVATE.search(data) is not None:
-        return True
-    if len(data) < 4 or data[0] != _DER_SEQUENCE:
-        return False
-    length = data[1]
-    inner = 2 if length < 0x80 else 2 + (length & 0x7F)
-    return data[inner : inner + 2] == bytes((_DER_INTEGER, 1))

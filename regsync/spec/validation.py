@@ -11,6 +11,7 @@ from regsync.spec.documents import API_VERSION, KINDS, Envelope, model_of
 from regsync.spec.keys import Keys
 from regsync.spec.model import Position
 from regsync.spec.nodes import Entries, Items, Node, Scalar, Step, deepest, locate
+from regsync.spec.private_keys import IS_PRIVATE, has_private_pem
 from regsync.spec.problems import Problems, nearest
 
 MAX_LISTED = 13  # keys in one message; Mirror has as many
@@ -37,6 +38,8 @@ def validate(root: Entries, problems: Problems) -> Checked:
     What is right beside it is kept, so that names in it can be checked in the same run.
     """
     if is_marked(root):
+        if _refuse_private_keys(root, problems):
+            return Checked(None)  # no other message is to repeat one
         _refuse_empty_values(root, problems)
     if not _has_envelope(root, problems):
         return Checked(None)
@@ -71,8 +74,27 @@ def _validate_rest(model: type[Envelope], value: dict[str, Any], wrong: set[tupl
         return Checked(None)
 
 
+def _refuse_private_keys(root: Entries, problems: Problems) -> bool:
+    """Whether a private key stands somewhere in a document, which is then a problem."""
+    found = False
+    for node, path, position in _everything(root):
+        texts = [node.text] if isinstance(node, Scalar) else getattr(node, "keys", ())
+        if any(map(has_private_pem, texts)):
+            shown = path if isinstance(node, Scalar) and not has_private_pem(path) else ""
+            problems.add(position, shown, IS_PRIVATE)
+            found = True
+    return found
+
+
 def _refuse_empty_values(root: Entries, problems: Problems) -> None:
     """A key with nothing behind it is half a thought; what it would mean is nowhere said."""
+    for node, path, position in _everything(root):
+        if isinstance(node, Scalar) and node.value() is None:
+            problems.add(position, path, "there is no value; write one, or leave the key out")
+
+
+def _everything(root: Entries) -> Iterator[tuple[Node, str, Position]]:
+    """Every node once, with its path and where its key, or else the node, stands."""
     waiting: list[tuple[Node, str, Position]] = [(root, "", root.position)]
     seen = set()
     while waiting:
@@ -80,12 +102,11 @@ def _refuse_empty_values(root: Entries, problems: Problems) -> None:
         if id(node) in seen:
             continue
         seen.add(id(node))
+        yield node, path.lstrip("."), position
         if isinstance(node, Entries):
             waiting += [(below, f"{path}.{key}", node.keys[key]) for key, below in node.entries.items()]
         elif isinstance(node, Items):
             waiting += [(below, f"{path}[{n}]", below.position) for n, below in enumerate(node.items)]
-        elif node.value() is None:
-            problems.add(position, path.lstrip("."), "there is no value; write one, or leave the key out")
 
 
 def _has_envelope(root: Entries, problems: Problems) -> bool:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from regsync.spec.load import load
-from regsync.spec.materials import MAX_STORE_FILES, is_private
+from regsync.spec.materials import MAX_STORE_FILES
 from regsync.spec.model import Spec
+from regsync.spec.private_keys import is_private
 from regsync.spec.verification import NotationAuthority, NotationRoot, SigstoreRoot
 from tests.spec.policy_files import CERTIFICATE, HERE, PRIVATE_KEY, mistakes, policy, root, with_files
 from tests.spec.spec_files import HUB, STORE, WEB, Specs

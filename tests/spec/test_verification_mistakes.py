@@ -433,11 +433,19 @@ def test_what_is_no_public_key_is_refused_unseen(
     assert "MFkw" not in found[0]
 
 
-@pytest.mark.parametrize(
-    "text", [PRIVATE_KEY.replace("\n", "\\n"), "MHcCAQEEIODC7G" * 10], ids=["PEM", "base64"]
-)
+@pytest.mark.parametrize("text", [PUBLIC_KEY.replace("\n", "\\n"), "MHcCAQEEIODC7G" * 10])
 def test_a_key_where_a_path_belongs_is_not_shown(specs: Specs, text: str) -> None:
     found = mistakes(specs, policy(authorities=f'ops: {{key: {{file: "{text}"}}}}'))
     assert found == [
         "spec.authorities.ops.key.file: expected a path, found what may be the content of a file"
     ]
+
+
+@pytest.mark.parametrize(
+    "place", ["images: ['KEY']", "mode: 'KEY'", "'KEY': x", "'KEY': 'KEY'", "skip: [{'KEY': {'KEY': x}}]"]
+)
+def test_a_private_key_is_not_shown_wherever_it_stands(specs: Specs, place: str) -> None:
+    text = policy(more=place.replace("'KEY'", '"' + PRIVATE_KEY.replace("\n", "\\n") + '"'))
+    found = mistakes(specs, text)
+    assert found
+    assert all("this is a private key" in one and "MFkw" not in one for one in found)
