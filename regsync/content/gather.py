@@ -5,7 +5,7 @@ annotations; layers only of the types that are asked for. Evidence of evidence i
 Sources: SIGNING.md, rules 1, 4 and 6; BuildKit, "Image attestation storage".
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from regsync.content.concurrently import both, for_each
@@ -66,7 +66,7 @@ async def gather(
     subject: Digest,
     *,
     wants: Callable[[str], bool],
-    take: Callable[[Piece], None],
+    take: Callable[[Piece], Awaitable[None]],
     bounds: Bounds = Bounds(),
     manifests: Manifests | None = None,
     top: Manifest | Index | None = None,
@@ -89,7 +89,7 @@ async def gather(
         for group, size in _groups(pieces, reading):
             async with _ROOM.hold(size):
                 for piece in await reading.with_layers(group):
-                    take(piece)
+                    await take(piece)
     return tuple(place.looked for place in places)
 
 

@@ -8,6 +8,8 @@ attestations only what a policy asks of is ever held.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from anyio import to_thread
+
 from regsync.content.concurrently import for_each
 from regsync.content.evidence import Shelf
 from regsync.content.gather import gather
@@ -26,6 +28,8 @@ from regsync.trust.formats import wants
 from regsync.trust.judge import judge
 from regsync.trust.policy import CompiledPolicy
 from regsync.trust.verdict import Result, Verdict
+
+SMALL = 64 * 1024  # bytes of evidence that are examined at once; more would hold up whoever else waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +121,15 @@ async def _look(
 ) -> _Beside:
     beside = _Beside()
 
-    def take(piece: Piece) -> None:
+    async def take(piece: Piece) -> None:
         beside.unread.extend(piece.troubles)
+        size = sum(len(layer) for layer in piece.layers.values() if isinstance(layer, bytes))
         for policy in policies:
-            beside.examined.setdefault(policy.name, []).extend(examine(piece, policy, question))
+            if policy.is_quick and size <= SMALL:
+                found = examine(piece, policy, question)
+            else:
+                found = await to_thread.run_sync(examine, piece, policy, question)
+            beside.examined.setdefault(policy.name, []).extend(found)
 
     beside.looked = await gather(shelf, subject, wants=wants, take=take, manifests=manifests, top=top)
     return beside

@@ -53,7 +53,7 @@ class CompiledPolicy:
 
     @property
     def is_quick(self) -> bool:
-        """Whether examining a small piece takes a fraction of a millisecond: no conditions, no certificates."""
+        """Whether examining a small piece is soon done: no conditions, and no certificates of Sigstore."""
         keyless = any(isinstance(one, KeylessAuthority) for one in self.policy.authorities.values())
         return not keyless and all(
             isinstance(leaf, SignatureRequirement) for leaf in leaves(self.policy.require)

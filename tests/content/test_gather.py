@@ -27,6 +27,7 @@ from tests.support.images import (
     image,
     index,
 )
+from tests.support.taken_pieces import Taken
 
 pytestmark = pytest.mark.anyio
 
@@ -52,9 +53,9 @@ async def listed(store: Repository) -> Shelf:
 async def gathered(
     store: Repository, bounds: Bounds | None = None, shelf: Shelf | None = None
 ) -> tuple[list[Piece], dict[str, Looked]]:
-    pieces: list[Piece] = []
+    pieces = Taken()
     shelf = shelf or await listed(store)
-    looked = await gather(shelf, SUBJECT, wants=wanted, take=pieces.append, bounds=bounds or Bounds())
+    looked = await gather(shelf, SUBJECT, wants=wanted, take=pieces.take, bounds=bounds or Bounds())
     return pieces, {one.location: one for one in looked}
 
 
@@ -164,7 +165,7 @@ async def test_no_more_bytes_are_held_than_may_be(store: Repository) -> None:
         await store.add_image(proof(b"%010d" % number))
     taken, most = 0, 0
 
-    def take(piece: Piece) -> None:
+    async def take(piece: Piece) -> None:
         nonlocal taken, most
         most = max(most, store.given - taken)
         taken += sum(len(one) for one in piece.layers.values() if isinstance(one, bytes))
@@ -252,9 +253,9 @@ async def test_what_cannot_be_asked_is_told_and_the_rest_is_read(store: Reposito
 
 async def test_a_sha512_has_no_tags_of_cosigns(store: Repository) -> None:
     subject = Digest.of(APP.data, "sha512")
-    pieces: list[Piece] = []
+    pieces = Taken()
 
-    looked = await gather(Shelf(store, None), subject, wants=wanted, take=pieces.append)
+    looked = await gather(Shelf(store, None), subject, wants=wanted, take=pieces.take)
 
     assert [one.location for one in looked] == ["referrers", "fallback-tag"]
 
@@ -263,10 +264,10 @@ async def test_one_run_lists_and_reads_once_whoever_asks(store: Repository) -> N
     await store.add_image(proof(b"layer"))
     await store.add_image(cosign_signature(APP), cosign_tag(APP))
     shelf, manifests = KeptShelf(store, (await listed(store)).listed), Manifests()
-    pieces: list[Piece] = []
+    pieces = Taken()
 
     for _ in range(2):
-        await gather(shelf, SUBJECT, wants=wanted, take=pieces.append, manifests=manifests)
+        await gather(shelf, SUBJECT, wants=wanted, take=pieces.take, manifests=manifests)
     evidence = await shelf.find(SUBJECT, lambda _: True)
     for one in evidence.referrers:
         await manifests.read(shelf.stores, one)
@@ -278,7 +279,7 @@ async def test_one_run_lists_and_reads_once_whoever_asks(store: Repository) -> N
 async def test_what_a_digest_tag_was_when_it_was_looked_at_is_what_is_copied(store: Repository) -> None:
     seen = await store.add_image(cosign_signature(APP), cosign_tag(APP))
     shelf, manifests = KeptShelf(store, None), Manifests()
-    await gather(shelf, SUBJECT, wants=wanted, take=lambda _: None, manifests=manifests)
+    await gather(shelf, SUBJECT, wants=wanted, take=Taken().take, manifests=manifests)
     await store.add_image(cosign_signature(APP, "ZXZpbA=="), cosign_tag(APP))
 
     copied = await shelf.signatures(manifests, Tag(cosign_tag(APP)))

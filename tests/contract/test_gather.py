@@ -26,6 +26,7 @@ from tests.support.images import (
     image,
     referrer,
 )
+from tests.support.taken_pieces import Taken
 
 pytestmark = pytest.mark.anyio
 
@@ -44,8 +45,8 @@ def anything(media_type: str) -> bool:
 
 async def gathered(shelf: Shelf, subject: Digest = SUBJECT) -> tuple[list[Piece], dict[str, Looked]]:
     """The pieces, and where they were looked for."""
-    pieces: list[Piece] = []
-    looked = await gather(shelf, subject, wants=anything, take=pieces.append)
+    pieces = Taken()
+    looked = await gather(shelf, subject, wants=anything, take=pieces.take)
     return pieces, {one.location: one for one in looked}
 
 
@@ -141,10 +142,10 @@ async def test_what_buildkit_puts_into_an_index_is_evidence_of_its_platforms(sto
     built = buildkit_index("app")
     await put(store, built, "v1")
     top = parse_manifest(built.data)
-    pieces: list[Piece] = []
+    pieces = Taken()
 
     looked = await gather(
-        await Shelf.listing(store), top.descriptor.digest, wants=anything, take=pieces.append, top=top
+        await Shelf.listing(store), top.descriptor.digest, wants=anything, take=pieces.take, top=top
     )
 
     images = [str(entry["digest"]) for entry in json.loads(built.data)["manifests"][::2]]

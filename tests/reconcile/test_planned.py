@@ -26,6 +26,7 @@ from tests.support.images import (
     index,
     referrer,
 )
+from tests.support.taken_pieces import Taken
 
 pytestmark = pytest.mark.anyio
 
@@ -58,9 +59,9 @@ async def planned(
 
 
 async def gathered(store: PlannedStore, subject: Content = APP) -> list[Piece]:
-    pieces: list[Piece] = []
+    pieces = Taken()
     shelf = await Shelf.listing(store)
-    looked = await gather(shelf, Digest.parse(subject.digest), wants=lambda _: True, take=pieces.append)
+    looked = await gather(shelf, Digest.parse(subject.digest), wants=lambda _: True, take=pieces.take)
     assert all(one.problem is None for one in looked)
     assert all(piece.failed is None for piece in pieces)
     return pieces

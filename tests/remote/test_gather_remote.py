@@ -29,6 +29,7 @@ from tests.support.images import (
     push,
 )
 from tests.support.servers import RegistryServer
+from tests.support.taken_pieces import Taken
 
 pytestmark = pytest.mark.anyio
 
@@ -62,8 +63,8 @@ async def listed(registry: FakeRegistry) -> AsyncIterator[Shelf]:
 
 
 async def gathered(shelf: Shelf, subject: Digest = SUBJECT) -> tuple[list[Piece], dict[str, Looked]]:
-    pieces: list[Piece] = []
-    looked = await gather(shelf, subject, wants=anything, take=pieces.append)
+    pieces = Taken()
+    looked = await gather(shelf, subject, wants=anything, take=pieces.take)
     return pieces, {one.location: one for one in looked}
 
 
