@@ -45,6 +45,12 @@ def test_permissive_lets_expiry_and_ended_certificates_pass_and_says_so(root: Ho
     assert proven.expires is None  # what does not count cannot end
 
 
+def test_what_would_not_count_later_ends_nothing(root: Holder, prove: Prove) -> None:
+    raw = sign_jws(Request(expiry=datetime(2026, 8, 1, tzinfo=UTC)), make_chain(root=root))
+    assert prove(raw, JWS).expires == datetime(2026, 8, 1, tzinfo=UTC)
+    assert prove(raw, JWS, level=NotationLevel.PERMISSIVE).expires is None
+
+
 def test_permissive_does_not_let_a_stranger_pass(prove: Prove) -> None:
     raw = sign_jws(Request(), make_chain(root=make_root()))
     with pytest.raises(EvidenceRejectedError, match=r"^authenticity"):

@@ -215,6 +215,17 @@ def test_no_part_can_be_changed_or_taken_from_another_right_envelope(
         prove(tampered, media_type, level=level)
 
 
+def _longer(envelope: dict[str, Any], _other: dict[str, Any]) -> None:
+    r_and_s = base64.urlsafe_b64decode(envelope["signature"] + "==")
+    envelope["signature"] = base64url(r_and_s[:32] + b"\x00" + r_and_s[32:])
+
+
+def test_a_signature_is_written_in_one_way_only(root: Holder, prove: Prove) -> None:
+    raw = sign(JWS, Request(), make_chain("EC 256", root=root))
+    with pytest.raises(EvidenceRejectedError, match="the signature has 65 bytes, not 64"):
+        prove(_jws(_longer, raw, raw), JWS)
+
+
 @pytest.mark.parametrize("named", ["ES384", "ES512", "PS256"])
 @BOTH
 def test_the_key_alone_says_which_algorithm_there_is(

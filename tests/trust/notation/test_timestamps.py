@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -155,6 +156,16 @@ def test_an_authority_for_something_else_does_not_stamp() -> None:
     signer = TimestampAuthority("acme", START, END, is_tsa=False)
     token = token_of(signer.stamp(SIGNATURE, BEFORE))
     assert "extended key usage is not timeStamping alone" in refusal(token, signer)
+
+
+def test_an_authority_stamps_with_a_key_of_the_specification() -> None:
+    authority = TimestampAuthority("acme", START, END)
+    authority.key = ec.generate_private_key(ec.SECP256K1())
+    builder = authority.root.builder("acme timestamping", authority.key, START, END)
+    extended = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
+    authority.certificate = authority.root.sign(builder.add_extension(extended, critical=True))
+    token = token_of(authority.stamp(SIGNATURE, BEFORE))
+    assert "its key is none of RSA 2048, 3072, 4096 and EC" in refusal(token, authority)
 
 
 def test_an_authority_stamps_while_its_certificate_is_valid() -> None:
