@@ -18,11 +18,12 @@ from regsync.spec.verification import (
     SignatureRequirement,
     Skip,
 )
+from regsync.trust.ages import span
 from regsync.trust.distinct import distinct
 from regsync.trust.envelopes import Question
 from regsync.trust.examine import Examined
 from regsync.trust.policy import CompiledPolicy
-from regsync.trust.requirements import Case, Outcome, attestation, described, signature, span
+from regsync.trust.requirements import Case, Outcome, attestation, described, signature
 from regsync.trust.verdict import RequirementVerdict, Result, Searched, Verdict
 
 
@@ -65,13 +66,12 @@ def judge(
 
 def skipped(policy: CompiledPolicy, skip: Skip, question: Question) -> Verdict:
     """The verdict over an image that the policy does not look at."""
-    until = f" until {skip.until:%Y-%m-%d}" if skip.until is not None else ""
     return Verdict(
         policy.name,
         policy.policy.mode,
         question.image.digest,
         Result.SKIPPED,
-        f"skipped{until}: {skip.reason}",
+        f"skipped until {skip.until:%Y-%m-%d}: {skip.reason}",
         expires=skip.until,
     )
 

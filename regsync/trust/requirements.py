@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from regsync.oci.digest import Digest
 from regsync.spec.verification import AttestationRequirement, Select, SignatureRequirement
@@ -11,9 +11,7 @@ from regsync.trust.envelopes import Kind, Proven, Question, Signer
 from regsync.trust.examine import Examined, Refusal, is_of_type
 from regsync.trust.verdict import EvidenceSeen, RequirementVerdict, Result, Searched
 
-AHEAD = timedelta(minutes=10)  # by how much a clock elsewhere may be ahead of ours
 _REASONS = 3  # told in one sentence
-_UNITS = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "m"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +94,6 @@ def described(signer: Signer) -> str:
     return f"{signer.authority}: {signer.subject or signer.identity}"
 
 
-def span(length: timedelta) -> str:
-    """`3d`, `5h`, `12m`, rounded down."""
-    return next((f"{length // unit}{name}" for unit, name in _UNITS if length >= unit), "0m")
-
-
 def signature(requirement: SignatureRequirement, case: Case) -> Outcome:
     """Whether there is a signature by the authority with the annotations; an attestation never is one."""
     weighed = [
@@ -120,7 +113,7 @@ def attestation(requirement: AttestationRequirement, case: Case) -> Outcome:
     """Whether there are attestations of the type by the authority, and those selected meet the conditions."""
     name = requirement.authority
     weighed = [
-        _check_conditions(requirement, _weigh(one, name, case), case.question.now)
+        _check_conditions(requirement, _weigh(one, name, case))
         for one in case.evidence
         if one.message is None or is_of_type(one.message, requirement)
     ]
@@ -148,7 +141,7 @@ def _weigh(one: Examined, authority: str, case: Case) -> _Weighed:
         return _Weighed(one, found, f"it is of another digest: {named}")
     if found.expires is not None and found.expires <= case.question.now:
         return _Weighed(one, found, f"it expired at {found.expires:%Y-%m-%d %H:%M} UTC")
-    return _Weighed(one, found, is_vouched=True, order=found.signed_at, expires=found.expires)
+    return _Weighed(one, found, is_vouched=True, expires=found.expires)
 
 
 def _check_annotations(requirement: SignatureRequirement, weighed: _Weighed) -> _Weighed:
@@ -164,25 +157,12 @@ def _check_annotations(requirement: SignatureRequirement, weighed: _Weighed) -> 
     return weighed
 
 
-def _check_conditions(requirement: AttestationRequirement, weighed: _Weighed, now: datetime) -> _Weighed:
+def _check_conditions(requirement: AttestationRequirement, weighed: _Weighed) -> _Weighed:
     if not weighed.is_vouched:
         return weighed
     answer = weighed.examined.answers[requirement]
-    # What claims to come from the future would never grow old.
-    said = answer.said_at if answer.said_at is None or answer.said_at <= now + AHEAD else None
-    weighed = replace(weighed, order=weighed.order or said, reason=answer.unmet)
-    ends = [weighed.expires, answer.expires]
-    if requirement.max_age is not None:
-        # The older of the two: signing an old scan again does not make it a new one.
-        made = _earliest([weighed.order, said])
-        if made is None:
-            weighed = replace(weighed, reason=weighed.reason or "its age is not known: it has no time")
-        elif made + requirement.max_age <= now:
-            old = f"it is {span(now - made)} old, at most {span(requirement.max_age)} is let pass"
-            weighed = replace(weighed, reason=weighed.reason or old)
-        else:
-            ends.append(made + requirement.max_age)
-    return replace(weighed, expires=_earliest(ends))
+    expires = _earliest([weighed.expires, answer.expires])
+    return replace(weighed, order=answer.made_at, reason=answer.unmet, expires=expires)
 
 
 def _earliest(times: Iterable[datetime | None]) -> datetime | None:

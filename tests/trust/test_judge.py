@@ -319,6 +319,14 @@ def test_the_newest_is_told_by_its_own_word_where_no_time_is_verified() -> None:
     assert result(court.judge(old, new)) is Result.PASS
 
 
+def test_an_old_scan_that_was_stamped_again_is_not_the_newest() -> None:
+    """Who can push can have the signature of an old scan logged or stamped a second time."""
+    court = Court(scans(Select.NEWEST), ci="bot")
+    stamped_again = attested("bot", VULN, scan("LOW", finished="2026-11-20T00:00:00Z"), at=NOW - HOUR)
+    new = attested("bot", VULN, scan("CRITICAL", finished="2026-11-23T00:00:00Z"), at=NOW - DAY)
+    assert result(court.judge(stamped_again, new)) is Result.FAIL
+
+
 def test_which_is_the_newest_cannot_be_told_without_times() -> None:
     court = Court(scans(Select.NEWEST), ci="bot")
     verdict = court.judge(attested("bot", VULN, scan("LOW")), attested("bot", VULN, scan("HIGH")))
@@ -355,6 +363,13 @@ def test_an_attestation_grows_too_old(at: object, finished: str | None, passes: 
     verdict = court.judge(attested("bot", VULN, scan("LOW", finished=finished), at=at))  # type: ignore[arg-type]
     assert result(verdict) is (Result.PASS if passes else Result.FAIL)
     assert verdict.expires == until
+
+
+def test_what_is_too_old_costs_no_evaluation() -> None:
+    require = AttestationRequirement(SLSA, "ci", max_age=DAY, conditions=(Condition("no expression at all"),))
+    court = Court(require, ci="bot")
+    verdict = court.judge(*(attested("bot", SLSA, {"number": one}, at=NOW - 2 * DAY) for one in range(3)))
+    assert "found 3 attestations: 3 of them: it is 2d old, at most 1d is let pass" in (verdict.reason or "")
 
 
 def test_an_exception_for_a_vulnerability_ends_the_verdict_with_it() -> None:
