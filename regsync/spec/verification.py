@@ -137,7 +137,7 @@ class Select(Enum):
 
     ANY = "any"  # one has to meet them all
     ALL = "all"  # each has to
-    NEWEST = "newest"  # the one signed last, by a verified time where there is one
+    NEWEST = "newest"  # the one made last: by the earlier of a verified time and its own word
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ class AttestationRequirement:
     authority: str
     name: str | None = None
     select: Select = Select.ANY
-    max_age: timedelta | None = None  # since it was made: a verified time, else what the predicate says
+    max_age: timedelta | None = None  # since the earlier of a verified time and what the predicate says
     conditions: tuple[Condition, ...] = ()
     slsa: SlsaCondition | None = None
     vulnerabilities: VulnerabilityCondition | None = None
@@ -251,7 +251,7 @@ class Skip:
 
     images: tuple[str, ...]  # globs over REGISTRY/REPOSITORY of the source
     reason: str
-    until: datetime | None = None  # UTC; from then on they are looked at
+    until: datetime  # UTC; from then on they are looked at
 
 
 @dataclass(frozen=True, slots=True)
