@@ -35,10 +35,12 @@ class KeyFiles:
 
 
 class Cosign:
-    """cosign with a directory of its own; nothing of it talks to anything but the registry."""
+    """cosign with a directory and a trusted root of its own: without one it asks the network for another."""
 
-    def __init__(self, tool: Tool, directory: Path) -> None:
+    def __init__(self, tool: Tool, directory: Path, trusted_root: bytes) -> None:
         self._tool, self._directory = tool, directory
+        self._root = ("--trusted-root", directory / "trusted-root.json")
+        self._root[1].write_bytes(trusted_root)
         self._environment = {"COSIGN_PASSWORD": "", "TUF_ROOT": str(directory / "tuf")}
         self._signing_config = directory / "signing-config.json"
         self._tool("signing-config", "create", "--out", self._signing_config, env=self._environment)
@@ -92,17 +94,18 @@ class Cosign:
 
     def verify(self, reference: str, *options: str | Path) -> list[dict[str, Any]]:
         """What `cosign verify` prints of a signature that it accepts; raises ToolError otherwise."""
-        said = self._run("verify", "--output", "json", *options, *_PLAIN_HTTP, reference)
+        said = self._run("verify", "--output", "json", *self._root, *options, *_PLAIN_HTTP, reference)
         verified: list[dict[str, Any]] = json.loads(said)
         return verified
 
     def verify_attestation(self, reference: str, predicate_type: str, *options: str | Path) -> str:
         """What `cosign verify-attestation` prints; raises ToolError when it accepts none."""
-        return self._run("verify-attestation", "--type", predicate_type, *options, *_PLAIN_HTTP, reference)
+        said = ("--type", predicate_type, *self._root, *options)
+        return self._run("verify-attestation", *said, *_PLAIN_HTTP, reference)
 
     def _form(self, form: Form) -> tuple[str | Path, ...]:
         if form is Form.BUNDLE:
-            return ("--signing-config", self._signing_config)
+            return ("--signing-config", self._signing_config, *self._root)
         return ("--tlog-upload=false", "--new-bundle-format=false", "--use-signing-config=false")
 
     def _run(self, *arguments: str | Path) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from regsync.content.evidence import Shelf
-from regsync.content.gather import gather
 from regsync.content.pieces import Piece
+from regsync.content.protocol import Source
 from regsync.oci.digest import Digest
 from regsync.spec.verification import (
     AllOf,
@@ -23,8 +23,8 @@ from regsync.spec.verification import (
     VerificationPolicy,
 )
 from regsync.trust.envelopes import Image, Question
-from regsync.trust.examine import Examined, examine
-from regsync.trust.formats import wants
+from regsync.trust.examine import examine
+from regsync.trust.inquiry import Asked, inquire
 from regsync.trust.judge import judge
 from regsync.trust.policy import CompiledPolicy, compile_policies
 from regsync.trust.verdict import EvidenceSeen, RequirementVerdict, Verdict
@@ -53,12 +53,10 @@ def key_of(signer: Signer, tlog: LogUse = LogUse.IGNORE) -> KeyAuthority:
     return KeyAuthority(Material("key.pub", public_pem(signer.key)), tlog=tlog, trust_root=ROOT)
 
 
-def policy_of(
-    authority: Authority, root: TrustRoot, requirement: Requirement | None = None
-) -> CompiledPolicy:
+def policy_of(authority: Authority, root: TrustRoot, *requirements: Requirement) -> CompiledPolicy:
     """A policy that asks for a signature by `authority`, or for something else."""
-    wanted = requirement or SignatureRequirement(AUTHORITY)
-    policy = VerificationPolicy("tests", {AUTHORITY: authority}, AllOf((wanted,)))
+    wanted = requirements or (SignatureRequirement(AUTHORITY),)
+    policy = VerificationPolicy("tests", {AUTHORITY: authority}, AllOf(wanted))
     return compile_policies({policy.name: policy}, {ROOT: root})[policy.name]
 
 
@@ -82,16 +80,13 @@ def judged(
 
 
 async def judged_in(
-    shelf: Shelf, policy: CompiledPolicy, digest: str | Digest, now: datetime = NOW
+    store: Source, policy: CompiledPolicy, digest: str | Digest, now: datetime = NOW
 ) -> Verdict:
     """What a policy says of an image in a repository."""
-    question, examined = question_of(digest, now), list[Examined]()
-
-    def take(piece: Piece) -> None:
-        examined.extend(examine(piece, policy, question))
-
-    looked = await gather(shelf, question.image.digest, wants=wants, take=take)
-    return judge(policy, examined, looked, [question.image.digest], question)
+    question = question_of(digest, now)
+    shelf = await Shelf.listing(store)
+    (answer,) = await inquire([Asked(policy, {question.image.digest: None}, (shelf,))], question)
+    return answer.verdict
 
 
 def evidence_of(verdict: Verdict) -> Sequence[EvidenceSeen]:
