@@ -45,7 +45,7 @@ def skip_of(
         return None
     names = list(names_of(image, registries))
     return next(
-        (one for one in policy.skip if (one.until is None or now < one.until) and _meets(one.images, names)),
+        (one for one in policy.skip if now < one.until and _meets(one.images, names)),
         None,
     )
 

@@ -85,7 +85,8 @@ refused.
 Those that its mirror, or the upstream, names under `verify`, every one whose `images` match its source, and
 every one whose `targets` match where it goes; all of them. A glob over REGISTRY/REPOSITORY speaks of the
 place: `hub/acme/**` is met by every Registry of that host, and by a full reference to it. A RegistryGroup
-stands for its members, `*` for every registry, `**` alone for everything.
+stands for its members, `*` for every registry, `**` alone for everything. That two host names lead to one
+registry only their owner knows: where that matters, write `*`.
 
 What makes no sense is an error before anything is asked of a network: names of nothing, an authority, a
 root or a policy that nothing uses, a private key where a public one belongs. `referrers: none` stands

@@ -137,11 +137,13 @@ class SlsaKeys(Keys):
 
 
 class AllowedKeys(Keys):
-    """A vulnerability that is let pass for a time."""
+    """A vulnerability that does not count, for a time or for good."""
 
     id: fields.Word = Field(description="Its id, as the scan has it.", examples=["CVE-2026-12345"])
     reason: fields.Word = Field(description="Why, for verdicts and for whoever comes later.")
-    until: Moment = Field(description="When it counts again: a day (UTC), or a time.")
+    until: Moment | None = Field(
+        None, description="When it counts again: a day (UTC), or a time. Without it never."
+    )
 
 
 class VulnerabilityKeys(Keys):
@@ -159,7 +161,7 @@ class VulnerabilityKeys(Keys):
         default=False, description="Those that there is no fix for do not count."
     )
     allow: Annotated[list[AllowedKeys], Field(min_length=1)] | None = Field(
-        None, description="Vulnerabilities that do not count for a time."
+        None, description="Vulnerabilities that do not count."
     )
     format: FormatWord = Field("auto", description="Whose report the scan is; `auto` tells by its content.")
 

@@ -118,7 +118,7 @@ class RequirementReader:
         )
 
     def _vulnerabilities(self, keys: VulnerabilityKeys, *path: Step) -> VulnerabilityCondition:
-        ids = [one.id for one in keys.allow or ()]
+        ids = [one.id.upper() for one in keys.allow or ()]
         for number, one in enumerate(ids):
             if ids.index(one) != number:
                 self._problem(f"{one[:80]!r} stands twice in this list", *path, "allow", number, "id")

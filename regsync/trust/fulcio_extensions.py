@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from cryptography import x509
 
+from regsync.spec.fulcio import EXTENSIONS
 from regsync.trust.errors import EvidenceRejectedError
 
 MAX_VALUE = 4096  # bytes of one extension or name
@@ -16,29 +17,8 @@ _FULCIO = "1.3.6.1.4.1.57264.1."
 _USER_NAME = x509.ObjectIdentifier(f"{_FULCIO}7")  # a kind of otherName in the subjectAltName
 _ISSUER, _ISSUER_V2 = 1, 8
 
-# The first are raw text, those from 8 on DER.
-NAMES: Mapping[int, str] = {
-    2: "githubWorkflowTrigger",
-    3: "githubWorkflowSHA",
-    4: "githubWorkflowName",
-    5: "githubWorkflowRepository",
-    6: "githubWorkflowRef",
-    9: "buildSignerURI",
-    10: "buildSignerDigest",
-    11: "runnerEnvironment",
-    12: "sourceRepositoryURI",
-    13: "sourceRepositoryDigest",
-    14: "sourceRepositoryRef",
-    15: "sourceRepositoryIdentifier",
-    16: "sourceRepositoryOwnerURI",
-    17: "sourceRepositoryOwnerIdentifier",
-    18: "buildConfigURI",
-    19: "buildConfigDigest",
-    20: "buildTrigger",
-    21: "runInvocationURI",
-    22: "sourceRepositoryVisibilityAtSigning",
-    23: "deploymentEnvironment",
-}
+# Those below 8 are raw text, those from 8 on DER.
+NAMES: Mapping[int, str] = {number: name for name, number in EXTENSIONS.items()}
 
 
 def read_extensions(certificate: x509.Certificate) -> Mapping[str, str]:

@@ -47,16 +47,16 @@ def judge(
     result = _together([outcome.result for outcome in outcomes.values()])
     several = len(outcomes) > 1
     reasons = [
-        f"{_named(digest, names)}: {outcome.verdict.reason}" if several else outcome.verdict.reason
+        (f"{_named(digest, names)}: " if several else "") + outcome.reason
         for digest, outcome in outcomes.items()
-        if outcome.verdict.reason is not None
+        if outcome.result is not Result.PASS
     ]
     return Verdict(
         policy.name,
         policy.policy.mode,
         question.image.digest,
         result,
-        "; ".join(one for one in reasons if one) or ("there is no digest to judge" if not outcomes else None),
+        "; ".join(reasons) if outcomes else "there is no digest to judge",
         _requirements(outcomes, names),
         places,
         tuple(sorted({described(one.signer) for outcome in outcomes.values() for one in outcome.counted})),
@@ -86,9 +86,9 @@ def _subject(
     evidence = tuple(one for one in examined if one.speaks_of(subject))
     case = Case(subject, evidence, tuple(one for one in places if one.subject == subject), question)
     outcome = _require(policy.policy.require, case)
-    if policy.policy.min_age is None or outcome.result is not Result.PASS:
-        return outcome
-    return _all([outcome, _min_age(policy.policy.min_age, outcome, case)])
+    if policy.policy.min_age is not None and outcome.result is Result.PASS:
+        outcome = _all([outcome, _min_age(policy.policy.min_age, outcome, case)])
+    return outcome if outcome.result is Result.PASS else replace(outcome, looked_at=case.looked_at())
 
 
 def _require(requirement: Requirement, case: Case) -> Outcome:

@@ -260,9 +260,9 @@ NOTATION = "ops: {{notation: {{trustRoot: acme, {}}}}}"
         pytest.param(
             policy(
                 "{attestation: {authority: ops, vulnerabilities: {allow: ["
-                "{id: A, reason: x, until: 2027-01-01}, {id: A, reason: y, until: 2027-01-01}]}}}"
+                "{id: CVE-A, reason: x}, {id: cve-a, reason: y, until: 2027-01-01}]}}}"
             ),
-            "vulnerabilities.allow[1].id: 'A' stands twice in this list",
+            "vulnerabilities.allow[1].id: 'CVE-A' stands twice in this list",
             id="allowed twice",
         ),
     ],
