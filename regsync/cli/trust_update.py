@@ -66,16 +66,18 @@ def command(out: Path, mirror: str | None, tuf_root: Path | None) -> int:
     written unless the repository's signatures hold, and nothing when the file has it already.
     """
     from regsync.cli import streams
+    from regsync.cli.input_files import read_input
     from regsync.cli.output import write_file
     from regsync.trust.believed import of_sigstore
     from regsync.trust.shipped_roots import PUBLIC_GOOD
-    from regsync.trust.trusted_root import TrustedRoot
+    from regsync.trust.trusted_root import MAX_SIZE, TrustedRoot
 
     url = (mirror or PUBLIC_GOOD).rstrip("/")
-    before = _believed_in(out)
+    old = read_input(out, MAX_SIZE) if out.is_file() else None
+    before = _believed_in(out, old)
     document = _fetched(url, _bootstrap(url, tuf_root))
     after = of_sigstore(TrustedRoot.parse(document))
-    if out.exists() and out.read_bytes() == document:
+    if old == document:
         streams.answer([f"{out}: unchanged, {len(after)} logs and authorities\n"])
         return 0
     write_file(out, [document.decode("utf-8")])
@@ -106,16 +108,15 @@ def _fetched(url: str, bootstrap: bytes) -> bytes:
         raise UnwritableDataError(directory, cause) from cause
 
 
-def _believed_in(path: Path) -> "tuple[Believed, ...]":
+def _believed_in(path: Path, document: bytes | None) -> "tuple[Believed, ...]":
     """What the file holds so far; nothing where there is none. Raises NotATrustedRootError."""
-    from regsync.cli.input_files import read_input
     from regsync.trust.believed import of_sigstore
-    from regsync.trust.trusted_root import MAX_SIZE, TrustedRoot, TrustRootError
+    from regsync.trust.trusted_root import TrustedRoot, TrustRootError
 
-    if not path.exists():
+    if document is None:
         return ()
     try:
-        return of_sigstore(TrustedRoot.parse(read_input(path, MAX_SIZE)))
+        return of_sigstore(TrustedRoot.parse(document))
     except TrustRootError as cause:
         raise NotATrustedRootError(path, cause) from cause
 

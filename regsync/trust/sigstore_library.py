@@ -25,7 +25,10 @@ from regsync.trust.errors import EvidenceRejectedError
 NAME = f"sigstore-python {__version__}"
 
 # What the library and its parsers raise of what they do not like.
-_REFUSALS = (Error, ValueError, TypeError, LookupError, AttributeError, UnsupportedAlgorithm)
+_REFUSALS = (
+    *(Error, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, UnsupportedAlgorithm),
+    *(x509.ExtensionNotFound, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType),
+)
 _MAX_REASON = 200  # characters
 
 # A run tells its own story; without a handler of any kind, warnings would go to stderr.

@@ -212,13 +212,10 @@ def test_what_looks_like_a_digest_but_is_none_names_a_file(
         assert regsync(*line, *WHO, name).code == 0
 
 
-def loaded(case: Path) -> set[str]:
-    """The top-level packages that a process loads to verify a case."""
-    command = [sys.executable, "-X", "importtime", "-m", "regsync", *map(str, arguments(case))]
-    ended = subprocess.run(
-        [*command, str(artifact(case))], check=True, capture_output=True, text=True, timeout=60
-    )
-    assert ended.stdout.startswith("verified: ")
+def loaded(*line: object) -> set[str]:
+    """The top-level packages that a process loads to run a command."""
+    command = [sys.executable, "-X", "importtime", "-m", "regsync", *map(str, line)]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     names = (line.rpartition("|")[2].strip() for line in ended.stderr.splitlines() if "|" in line)
     return {name.partition(".")[0] for name in names}
 
@@ -226,13 +223,37 @@ def loaded(case: Path) -> set[str]:
 WEIGHTS = {"sigstore", "sigstore_models", "rekor_types", "requests", "urllib3", "tuf", "pydantic"}
 
 
+def loaded_for(case: Path) -> set[str]:
+    return loaded(*arguments(case), artifact(case))
+
+
 def test_a_key_is_verified_without_sigstore_python() -> None:
-    assert loaded(SUITE / "managed-key-happy-path") & WEIGHTS == set()
+    assert loaded_for(SUITE / "managed-key-happy-path") & WEIGHTS == set()
 
 
 def test_what_sigstore_python_lacks_is_verified_without_it() -> None:
-    assert loaded(SUITE / "intoto-with-custom-trust-root") & WEIGHTS == set()
+    assert loaded_for(SUITE / "intoto-with-custom-trust-root") & WEIGHTS == set()
 
 
 def test_what_sigstore_python_covers_is_verified_by_it_too() -> None:
-    assert "sigstore" in loaded(SUITE / "happy-path-v0.3")
+    assert "sigstore" in loaded_for(SUITE / "happy-path-v0.3")
+
+
+POLICY = """
+apiVersion: regsync.dev/v1
+kind: VerificationPolicy
+metadata: {name: prod}
+spec:
+  images: ["**"]
+  authorities:
+    ci: {keyless: {issuer: https://ci.example, subject: me}}
+    ops: {key: {file: ops.pub}}
+  require:
+    any: [{signature: {authority: ci}}, {signature: {authority: ops}}]
+"""
+
+
+def test_policies_are_understood_without_sigstore_python(tmp_path: Path) -> None:
+    (tmp_path / "ops.pub").write_bytes(public_pem(new_key()))
+    (tmp_path / "regsync.yaml").write_text(POLICY)
+    assert loaded("validate", tmp_path) & (WEIGHTS - {"pydantic"}) == set()

@@ -1,7 +1,8 @@
 """Who signed without a key of their own: proven by a private Sigstore, offline."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -368,3 +369,35 @@ def test_the_earliest_verified_time_is_when_it_was_signed(pki: SigstorePki) -> N
     assert found.signed_at == SIGNED_AT
     assert f"certificate chain ({SIGNED_AT.isoformat()}, {later.isoformat()})" in found.checks
     assert found.signed_at < datetime(2026, 12, 1, tzinfo=UTC)
+
+
+def places(value: object, *path: str | int) -> Iterator[tuple[str | int, ...]]:
+    """The paths of everything in a document."""
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inside in below:
+        yield (*path, key)
+        yield from places(inside, *path, key)
+
+
+STRANGE = (None, True, -1, 2**70, 1.5, "", "x", "AAAA", "\x00", [], {}, [None], [{}], {"rawBytes": "AAAA"})
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_whatever_stands_in_a_bundle_it_is_proven_or_refused(version: int) -> None:
+    pki = SigstorePki(log=RekorLog(version=version))
+    signer = pki.certify(new_key(), LEAF)
+    witness = Witness(pki.log, pki.tsa)
+    asked = authority(pki.trusted_root())
+    for bundle in (
+        dsse_bundle(signer, statement(str(DIGEST)), witness),
+        message_bundle(signer, MANIFEST, witness),
+    ):
+        for path in places(bundle):
+            for strange in STRANGE:
+                copy = json.loads(json.dumps(bundle))
+                holder = copy
+                for key in path[:-1]:
+                    holder = holder[key]
+                holder[path[-1]] = strange
+                with suppress(EvidenceRejectedError):
+                    asked.verify(read(copy), QUESTION)
