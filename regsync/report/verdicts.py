@@ -44,7 +44,8 @@ def as_json(found: Sequence[Verified]) -> Iterator[str]:
 
 def _verdict(verdict: Verdict, style: Style) -> Iterator[str]:
     warns = " (mode: warn, it would pass)" if verdict.mode is Mode.WARN and _is_bad(verdict.result) else ""
-    why = f": {message(verdict.reason)}" if verdict.reason else ""
+    told_below = bool(verdict.requirements)  # requirement by requirement
+    why = f": {message(verdict.reason)}" if verdict.reason and not told_below else ""
     yield f"{_STEP}policy {visible(verdict.policy)}: {_word(verdict.result, style)}{warns}{why}\n"
     for requirement in verdict.requirements:
         yield from _requirement(requirement, style, 2)
