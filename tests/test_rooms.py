@@ -51,6 +51,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "tuf": ("trust/root_updates.py",),
     "urllib3": ("trust/root_updates.py",),
     "requests": (),
+    "cbor2": ("trust/notation/cose.py",),
     "rfc3161_client": ("trust/timestamps.py", "trust/notation/timestamp.py"),
     "cel_expr_python": ("trust/expression_worker.py",),  # a process of its own
     "pydantic": ("spec/**", "server/**"),
