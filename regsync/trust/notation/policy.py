@@ -103,7 +103,7 @@ def _statement(item: object, where: str, stores: Collection[str]) -> tuple[State
     if not named:
         raise _WrongError(f"{where}.trustStores is missing or empty")
     if absent := [store for store in named if store not in stores]:
-        raise _WrongError(f"{where}.trustStores: there is no store {', '.join(absent)!s:.200}")
+        raise _WrongError(f"{where}.trustStores: there are no certificates in {', '.join(absent)!s:.200}")
     try:
         trusted = parse_identities(identities)
     except InvalidIdentityError as cause:

@@ -34,8 +34,11 @@ class TrustStores:
 
     @classmethod
     def parse(cls, root: NotationRoot) -> Self:
-        """Read every file of every store; raises NotationTrustError."""
-        return cls({name: _read_store(name, files) for name, files in root.stores.items()})
+        """Read every file of every store; raises NotationTrustError.
+
+        A store without files is none: it may lie about unused, and a policy that names it is told so.
+        """
+        return cls({name: _read_store(name, files) for name, files in root.stores.items() if files})
 
     def certificates(self, kind: StoreType, names: Iterable[str]) -> tuple[Certificate, ...]:
         """All that the stores of one type among `names` hold."""
@@ -47,10 +50,7 @@ def _read_store(name: str, files: tuple[Material, ...]) -> tuple[Certificate, ..
     kind, _, _ = name.partition(":")
     if kind not in {known.value for known in StoreType}:
         raise NotationTrustError(f"trust store {name}", "its type is none of ca, signingAuthority and tsa")
-    found = tuple(certificate for file in files for certificate in _read_file(file, StoreType(kind)))
-    if not found:
-        raise NotationTrustError(f"trust store {name}", "it holds no certificate")
-    return found
+    return tuple(certificate for file in files for certificate in _read_file(file, StoreType(kind)))
 
 
 def _read_file(file: Material, kind: StoreType) -> tuple[Certificate, ...]:

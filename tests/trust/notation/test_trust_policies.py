@@ -205,9 +205,13 @@ def test_an_authority_with_wrong_identities_is_an_error(root: Holder) -> None:
             id="skip with stores",
         ),
         pytest.param(
-            document(statement(trustStores=["ca:none"])), "there is no store ca:none", id="no such store"
+            document(statement(trustStores=["ca:none"])),
+            "there are no certificates in ca:none",
+            id="no such store",
         ),
-        pytest.param(document(statement(trustStores=["acme"])), "there is no store acme", id="no type"),
+        pytest.param(
+            document(statement(trustStores=["acme"])), "there are no certificates in acme", id="no type"
+        ),
         pytest.param(
             document(statement(trustStores="ca:acme")), "trustStores is no list of texts", id="text"
         ),

@@ -81,9 +81,9 @@ def test_a_store_of_timestamp_authorities_takes_roots_alone() -> None:
     assert read(FIRST.pem, "tsa:acme") == ("CN=first",)
 
 
-def test_a_store_without_files_or_of_no_known_type_is_an_error() -> None:
-    with pytest.raises(NotationTrustError, match="trust store ca:acme: it holds no certificate"):
-        TrustStores.parse(NotationRoot({"ca:acme": ()}))
+def test_a_store_without_files_is_none_and_one_of_no_known_type_an_error() -> None:
+    files = {"ca:acme": (Material("root", FIRST.pem),), "ca:empty": ()}
+    assert set(TrustStores.parse(NotationRoot(files)).by_name) == {"ca:acme"}
     with pytest.raises(NotationTrustError, match="its type is none of ca, signingAuthority and tsa"):
         read(FIRST.pem, "roots:acme")
 
