@@ -92,7 +92,7 @@ class Expressions:
         for expression in expressions:
             if (expression, image) in self._slow:
                 return f"{_TOO_SLOW} over another attestation of the image, in: {expression}"
-        answers = self._ask("evaluate", list(expressions), _as_cel(variables))
+        answers = self._ask("evaluate", expressions, _as_cel(variables))
         for expression, found in zip(expressions, answers, strict=True):
             if found == f"error: {_TOO_SLOW}":
                 self._remember_slow(expression, image)
@@ -106,8 +106,8 @@ class Expressions:
         if len(self._slow) > _MAX_SLOW:
             self._slow.popitem(last=False)
 
-    def _ask(self, order: str, expressions: list[str], variables: dict[str, object]) -> list[str | None]:
-        request = marshal.dumps((order, expressions, variables))
+    def _ask(self, order: str, expressions: Sequence[str], variables: dict[str, object]) -> list[str | None]:
+        request = marshal.dumps((order, list(map(str, expressions)), variables))
         if len(request) > MAX_PREDICATE + MAX_LENGTH * len(expressions):
             too_large = (
                 f"error: the statement comes to {len(request)} bytes; at most {MAX_PREDICATE} are looked at"
@@ -183,9 +183,10 @@ def _as_cel(variables: Variables) -> dict[str, object]:
         "signer": {"issuer": signer.issuer, "subject": signer.subject, "extensions": dict(signer.extensions)},
         "signedAt": None if signed_at is None else signed_at.timestamp(),
         "image": {
-            "registry": image.registry,
-            "repository": image.repository,
-            "tag": image.tag,
+            # Names are texts of types of their own, which do not travel.
+            "registry": str(image.registry),
+            "repository": str(image.repository),
+            "tag": None if image.tag is None else str(image.tag),
             "digest": str(image.digest),
         },
         "now": variables.now.timestamp(),

@@ -17,6 +17,7 @@ from regsync.spec.verification import (
     Requirement,
     SignatureRequirement,
     Skip,
+    VerificationPolicy,
 )
 from regsync.trust.ages import span
 from regsync.trust.distinct import distinct
@@ -42,25 +43,21 @@ def judge(
     would be a guess. Attestations of which all, or the newest, have to be good do not pass without it either.
     """
     places = tuple(sorted(map(_searched, looked), key=_place_order))
+    cases = [_case(one, examined, places, question) for one in dict.fromkeys(subjects)]
+    outcomes = [(case, _subject(policy.policy, case)) for case in cases]
+    result = _together([outcome.result for _, outcome in outcomes])
     names = platforms or {}
-    outcomes = {one: _subject(policy, one, examined, places, question) for one in dict.fromkeys(subjects)}
-    result = _together([outcome.result for outcome in outcomes.values()])
-    several = len(outcomes) > 1
-    reasons = [
-        (f"{_named(digest, names)}: " if several else "") + outcome.reason
-        for digest, outcome in outcomes.items()
-        if outcome.result is not Result.PASS
-    ]
     return Verdict(
         policy.name,
         policy.policy.mode,
         question.image.digest,
         result,
-        "; ".join(reasons) if outcomes else "there is no digest to judge",
+        None if result is Result.PASS else _reason(outcomes, names),
         _requirements(outcomes, names),
         places,
-        tuple(sorted({described(one.signer) for outcome in outcomes.values() for one in outcome.counted})),
-        _expires(result, list(outcomes.values()), question.now),
+        tuple(sorted({described(one.signer) for _, outcome in outcomes for one in outcome.counted})),
+        # What cannot be told is asked again each time.
+        question.now if result is Result.ERROR else _first([outcome.expires for _, outcome in outcomes]),
     )
 
 
@@ -76,19 +73,18 @@ def skipped(policy: CompiledPolicy, skip: Skip, question: Question) -> Verdict:
     )
 
 
-def _subject(
-    policy: CompiledPolicy,
-    subject: Digest,
-    examined: Sequence[Examined],
-    places: tuple[Searched, ...],
-    question: Question,
-) -> Outcome:
+def _case(
+    subject: Digest, examined: Sequence[Examined], places: Sequence[Searched], question: Question
+) -> Case:
     evidence = tuple(one for one in examined if one.speaks_of(subject))
-    case = Case(subject, evidence, tuple(one for one in places if one.subject == subject), question)
-    outcome = _require(policy.policy.require, case)
-    if policy.policy.min_age is not None and outcome.result is Result.PASS:
-        outcome = _all([outcome, _min_age(policy.policy.min_age, outcome, case)])
-    return outcome if outcome.result is Result.PASS else replace(outcome, looked_at=case.looked_at())
+    return Case(subject, evidence, tuple(one for one in places if one.subject == subject), question)
+
+
+def _subject(policy: VerificationPolicy, case: Case) -> Outcome:
+    outcome = _require(policy.require, case)
+    if policy.min_age is None or outcome.result is not Result.PASS:
+        return outcome
+    return _all([outcome, _min_age(policy.min_age, outcome, case)])
 
 
 def _require(requirement: Requirement, case: Case) -> Outcome:
@@ -106,9 +102,8 @@ def _require(requirement: Requirement, case: Case) -> Outcome:
 def _all(parts: Sequence[Outcome]) -> Outcome:
     result = _together([part.result for part in parts])
     reasons = [part.verdict.reason for part in parts if part.verdict.reason is not None]
-    verdict = RequirementVerdict(
-        "all", result, "; ".join(reasons) or None, of=tuple(part.verdict for part in parts)
-    )
+    reason = "; ".join(reasons) if parts else "it asks for nothing, which nothing meets"
+    verdict = RequirementVerdict("all", result, reason or None, of=tuple(part.verdict for part in parts))
     return _combined(verdict, parts)
 
 
@@ -168,15 +163,29 @@ def _together(results: Sequence[Result]) -> Result:
     return Result.ERROR if Result.ERROR in results else Result.PASS
 
 
+def _reason(outcomes: Sequence[tuple[Case, Outcome]], names: Mapping[Digest, str]) -> str:
+    """Why it is no pass, and where evidence was looked for; of several digests for each that lacks it."""
+    reasons = [
+        (f"{_named(case.subject, names)}: " if len(outcomes) > 1 else "")
+        + f"{outcome.verdict.reason}; {case.looked_at()}"
+        for case, outcome in outcomes
+        if outcome.result is not Result.PASS
+    ]
+    return "; ".join(reasons) or "there is no digest to judge"
+
+
 def _requirements(
-    outcomes: Mapping[Digest, Outcome], names: Mapping[Digest, str]
+    outcomes: Sequence[tuple[Case, Outcome]], names: Mapping[Digest, str]
 ) -> tuple[RequirementVerdict, ...]:
     """Of one digest what is asked of it; of several one for each, called like its platform."""
-    found = [
-        RequirementVerdict(_named(digest, names), outcome.result, outcome.verdict.reason, of=_below(outcome))
-        for digest, outcome in outcomes.items()
-    ]
-    return found[0].of if len(found) == 1 else tuple(found)
+    if len(outcomes) == 1:
+        return _below(outcomes[0][1])
+    return tuple(
+        RequirementVerdict(
+            _named(case.subject, names), outcome.result, outcome.verdict.reason, of=_below(outcome)
+        )
+        for case, outcome in outcomes
+    )
 
 
 def _below(outcome: Outcome) -> tuple[RequirementVerdict, ...]:
@@ -186,12 +195,6 @@ def _below(outcome: Outcome) -> tuple[RequirementVerdict, ...]:
 def _named(digest: Digest, names: Mapping[Digest, str]) -> str:
     name = names.get(digest)
     return f"{name} ({digest})" if name else str(digest)
-
-
-def _expires(result: Result, outcomes: Sequence[Outcome], now: datetime) -> datetime | None:
-    if result is Result.ERROR:
-        return now  # asked again each time
-    return _first([one.expires for one in outcomes])
 
 
 def _first(times: Sequence[datetime | None]) -> datetime | None:

@@ -191,7 +191,7 @@ def _outcome(asked: _Asked, weighed: list[_Weighed], case: Case) -> Outcome:
     else:
         is_error = case.is_open or any(one.is_error for one in weighed)
         result = Result.ERROR if is_error else Result.FAIL
-        reason = _why(asked, result, weighed, problem, case)
+        reason = _why(asked, result, weighed, problem)
     seen = sorted((one.seen(case) for one in weighed), key=_order)
     verdict = RequirementVerdict(asked.label, result, reason, asked.authority, tuple(seen))
     if result is not Result.PASS:
@@ -231,12 +231,12 @@ def _order(seen: EvidenceSeen) -> tuple[str, ...]:
     return tuple(str(one or "") for one in (*texts, seen.signer, seen.signed_at, seen.reason))
 
 
-def _why(asked: _Asked, result: Result, weighed: list[_Weighed], problem: str | None, case: Case) -> str:
-    """For the person on call: what is missing, what was there instead and why it did not do, and where."""
+def _why(asked: _Asked, result: Result, weighed: list[_Weighed], problem: str | None) -> str:
+    """For the person on call: what is missing, what was there instead, and why it did not do."""
     opening = (
         f"no {asked.label}" if result is Result.FAIL else f"cannot tell whether there is a {asked.label}"
     )
-    return f"{opening}: {_instead(asked.noun, weighed, problem)}{asked.aside}; {case.looked_at()}"
+    return f"{opening}: {_instead(asked.noun, weighed, problem)}{asked.aside}"
 
 
 def _instead(noun: str, weighed: list[_Weighed], problem: str | None) -> str:

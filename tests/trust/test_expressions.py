@@ -13,6 +13,7 @@ from time import monotonic
 import pytest
 
 from regsync.oci.digest import Digest
+from regsync.oci.reference import RepositoryName, Tag
 from regsync.trust.envelopes import Image, Signer
 from regsync.trust.expressions import (
     MAX_LENGTH,
@@ -23,7 +24,7 @@ from regsync.trust.expressions import (
 )
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-IMAGE = Image("hub", "acme/app", "v1", Digest.of(b"app"))
+IMAGE = Image("hub", RepositoryName.parse("acme/app"), Tag.parse("v1"), Digest.of(b"app"))
 CI = Signer(
     "ci",
     "id",
