@@ -16,6 +16,7 @@ from regsync.reconcile.lease import LeaseLostError
 from regsync.reconcile.look import Found
 from regsync.reconcile.observe import Observer
 from regsync.reconcile.repositories import TargetView
+from regsync.reconcile.verification import Memory
 
 ALREADY_THERE = "already there"
 EVIDENCE_ONLY = "already there, its evidence was not"
@@ -114,7 +115,7 @@ class CarryOut:
         applying = verification.policies(unit, action.target)
         if not applying:
             return action
-        judged = await verification.at_source(self.observer, found, action.source_tag, news=True)
+        judged = await verification.at_source(self.observer, found, action.source_tag, Memory.NONE)
         here = [judged[policy.name] for policy in applying]
         name = f"{action.source}:{action.source_tag or found.desc.digest}"
         for one in here:

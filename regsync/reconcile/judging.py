@@ -11,7 +11,7 @@ from regsync.plan.model import Problem
 from regsync.plan.observation import TargetSeen
 from regsync.reconcile.look import Found, Wanted
 from regsync.reconcile.repositories import TargetView
-from regsync.reconcile.verification import Judged
+from regsync.reconcile.verification import Judged, Memory
 
 if TYPE_CHECKING:
     from regsync.reconcile.observe import Observer
@@ -46,8 +46,10 @@ class TagJudging:
         """Targets with what policies say of the content that stands or would stand there."""
         if not any(self._concerns(target, found) for target in targets):
             return targets
-        news = any(target.evidence_lacking for target in targets)
-        judged = await self._verification.at_source(self._observer, found, wanted.source_tag, news=news)
+        trusting = Memory.ALL if all(one.digest == found.digest for one in targets) else Memory.FINAL
+        if any(target.evidence_lacking for target in targets):
+            trusting = Memory.NONE
+        judged = await self._verification.at_source(self._observer, found, wanted.source_tag, trusting)
         return [
             self._with_verdicts(target, wanted, found, judged) if self._concerns(target, found) else target
             for target in targets

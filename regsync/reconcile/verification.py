@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from regsync.content.evidence import Evidence, Shelf
@@ -74,6 +75,14 @@ def takes_evidence(artifact_type: str | None) -> bool:
     return artifact_type is None or artifact_type.startswith(_MAY_BE_EVIDENCE)
 
 
+class Memory(Enum):
+    """Which remembered passes are enough."""
+
+    ALL = "all"  # nothing is to be done
+    FINAL = "final"  # a tag is to move: those that no newer evidence can undo
+    NONE = "none"  # evidence came since, or who asks trusts no earlier run
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """What one policy said, and the error that it is for who wants to move a tag; None: it may move."""
@@ -124,15 +133,15 @@ class Verification:
         return all(self._known(policy, found, tag) is not None for policy in self.policies_of(unit))
 
     async def at_source(
-        self, observer: "Observer", found: "Found", tag: Tag | None, *, news: bool
+        self, observer: "Observer", found: "Found", tag: Tag | None, trusting: Memory
     ) -> Mapping[str, Judged]:
-        """What every policy of the unit says of content at its source, by name.
-
-        From memory where it can, unless there is `news`: evidence that came since.
-        """
+        """What every policy of the unit says of content at its source, by name."""
         judged: dict[str, Judged] = {}
         for policy in self.policies_of(observer.unit):
-            known = None if news else self._known(policy, found, tag)
+            trusted = trusting is Memory.ALL or (
+                trusting is Memory.FINAL and not policy.newer_evidence_counts
+            )
+            known = self._known(policy, found, tag) if trusted else None
             judged[policy.name] = known or await self._judge(observer, policy, found, tag)
         self._tell_tolerated(observer.unit, f"{found.source.location}:{tag or found.desc.digest}", judged)
         return judged

@@ -29,4 +29,5 @@ def test_no_example_is_forgotten() -> None:
         "air-gap",
         "quickstart",
         "server",
+        "signing",
     }
