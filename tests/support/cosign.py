@@ -87,9 +87,9 @@ class Cosign:
         said = ("--type", predicate_type, "--predicate", path)
         self._run("attest", "-y", "--key", key, *self._form(form), *said, *_PLAIN_HTTP, reference)
 
-    def sign_blob(self, blob: Path, key: Path, bundle: Path, trusted_root: Path) -> None:
+    def sign_blob(self, blob: Path, key: Path, bundle: Path) -> None:
         """Sign a file, and write the bundle with the signature beside it."""
-        where = ("--signing-config", self._signing_config, "--trusted-root", trusted_root)
+        where = ("--signing-config", self._signing_config, *self._root)
         self._run("sign-blob", "-y", "--key", key, *where, "--bundle", bundle, blob)
 
     def verify(self, reference: str, *options: str | Path) -> list[dict[str, Any]]:

@@ -229,12 +229,11 @@ def test_what_cosign_signs_is_accepted(
     kind: str, pki: SigstorePki, tmp_path: Path, tool: Callable[[str], Tool]
 ) -> None:
     """With P-384 and P-521 it signs over hashes that it does not verify itself."""
-    artifact, bundle, root = (tmp_path / name for name in ("artifact", "bundle", "trusted_root.json"))
+    artifact, bundle = tmp_path / "artifact", tmp_path / "bundle"
     artifact.write_bytes(b"an artifact")
-    root.write_bytes(pki.trusted_root())
-    cosign, key = Cosign(tool("cosign"), tmp_path), new_key(kind)
+    cosign, key = Cosign(tool("cosign"), tmp_path, pki.trusted_root()), new_key(kind)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    cosign.sign_blob(artifact, cosign.import_key(pem, "imported"), bundle, root)
+    cosign.sign_blob(artifact, cosign.import_key(pem, "imported"), bundle)
     envelope = read_bundle(
         bundle.read_bytes(), manifest_digest=Digest.of(b"an artifact"), content=b"an artifact"
     )
