@@ -69,6 +69,16 @@ def by_log_2() -> Way:
     return Way(pki, Witness(pki.log, pki.tsa, after=3), ("--use-signed-timestamps",))
 
 
+def by_log_of_cosign_2() -> Way:
+    pki = SigstorePki()
+    return Way(pki, Witness(pki.log, entry_kind="intoto"))
+
+
+def by_log_of_cosign_1() -> Way:
+    pki = SigstorePki()
+    return Way(pki, Witness(pki.log, entry_kind="intoto-0.0.1"))
+
+
 WAYS = [by_log, by_timestamp, by_both]
 
 
@@ -83,11 +93,10 @@ class Signed:
 
     def put_layers(self, signer: Signer) -> None:
         # Of layers, cosign verifies SHA-256 alone, also by a key that it would sign SHA-384 with.
-        layer = signature_layer(signer, APP.digest, self.way.witness, hash_algorithm=hashes.SHA256())
-        signature = layers_manifest(layer)
-        self.server.push(self.repository, signature, cosign_tag(APP))
-        attestation = layers_manifest(attestation_layer(signer, SCANNED, self.way.witness))
-        self.server.push(self.repository, attestation, cosign_tag(APP, "att"))
+        signature = signature_layer(signer, APP.digest, self.way.witness, hash_algorithm=hashes.SHA256())
+        self.server.push(self.repository, layers_manifest(signature), cosign_tag(APP))
+        attestation = attestation_layer(signer, SCANNED, self.way.witness, hash_algorithm=hashes.SHA256())
+        self.server.push(self.repository, layers_manifest(attestation), cosign_tag(APP, "att"))
 
     def put_bundles(self, signer: Signer) -> None:
         signature = bundle_referrer(APP, dsse_bundle(signer, SIGNED, self.way.witness))
@@ -103,12 +112,13 @@ class Signed:
             ]
         return found[0].result is Result.PASS, found[1].result is Result.PASS
 
-    def cosign_says(self, *, of_attestations: bool = True) -> tuple[bool, bool]:
+    def cosign_says(self, *, of_layers: bool) -> tuple[bool, bool]:
         reference = f"{self.server.host}/{self.repository}@{APP.digest}"
         options = (*IDENTITY, *self.way.options)
         signed = _accepts(lambda: self.cosign.verify(reference, *options))
-        if not of_attestations:
-            return signed, signed
+        if of_layers:
+            layers, pki = self.cosign.verify_attestation_layers, self.way.pki
+            return signed, _accepts(lambda: layers(reference, "vuln", pki, *options))
         return signed, _accepts(lambda: self.cosign.verify_attestation(reference, "vuln", *options))
 
 
@@ -135,15 +145,14 @@ def put(
 
 
 @pytest.mark.parametrize("kind", ["P-256", "P-384", "RSA"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [*WAYS, by_log_of_cosign_2, by_log_of_cosign_1])
 async def test_layers_are_accepted_by_both(
     put: Callable[[Way], Signed], way: Callable[[], Way], kind: str
 ) -> None:
     signed = put(way())
     signed.put_layers(signed.way.pki.certify(new_key(kind)))
     assert await signed.is_signed_and_scanned() == (True, True)
-    # `cosign verify-attestation --trusted-root` reads bundles alone.
-    assert signed.cosign_says(of_attestations=False) == (True, True)
+    assert signed.cosign_says(of_layers=True) == (True, True)
 
 
 @pytest.mark.parametrize("kind", ["P-256", "P-384", "RSA"])
@@ -154,7 +163,7 @@ async def test_bundles_are_accepted_by_both(
     signed = put(way())
     signed.put_bundles(signed.way.pki.certify(new_key(kind)))
     assert await signed.is_signed_and_scanned() == (True, True)
-    assert signed.cosign_says() == (True, True)
+    assert signed.cosign_says(of_layers=False) == (True, True)
 
 
 @pytest.mark.parametrize("way", [*WAYS, by_log_2])
@@ -175,7 +184,7 @@ async def test_certificates_that_are_not_right_are_refused_by_both(
     if way is not by_log_2:
         signed.put_layers(signer)
         assert await signed.is_signed_and_scanned() == (False, False)
-        assert signed.cosign_says(of_attestations=False) == (False, False)
+        assert signed.cosign_says(of_layers=True) == (False, False)
     signed.put_bundles(signer)
     assert await signed.is_signed_and_scanned() == (False, False)
-    assert signed.cosign_says() == (False, False)
+    assert signed.cosign_says(of_layers=False) == (False, False)

@@ -14,6 +14,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from tests.support.signing_keys import certificate_pem, public_pem
+from tests.support.sigstore_pki import SigstorePki
 from tests.support.tools import Tool
 
 _PLAIN_HTTP = ("--allow-http-registry", "--allow-insecure-registry")
@@ -39,8 +41,7 @@ class Cosign:
 
     def __init__(self, tool: Tool, directory: Path, trusted_root: bytes) -> None:
         self._tool, self._directory = tool, directory
-        self._root = ("--trusted-root", directory / "trusted-root.json")
-        self._root[1].write_bytes(trusted_root)
+        self._root = ("--trusted-root", self._file("trusted-root.json", trusted_root))
         self._environment = {"COSIGN_PASSWORD": "", "TUF_ROOT": str(directory / "tuf")}
         self._signing_config = directory / "signing-config.json"
         self._tool("signing-config", "create", "--out", self._signing_config, env=self._environment)
@@ -103,6 +104,30 @@ class Cosign:
         said = ("--type", predicate_type, *self._root, *options)
         return self._run("verify-attestation", *said, *_PLAIN_HTTP, reference)
 
+    def verify_attestation_layers(
+        self, reference: str, predicate_type: str, pki: SigstorePki, *options: str | Path
+    ) -> str:
+        """The same of attestations in layers, for which cosign takes no trusted root but the keys in it."""
+        environment = {
+            "SIGSTORE_REKOR_PUBLIC_KEY": str(self._file("rekor.pub", public_pem(pki.log.key))),
+            "SIGSTORE_CT_LOG_PUBLIC_KEY_FILE": str(self._file("ctlog.pub", public_pem(pki.ct_key))),
+        }
+        authorities = (
+            *("--ca-roots", self._file("root.pem", _pem(pki.root.der))),
+            *("--ca-intermediates", self._file("intermediate.pem", _pem(pki.intermediate.der))),
+            *("--timestamp-certificate-chain", self._file("tsa.pem", _pem(*pki.tsa.chain))),
+        )
+        said = ("--type", predicate_type, "--new-bundle-format=false", "--offline=true", *authorities)
+        return self._tool(
+            *("verify-attestation", *said, *options, *_PLAIN_HTTP, reference),
+            env=self._environment | environment,
+        )
+
+    def _file(self, name: str, data: bytes) -> Path:
+        path = self._directory / name
+        path.write_bytes(data)
+        return path
+
     def _form(self, form: Form) -> tuple[str | Path, ...]:
         if form is Form.BUNDLE:
             return ("--signing-config", self._signing_config, *self._root)
@@ -110,3 +135,7 @@ class Cosign:
 
     def _run(self, *arguments: str | Path) -> str:
         return self._tool(*arguments, env=self._environment)
+
+
+def _pem(*certificates: bytes) -> bytes:
+    return "".join(map(certificate_pem, certificates)).encode()

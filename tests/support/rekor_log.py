@@ -59,6 +59,12 @@ def intoto(envelope: Json, verifier_pem: bytes) -> Json:
     return {"apiVersion": "0.0.2", "kind": "intoto", "spec": {"content": content}}
 
 
+def intoto_1(envelope: bytes, verifier_pem: bytes) -> Json:
+    """The body of `intoto` 0.0.1, which names the bytes of the envelope and no signature."""
+    spec = {"content": {"hash": _hash(envelope)}, "publicKey": b64(verifier_pem)}
+    return {"apiVersion": "0.0.1", "kind": "intoto", "spec": spec}
+
+
 def hashedrekord_v2(digest: bytes, signature: bytes, verifier: Json, algorithm: str = "SHA2_256") -> Json:
     """The body of `hashedrekord` 0.0.2; `verifier` from `verifier_v2`."""
     spec = {

@@ -55,7 +55,7 @@ class Witness:
     tsa: TimestampAuthority | None = None
     at: datetime = SIGNED_AT
     after: int = 0  # entries of others that the log takes before it gives the proof
-    entry_kind: str | None = None  # of a DSSE envelope: dsse, or intoto in version 1; hashedrekord in 2
+    entry_kind: str | None = None  # of a DSSE envelope: dsse, intoto, intoto-0.0.1; hashedrekord, dsse in 2
 
 
 @dataclass
@@ -116,7 +116,7 @@ def dsse_envelope(
     return {
         "payload": b64(payload),
         "payloadType": payload_type,
-        "signatures": [{"sig": b64(signature), "keyid": ""}],
+        "signatures": [{"keyid": "", "sig": b64(signature)}],
     }
 
 
@@ -143,10 +143,15 @@ def signature_layer(
 
 
 def attestation_layer(
-    signer: Signer, payload: bytes, witness: Witness = Witness(), *, media_type: str = DSSE
+    signer: Signer,
+    payload: bytes,
+    witness: Witness = Witness(),
+    *,
+    media_type: str = DSSE,
+    hash_algorithm: hashes.HashAlgorithm | None = None,
 ) -> Layer:
     """A layer of an `.att` manifest, or of a referrer with DSSE envelopes."""
-    envelope = dsse_envelope(signer, payload)
+    envelope = dsse_envelope(signer, payload, hash_algorithm=hash_algorithm)
     raw = as_json(envelope)
     notes = {
         "dev.cosignproject.cosign/signature": "",
@@ -223,6 +228,8 @@ def _dsse_body(signer: Signer, envelope: Json, witness: Witness) -> Json:
         )
         digest = hashlib.new(hash_of(signer.key).name, encoded(payload)).digest()
         return rekor_log.hashedrekord_v2(digest, signature, _verifier_v2(signer), _named_hash(signer))
+    if witness.entry_kind == "intoto-0.0.1":
+        return rekor_log.intoto_1(as_json(envelope), signer.verifier_pem)
     if witness.entry_kind == "intoto":
         return rekor_log.intoto(envelope, signer.verifier_pem)
     return rekor_log.dsse(envelope, signer.verifier_pem)

@@ -113,6 +113,16 @@ FORMATS = [
         policy_of(KEYLESS, TRUST, SCANNED),
     ),
     Format(
+        "an attestation layer of cosign 1 in a log",
+        tagged(
+            lambda image: attestation_layer(
+                certified(), scan(image), Witness(PKI.log, entry_kind="intoto-0.0.1")
+            ),
+            "tag:.att",
+        ),
+        policy_of(KEYLESS, TRUST, SCANNED),
+    ),
+    Format(
         "an attestation layer with a timestamp",
         tagged(lambda image: attestation_layer(certified(), scan(image), STAMPED), "tag:.att"),
         policy_of(KEYLESS, TRUST_IN_TIMESTAMPS, SCANNED),
@@ -163,18 +173,19 @@ FORMATS = [
 
 # What refuses a part, altered by one bit, and exchanged for the same part of another image's evidence.
 NOT_BY_KEY = "signature: it is not by this key over this content"
+OF_ANOTHER = "log entry: it is about (another|an envelope of other)"
 REFUSED_BY: dict[str, tuple[str, str]] = {
     "payload": (f"{NOT_BY_KEY}|statement: |payload: ", NOT_BY_KEY),
     "signature": (NOT_BY_KEY, NOT_BY_KEY),
     "message digest": ("message digest: ", "message digest: "),
     "message signature": (NOT_BY_KEY, NOT_BY_KEY),
     "certificate": ("certificate|signature: ", NOT_BY_KEY),
-    "log entry": ("", "log entry: it is about another "),
+    "log entry": ("", OF_ANOTHER),
     "log id": ("trust root too old: run regsync trust update", ""),
     "log index": (r"log promise \(SET\): the signature is not by the key", ""),
     "integrated time": (r"log promise \(SET\): the signature is not by the key", ""),
     "SET": (r"log promise \(SET\): the signature", r"log promise \(SET\): the signature is not by the key"),
-    "body": ("log entry: |log promise ", "log entry: it is about another "),
+    "body": ("log entry: |log promise ", OF_ANOTHER),
     "inclusion proof": ("", "log inclusion: "),
     "proof index": ("log inclusion: the proof does not lead to the root", "log inclusion: "),
     "proof root": ("log inclusion: the checkpoint is of another tree", "log inclusion: "),
