@@ -28,7 +28,7 @@ TIMESTAMP = "dev.sigstore.cosign/rfc3161timestamp"
 
 MAX_PAYLOAD_SIZE = 256 * 1024  # bytes of a simple signing payload; cosign's take 250
 MAX_CERTIFICATES = 16
-_PAYLOAD_TYPES = ("cosign container image signature", "atomic container signature")
+_PAYLOAD_TYPE = "cosign container image signature"
 _MAX_INTEGER = 2**63 - 1
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
 
@@ -89,8 +89,8 @@ def _simple_signing(payload: bytes) -> Message:
         raise EvidenceRejectedError("payload", reason)
     document = _object(_json(payload, "payload"), "payload")
     critical = _object(document.get("critical"), "payload", "critical")
-    if (kind := critical.get("type")) not in _PAYLOAD_TYPES:
-        raise EvidenceRejectedError("payload", f"critical.type is {kind!r:.120}, not a container signature's")
+    if (kind := critical.get("type")) != _PAYLOAD_TYPE:
+        raise EvidenceRejectedError("payload", f"critical.type is {kind!r:.120}, not {_PAYLOAD_TYPE!r}")
     image = _object(critical.get("image"), "payload", "critical.image")
     # The specification's example has `Docker-manifest-digest`.
     found = [value for key, value in image.items() if key.lower() == "docker-manifest-digest"]

@@ -11,17 +11,19 @@ from typing import Any
 
 import pytest
 
-from regsync.spec.verification import LogUse, Requirement
+from regsync.spec.verification import LogUse, Requirement, SignatureRequirement
 from regsync.trust.policy import CompiledPolicy
 from regsync.trust.verdict import Result
 from tests.support.evidence_drafts import Draft, bundle_draft, layer_draft
 from tests.support.evidence_pieces import piece_of
 from tests.support.images import Content, image
-from tests.support.judging import attested, judged, key_of, keyless, policy_of, trust_of
+from tests.support.judging import AUTHORITY, attested, judged, key_of, keyless, policy_of, trust_of
 from tests.support.rekor_log import RekorLog, b64
 from tests.support.signing_keys import new_key
 from tests.support.sigstore_evidence import (
+    COSIGN_SIGN,
     IN_TOTO,
+    SLSA,
     VULN,
     Witness,
     attestation_layer,
@@ -250,3 +252,47 @@ def test_all_evidence_of_another_image_is_refused(form: Format) -> None:
     result, reason = form.verdict(form.make(OTHER))
     assert result is Result.FAIL
     assert re.search(f"it is of another digest: {OTHER.digest}|message digest: ", reason), reason
+
+
+def rewritten(draft: Draft, old: str, new: str) -> Draft:
+    """The draft with other words in what was signed."""
+    text = base64.b64decode(draft.get("payload")).decode()
+    assert old in text
+    draft.put("payload", b64(text.replace(old, new).encode()))
+    return draft
+
+
+@pytest.mark.parametrize("form", [pytest.param(form, id=form.name) for form in FORMATS])
+def test_evidence_that_was_rewritten_to_speak_of_this_image_is_refused(form: Format) -> None:
+    draft = form.make(OTHER)
+    if draft.get("payload") is None:
+        draft.put("message digest", form.make(APP).get("message digest"))
+    else:
+        rewritten(draft, OTHER.digest.removeprefix("sha256:"), APP.digest.removeprefix("sha256:"))
+    result, reason = form.verdict(draft)
+    assert (result, NOT_BY_KEY in reason) == (Result.FAIL, True)
+
+
+@pytest.mark.parametrize(
+    "form", [pytest.param(form, id=form.name) for form in FORMATS if "attestation" in form.name]
+)
+def test_an_attestation_that_was_rewritten_to_another_type_is_refused(form: Format) -> None:
+    """It was of VULN; the policy that it is made to meet asks for SLSA, or for a signature."""
+    for wanted, requirement in ((SLSA, attested(SLSA)), (COSIGN_SIGN, SignatureRequirement(AUTHORITY))):
+        policy = policy_of(KEYLESS, TRUST_IN_TIMESTAMPS if "timestamp" in form.name else TRUST, requirement)
+        asked = Format(form.name, form.make, policy)
+        assert asked.verdict(form.make(APP))[0] is Result.FAIL
+        result, reason = asked.verdict(rewritten(form.make(APP), VULN, wanted))
+        assert (result, NOT_BY_KEY in reason) == (Result.FAIL, True)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [pytest.param(form, id=form.name) for form in FORMATS if "DSSE" in form.name or "bundle" in form.name],
+)
+def test_a_payload_that_was_declared_another_type_is_refused(form: Format) -> None:
+    draft = form.make(APP)
+    envelope = draft.document.get("envelope") or draft.document["dsseEnvelope"]
+    envelope["payloadType"] = "application/json"
+    result, reason = form.verdict(draft)
+    assert (result, "payloadType is 'application/json'" in reason) == (Result.FAIL, True)
