@@ -51,14 +51,17 @@ class ServerConfiguration:
         """How it stands now. Blocking. Raises SpecError, ServerUsageError, HtpasswdError."""
         before = states_of(self.files())
         server, policy = self._with_document() if self._paths else self._without_document()
-        return Configured(server, self._store(server), policy, before)
+        return Configured(server, self._store(server), policy, before | states_of(self._materials()))
 
     def files(self) -> Iterable[Path]:
         """The files that `read` reads. Blocking."""
         try:
-            return [file.path for file in find_files(self._paths)]
+            return [*(file.path for file in find_files(self._paths)), *self._materials()]
         except NoSpecError:
             return []  # reading them tells why
+
+    def _materials(self) -> Iterable[Path]:
+        return self._document.materials if self._document is not None else ()
 
     async def close(self) -> None:
         """Close what reading has opened."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from regsync.cli.server_requirements import material_files
 from regsync.cli.server_upstreams import UpstreamRegistries
 from regsync.clock import Clock
 from regsync.reconcile.events import Emit
@@ -23,10 +24,13 @@ class ServerDocument:
         self._paths = paths
         self._registries = UpstreamRegistries(clock, emit)
         self._means = Means(clock, FailedLogins(clock), _fetch)
+        self.materials: Sequence[Path] = ()  # files with the keys and roots of policies, as last read
 
     def read(self) -> Spec:
         """The documents of its paths. Raises SpecError."""
-        return load(self._paths)
+        spec = load(self._paths)
+        self.materials = tuple(material_files(spec))
+        return spec
 
     def policy(self, spec: Spec, server: Server, store: Path, without_rules: Access) -> Policy:
         """What `server` and the registries of `spec` make of requests to what `store` has.

@@ -1,8 +1,9 @@
 """Which policies the repositories of upstreams have to meet, from a spec."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache, partial
+from itertools import chain
 from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +17,12 @@ from regsync.server.upstreams import nothing_is_required
 from regsync.spec import server as spec_server
 from regsync.spec.applying import host_of, policies_for, skip_of
 from regsync.spec.model import LayoutPlace, Location, RemotePlace, Spec, StorePlace
-from regsync.spec.verification import Skip, VerificationPolicy
+from regsync.spec.verification import KeyAuthority, Material, SigstoreRoot, Skip, VerificationPolicy
 
 if TYPE_CHECKING:
     from regsync.trust.policy import CompiledPolicy
 
+WRITTEN = "data"  # what a value is called that stands in the spec itself
 MAX_REPOSITORIES = 4096  # of one upstream, whose policies are remembered
 
 Connect = Callable[[str, RepositoryName], Source]
@@ -94,6 +96,24 @@ def evidence_registries(spec: Spec) -> frozenset[str]:
     """The registries in which policies look for evidence besides an image's own."""
     locations = [one for policy in spec.policies.values() for one in policy.evidence]
     return frozenset(one.registry for one in locations if isinstance(spec.place(one), RemotePlace))
+
+
+def material_files(spec: Spec) -> Iterator[Path]:
+    """The files with keys, certificates and roots that policies name."""
+    for material in _materials(spec):
+        if material.position is not None and material.name != WRITTEN:
+            yield Path(material.position.file).parent / material.name
+
+
+def _materials(spec: Spec) -> Iterator[Material]:
+    for policy in spec.policies.values():
+        yield from (one.key for one in policy.authorities.values() if isinstance(one, KeyAuthority))
+    for root in (one.root for one in spec.trust_roots.values()):
+        if isinstance(root, SigstoreRoot):
+            found = [root.trusted_root]
+        else:
+            found = [root.policy, *chain.from_iterable(root.stores.values())]
+        yield from (one for one in found if one is not None)
 
 
 def _registry_of(spec: Spec, store: Path) -> str | None:

@@ -1,7 +1,8 @@
 """Policies of upstreams: what they refuse is neither stored nor served, and all that they need is."""
 
 import json
-from collections.abc import AsyncIterator, Iterable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,20 +13,28 @@ import pytest
 
 from regsync.cli.policies import understood
 from regsync.cli.server_requirements import Requirements
-from regsync.content.memory import MemoryPlace
+from regsync.content.protocol import Source
+from regsync.content.references import Children
+from regsync.oci.digest import Digest
+from regsync.oci.manifest import parse_manifest
 from regsync.oci.reference import RepositoryName, Tag
+from regsync.server import upstream_manifests
 from regsync.server.audit_record import record
 from regsync.server.exposition import Gauges, exposition
 from regsync.server.garbage import Collected
 from regsync.server.metrics import RequestMetrics
+from regsync.server.passes import NEWS_AFTER
+from regsync.server.pull import Prepared, Pull
 from regsync.server.upstream_manifests import REFUSED_FOR
 from regsync.server.upstreams import Upstreams
 from regsync.spec.load import load
 from regsync.spec.server import FirstPull
 from regsync.store.queries import StoreStats
+from tests.remote.repositories import at, session_of
 from tests.server.asgi import Reply, Served, Users, proxied
 from tests.support.clock import FrozenClock
-from tests.support.fake_registry import FakeRegistry, drop, respond
+from tests.support.fake_http import Answer, Request
+from tests.support.fake_registry import FakeRegistry, Proceed, drop, respond
 from tests.support.images import (
     OCI_CONFIG,
     OCI_EMPTY,
@@ -38,7 +47,10 @@ from tests.support.images import (
     index,
     sha256,
 )
+from tests.support.signing_keys import new_key, public_pem
 from tests.support.signing_layouts import SIGNED, SIGNING, contents, evidence_alone, image_alone
+from tests.support.sigstore_evidence import bundle_referrer, dsse_bundle, statement
+from tests.support.sigstore_pki import Signer
 
 pytestmark = pytest.mark.anyio
 MANIFESTS = r"/v2/.*/manifests/.*"
@@ -63,8 +75,8 @@ kind: VerificationPolicy
 metadata: {{name: signed}}
 spec:
   {policy}
-  authorities: {{ops: {{key: {{file: {key}, tlog: ignore}}}}}}
-  require: {{signature: {{authority: ops}}}}
+  authorities: {{ops: {{key: {{file: cosign.pub, tlog: ignore}}}}}}
+  require: {require}
 ---
 apiVersion: regsync.dev/v1
 kind: Server
@@ -77,23 +89,27 @@ def add(registry: FakeRegistry, found: Iterable[tuple[Content, list[str]]], name
         registry.add(name, content, *tags)
 
 
-def required(path: Path, *, policy: str = "", verify: str = ", verify: [signed]") -> Any:
+def required(
+    path: Path,
+    *,
+    policy: str = "mode: enforce",
+    verify: str = ", verify: [signed]",
+    require: str = "{signature: {authority: ops}}",
+    elsewhere: Callable[[RepositoryName], Source] | None = None,
+    key: bytes = (SIGNING / "cosign.pub").read_bytes(),
+) -> Any:
     """What the upstream of a spec with the policy requires."""
     file = path / "server.yaml"
-    key = SIGNING / "cosign.pub"
-    (path / "cosign.pub").write_bytes(key.read_bytes())
-    file.write_text(
-        DOCUMENTS.format(
-            policy=policy or "mode: enforce", key="cosign.pub", verify=verify, store=path / "served"
-        )
-    )
+    (path / "cosign.pub").write_bytes(key)
+    file.write_text(DOCUMENTS.format(policy=policy, verify=verify, require=require, store=path / "served"))
     spec = load([file])
     assert spec.server is not None
-    elsewhere = MemoryPlace("elsewhere")
-    requirements = Requirements(
-        spec, understood(spec), path / "served", lambda _, name: elsewhere.repository(name)
-    )
-    return requirements.of(spec.server.upstreams[0])
+
+    def connect(registry: str, name: RepositoryName) -> Source:
+        assert elsewhere is not None
+        return elsewhere(name)
+
+    return Requirements(spec, understood(spec), path / "served", connect).of(spec.server.upstreams[0])
 
 
 @asynccontextmanager
@@ -102,7 +118,7 @@ async def verified(
     clock: FrozenClock,
     registry: FakeRegistry,
     *,
-    policy: str = "",
+    policy: str = "mode: enforce",
     verify: str = ", verify: [signed]",
     **options: Any,
 ) -> AsyncIterator[Served]:
@@ -345,6 +361,81 @@ async def test_who_has_nothing_fetched_has_what_passed(
         assert fake_registry.count(".*", ".*") == asked
 
 
+async def test_while_read_only_what_is_here_is_verified_and_nothing_fetched(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry
+) -> None:
+    add(fake_registry, contents("legacy"))
+    async with verified(tmp_path, clock, fake_registry) as server:
+        await server.get(f"{APP}/v1")
+    async with verified(tmp_path, clock, fake_registry) as server:
+        server.app.policy = replace(server.app.policy, read_only=True)
+        assert (await server.get(f"{APP}/v1")).status == 200
+        assert (await server.get(f"{APP}/{CHILD}")).status == 404
+
+
+async def test_evidence_is_looked_for_where_else_the_policy_says(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry
+) -> None:
+    add(fake_registry, image_alone())
+    add(fake_registry, contents("newfmt"), "team/signatures")
+    async with session_of(fake_registry) as session:
+
+        def elsewhere(name: RepositoryName) -> Source:
+            return at(session, name)
+
+        needed = required(tmp_path, policy="evidence: [up/team/signatures]", elsewhere=elsewhere)
+        async with proxied(tmp_path / "served", clock, fake_registry, required=needed) as server:
+            assert (await server.get(f"{APP}/v1")).status == 200
+            fake_registry.on("GET", r"/v2/team/signatures/.*", respond(503))
+            edit(
+                server,
+                required(
+                    tmp_path,
+                    policy="mode: enforce\n  scope: both\n  evidence: [up/team/signatures]",
+                    elsewhere=elsewhere,
+                ),
+            )
+            assert (await server.get(f"{APP}/v1")).status == 503
+
+
+async def test_who_waits_for_a_verdict_waits_no_longer_than_for_a_manifest(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream_manifests, "FETCH_WITHIN", 0.2)
+    add(fake_registry, contents("legacy"))
+    let_go = threading.Event()
+
+    def stall(request: Request, proceed: Proceed) -> Answer:
+        let_go.wait(30)
+        return proceed()
+
+    fake_registry.on("GET", r"/v2/.*/manifests/sha256-.*sig", stall)
+    async with verified(tmp_path, clock, fake_registry) as server:
+        reply = await server.get(f"{APP}/v1")
+        let_go.set()
+        assert (reply.status, reply.headers["retry-after"]) == (503, "5")
+        assert await server.store.repositories() == []
+
+
+async def test_a_pass_that_newer_evidence_may_undo_holds_while_nobody_can_be_asked(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry
+) -> None:
+    add(fake_registry, contents("newfmt"))
+    newest = "{attestation: {predicateType: spdxjson, authority: ops, select: newest}}"
+    needed = required(tmp_path, require=newest)
+    async with proxied(
+        tmp_path / "served", clock, fake_registry, required=needed, max_stale=3 * 86_400
+    ) as server:
+        assert (await server.get(f"{APP}/{SIGNED}")).status == 200
+        fake_registry.on(".*", ".*", drop())
+        clock.advance(NEWS_AFTER)
+        assert (await server.get(f"{APP}/{SIGNED}")).status == 200
+        clock.advance(3 * 86_400)
+        assert (await server.get(f"{APP}/{SIGNED}")).status == 503
+        fake_registry.behave()
+        assert (await server.get(f"{APP}/{SIGNED}")).status == 200
+
+
 async def test_a_platform_of_an_index_that_passes_is_served(
     tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry
 ) -> None:
@@ -385,6 +476,58 @@ async def test_by_scope_platforms_each_platform_has_to_be_signed(
     add(fake_registry, contents("legacy"))
     async with verified(tmp_path, clock, fake_registry, policy="scope: platforms") as server:
         assert (await server.get(f"{APP}/v1")).status == 403
+
+
+async def test_by_scope_platforms_what_else_an_index_lists_is_served_if_it_is_evidence(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry
+) -> None:
+    signer, nowhere = Signer(new_key()), {"architecture": "unknown", "os": "unknown"}
+    signed, evil = image("signed"), replace(image("evil"), platform=nowhere)
+    attestation = replace(artifact(IN_TOTO, OCI_CONFIG, b"{}", None), platform=nowhere)
+    fake_registry.add("team/app", index(signed, evil, attestation), "v1")
+    fake_registry.add("team/app", bundle_referrer(signed, dsse_bundle(signer, statement(signed.digest))))
+    needed = required(tmp_path, policy="scope: platforms", key=public_pem(signer.key))
+    async with proxied(tmp_path / "served", clock, fake_registry, required=needed) as server:
+        assert (await server.get(f"{APP}/v1")).status == 200
+        asked = fake_registry.count(".*", ".*")
+        assert (await server.get(f"{APP}/{signed.digest}")).status == 200
+        assert fake_registry.count(".*", ".*") == asked + 1  # its verdict is a part of the index's
+        assert (await server.get(f"{APP}/{attestation.digest}")).status == 200
+        assert (await server.get(f"{APP}/{evil.digest}")).status == 403
+
+
+async def test_a_platform_is_not_refused_while_its_index_cannot_be_asked_about(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry
+) -> None:
+    add(fake_registry, contents("legacy"))
+    async with verified(tmp_path, clock, fake_registry) as server:
+        await server.get(f"{APP}/v1")
+    async with verified(tmp_path, clock, fake_registry) as server:
+        fake_registry.on("(GET|HEAD)", f"/v2/.*/{SIG}", respond(503))
+        assert (await server.get(f"{APP}/{CHILD}")).status == 503
+        fake_registry.behave()
+        assert (await server.get(f"{APP}/{CHILD}")).status == 200
+
+
+async def test_what_passed_is_what_is_served_though_its_tag_moves_meanwhile(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry
+) -> None:
+    """Another process on the same store may know nothing of the policy."""
+    add(fake_registry, contents("legacy"))
+    unsigned = parse_manifest(image("unsigned").data)
+    async with verified(tmp_path, clock, fake_registry) as server:
+        manifests = server.app.pull_through._upstream_manifests
+        repository = server.store.repository(RepositoryName("hub/team/app"), children=Children.ON_DEMAND)
+        prepare = manifests.prepare
+
+        async def prepare_and_move(pull: Pull, reference: Tag | Digest) -> Prepared:
+            prepared = await prepare(pull, reference)
+            await repository.put_manifest(unsigned, (Tag("v1"),))
+            return prepared
+
+        manifests.prepare = prepare_and_move  # type: ignore[method-assign]
+        reply = await server.get(f"{APP}/v1")
+    assert (reply.status, reply.headers["docker-content-digest"]) == (200, SIGNED)
 
 
 @pytest.mark.parametrize("layout", ["legacy", "newfmt"])
@@ -448,6 +591,7 @@ GZIP = b"\x1f\x8b\x08 as good as any gzip"
         pytest.param(artifact(SIMPLE, OCI_CONFIG, TAR, None), SIG, id="a tar that is called a signature"),
         pytest.param(artifact(SIMPLE, OCI_CONFIG, GZIP), None, id="the same, compressed, with a subject"),
         pytest.param(artifact(IN_TOTO, "", TAR), None, id="a config of no type"),
+        pytest.param(artifact("application/wasm", OCI_EMPTY, b"()"), None, id="what is no image, and runs"),
         pytest.param(index(image("evil")), ATT, id="an index at a digest tag"),
         pytest.param(
             artifact(IN_TOTO, OCI_EMPTY, b"{}", image("evil").digest), None, id="evidence of what is refused"

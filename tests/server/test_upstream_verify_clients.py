@@ -19,6 +19,12 @@ FALLBACK = SIGNED.replace(":", "-")
 NO_ROOTS = '{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}'
 AUDITED = "audit: {file: audit.log}\n"
 UPSTREAM = "upstreams: [{prefix: hub, registry: up, firstPull: anyone, maxAge: 0s, verify: [signed]}]"
+ANOTHER = """\
+-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE0II613pAkF/SaMXv4r+ofRCr7Yo6
+Tr330479gutGmjqN6h0IkcotjhQ6JTdgBn1M95hSeJcb0FrTXO0/guzU1Q==
+-----END PUBLIC KEY-----
+"""
 POLICY = """
 apiVersion: regsync.dev/v1
 kind: VerificationPolicy
@@ -176,6 +182,14 @@ def test_a_policy_is_taken_up_while_the_server_runs(
     assert "would refuse" in proxy.log()
     proxy.spec.write_text(text)
     wait_until(lambda: get(url).status_code == 403, what="the policy refuses what is here by now")
+    key = proxy.directory / "cosign.pub"
+    signed = key.read_text()
+    push(regsync_server, "team/app", contents("legacy"))
+    wait_until(lambda: get(url).status_code == 200, what="it is signed")
+    key.write_text(ANOTHER)
+    wait_until(lambda: get(url).status_code == 403, what="the key is another")
+    key.write_text(signed)
+    wait_until(lambda: get(url).status_code == 200, what="the key is the old one")
     proxy.spec.write_text(text.replace("cosign.pub", "another.pub"))
     wait_until(lambda: "another.pub" in proxy.log(), what="the mistake is told")
-    assert get(url).status_code == 403
+    assert get(url).status_code == 200
