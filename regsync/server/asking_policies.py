@@ -74,4 +74,6 @@ def is_refusal(verdict: Verdict) -> bool:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= MAX_REASON else f"{text[: MAX_REASON - 1]}…"
+    """On one line: others wrote parts of it, and it goes into a header."""
+    plain = "".join(character if character.isprintable() else " " for character in text[: MAX_REASON + 1])
+    return plain if len(plain) <= MAX_REASON else f"{plain[: MAX_REASON - 1]}…"

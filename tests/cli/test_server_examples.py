@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from regsync.spec.load import load
+from tests.support.signing_layouts import SIGNING
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,4 +24,6 @@ def documents() -> Iterator[str]:
 @pytest.mark.parametrize("text", list(documents()))
 def test_a_documented_server_is_a_valid_one(text: str, tmp_path: Path) -> None:
     (tmp_path / "server.yaml").write_text(text)
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "ops.pub").write_bytes((SIGNING / "cosign.pub").read_bytes())
     assert load([tmp_path / "server.yaml"]).server is not None

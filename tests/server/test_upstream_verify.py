@@ -19,17 +19,21 @@ from regsync.oci.digest import Digest
 from regsync.oci.manifest import parse_manifest
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.server import upstream_manifests
+from regsync.server.asking_policies import denial_of
 from regsync.server.audit_record import record
 from regsync.server.exposition import Gauges, exposition
 from regsync.server.garbage import Collected
 from regsync.server.metrics import RequestMetrics
 from regsync.server.passes import NEWS_AFTER
 from regsync.server.pull import Prepared, Pull
+from regsync.server.required import MAX_REASON
 from regsync.server.upstream_manifests import REFUSED_FOR
 from regsync.server.upstreams import Upstreams
 from regsync.spec.load import load
 from regsync.spec.server import FirstPull
+from regsync.spec.verification import Mode
 from regsync.store.queries import StoreStats
+from regsync.trust.verdict import Result, Verdict
 from tests.remote.repositories import at, session_of
 from tests.server.asgi import Reply, Served, Users, proxied
 from tests.support.clock import FrozenClock
@@ -219,6 +223,23 @@ async def test_a_tag_that_moved_to_what_is_refused_stays_at_the_last_that_passed
         "status": 200,
     }
     assert counted.pulls == {("hub", "fetched"): 1, ("hub", "held"): 2, ("hub", "refused"): 1}
+
+
+async def test_what_others_wrote_into_a_reason_stays_on_its_line(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry
+) -> None:
+    async with verified(tmp_path, clock, fake_registry) as server:
+        upstream = server.app.policy.upstreams.locate(RepositoryName("hub/team/app"), None, None).upstream
+        assert upstream is not None
+        name = RepositoryName("hub/team/app")
+        needed = upstream.required_of(name)
+        assert needed is not None
+        digest, evil = Digest.parse(SIGNED), f"a\r\nset-cookie: b\x1b[2J {'c' * 1000}"
+        verdict = Verdict("signed", Mode.ENFORCE, digest, Result.FAIL, evil)
+        pull = Pull(name, upstream, None, lambda _: True, lambda _: False)
+        reason = denial_of(pull, needed, verdict).reason
+    assert reason.startswith("a  set-cookie: b [2J ccc")
+    assert (reason.isprintable(), len(reason)) == (True, MAX_REASON)
 
 
 async def test_a_tag_that_moved_back_has_no_warning_any_more(
