@@ -143,7 +143,11 @@ def test_a_repository_that_has_expired_is_refused(regsync: Regsync, tmp_path: Pa
     ("published", "reason"),
     [
         pytest.param(b"{}", "invalid trusted root", id="something else"),
-        pytest.param(b" " * (1024 * 1024 + 1), "at most 1048576 are read", id="more than is read"),
+        pytest.param(
+            b" " * (1024 * 1024 + 1),
+            "not believed: trusted_root.json has 1048577 bytes",
+            id="more than is read",
+        ),
     ],
 )
 def test_what_is_no_trusted_root_is_refused(
@@ -166,6 +170,13 @@ def test_a_repository_that_does_not_answer_may_later(update: Update, repository:
     ran = update()
     assert ran.code == TEMPORARY
     assert "cannot be read: HTTP error occurred with status 404" in ran.err
+
+
+def test_an_answer_that_breaks_off_is_temporary(update: Update, repository: TufRepository) -> None:
+    repository.cut = set(repository.files)
+    ran = update()
+    assert ran.code == TEMPORARY
+    assert "cannot be read: " in ran.err
 
 
 def test_nobody_listening_is_temporary(regsync: Regsync, tmp_path: Path) -> None:

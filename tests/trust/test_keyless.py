@@ -301,6 +301,17 @@ def test_certificates_hold_only_in_their_minutes(pki: SigstorePki) -> None:
         assert refused.value.check == "certificate chain"
 
 
+def test_a_certificate_has_to_hold_at_every_time_that_is_vouched_for(pki: SigstorePki) -> None:
+    late = SIGNED_AT + timedelta(hours=1)
+    envelope = read(
+        dsse_bundle(pki.certify(new_key(), LEAF), statement(str(DIGEST)), Witness(pki.log, at=late))
+    )
+    stamped = replace(envelope, timestamps=(pki.tsa.stamp(envelope.signature, SIGNED_AT),))
+    with pytest.raises(EvidenceRejectedError) as refused:
+        authority(pki.trusted_root()).verify(stamped, QUESTION)
+    assert refused.value.check == "certificate chain"
+
+
 def test_nothing_is_signed_in_the_future(pki: SigstorePki) -> None:
     bundle = dsse_bundle(pki.certify(new_key(), LEAF), statement(str(DIGEST)), Witness(pki.log))
     asked = authority(pki.trusted_root())

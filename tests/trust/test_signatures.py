@@ -158,6 +158,22 @@ def test_ed25519ph_takes_no_second_form_of_a_signature() -> None:
     assert not has_signed(key, signed, digest[:32])
 
 
+def test_ed25519ph_takes_no_second_form_of_a_point() -> None:
+    """The neutral point, of y = 1, as y = 1 + p; RFC 8032, section 5.1.3, has the second refused."""
+    prime, order = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
+    key, digest = ED25519.public_key().public_bytes_raw(), hashlib.sha512(CONTENT).digest()
+    hashed = bytearray(hashlib.sha512(ED25519.private_bytes_raw()).digest()[:32])
+    hashed[0] &= 248
+    hashed[31] = hashed[31] & 127 | 64
+    secret = int.from_bytes(hashed, "little")
+    for y, holds in ((1, True), (1 + prime, False)):
+        point = y.to_bytes(32, "little")
+        domain = b"SigEd25519 no Ed25519 collisions\x01\x00"
+        challenge = int.from_bytes(hashlib.sha512(domain + point + key + digest).digest(), "little")
+        signature = point + (challenge * secret % order).to_bytes(32, "little")
+        assert has_signed(key, signature, digest) is holds
+
+
 def test_ed25519ph_is_not_ed25519() -> None:
     digest = hashlib.sha512(CONTENT).digest()
     assert not has_signed(ED25519.public_key().public_bytes_raw(), ED25519.sign(digest), digest)
