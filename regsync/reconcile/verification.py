@@ -24,7 +24,7 @@ from regsync.plan.judgement import Judgement
 from regsync.reconcile.ledger import PassedVerdict
 from regsync.spec.applying import host_of, policies_for, skip_of
 from regsync.spec.model import Location, RemotePlace, Unit
-from regsync.spec.verification import Mode
+from regsync.spec.verification import Mode, Scope
 from regsync.trust.verdict import Result
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Verification:
 
     def has_passed(self, unit: Unit, found: "Found", tag: Tag | None) -> bool:
         """Whether every policy of a unit is known to let the content pass, so that nobody has to ask."""
-        return all(self._known(policy, found, tag) is not None for policy in self.policies_of(unit))
+        return all(self._known(policy, unit, found, tag) is not None for policy in self.policies_of(unit))
 
     async def at_source(
         self, observer: "Observer", found: "Found", tag: Tag | None, trusting: Memory
@@ -141,7 +141,7 @@ class Verification:
             trusted = trusting is Memory.ALL or (
                 trusting is Memory.FINAL and not policy.newer_evidence_counts
             )
-            known = self._known(policy, found, tag) if trusted else None
+            known = self._known(policy, observer.unit, found, tag) if trusted else None
             judged[policy.name] = known or await self._judge(observer, policy, found, tag)
         self._tell_tolerated(observer.unit, f"{found.source.location}:{tag or found.desc.digest}", judged)
         return judged
@@ -186,7 +186,7 @@ class Verification:
     async def _judge(
         self, observer: "Observer", policy: "CompiledPolicy", found: "Found", tag: Tag | None
     ) -> Judged:
-        key = self._key(policy, found, tag)
+        key = self._key(policy, observer.unit, found, tag)
 
         async def ask() -> Judged:
             if (judged := self._judged.get(key)) is not None:
@@ -228,12 +228,13 @@ class Verification:
         )
         return Asked(policy, subjects, shelves)
 
-    def _known(self, policy: "CompiledPolicy", found: "Found", tag: Tag | None) -> Judged | None:
-        key = self._key(policy, found, tag)
+    def _known(self, policy: "CompiledPolicy", unit: Unit, found: "Found", tag: Tag | None) -> Judged | None:
+        key, now = self._key(policy, unit, found, tag), self.run.now
         if (judged := self._judged.get(key)) is not None:
             return judged
-        passed = self.run.engine.ledger.passed_verdict(key, self.run.now)
-        if passed is None:
+        passed = self.run.engine.ledger.passed_verdict(key, now)
+        # What is remembered for longer than anything is was written by a clock that was ahead.
+        if passed is None or passed.until > now + REMEMBERED:
             return None
         judgement = Judgement(policy.name, policy.policy.mode, Result.PASS, None, passed.signers)
         return Judged(judgement)
@@ -247,15 +248,19 @@ class Verification:
             until = min(until, verdict.expires)
         self.run.engine.ledger.remember_verdict(key, PassedVerdict(until, verdict.signers))
 
-    def _key(self, policy: "CompiledPolicy", found: "Found", tag: Tag | None) -> Digest:
+    def _key(self, policy: "CompiledPolicy", unit: Unit, found: "Found", tag: Tag | None) -> Digest:
         """Everything that a verdict rests on, but for the time."""
-        spot = found.source.spot
-        name = str(tag) if policy.uses_image and tag is not None else ""
+        spot, platforms = found.source.spot, unit.platforms
+        # Two Registries may be one place; an expression is told the name of the one that the mirror reads.
+        name = [found.source.location.registry, tag] if policy.uses_image else None
+        # Of an index that is left whole the digest does not tell which platforms were looked at.
+        looked_at = None if policy.policy.scope is Scope.INDEX or platforms is None else map(str, platforms)
         parts = [
             policy.fingerprint,
             spot.place,
             spot.repository,
             name,
+            None if looked_at is None else sorted(looked_at),
             str(found.desc.digest),
             str(found.digest),
         ]

@@ -16,6 +16,7 @@ from regsync.spec.model import IndexForm, Location, ReferrersMode, ReferrersPoli
 from regsync.spec.verification import (
     AllOf,
     AttestationRequirement,
+    Condition,
     KeyAuthority,
     LogUse,
     Material,
@@ -376,6 +377,47 @@ async def test_the_index_left_whole_is_what_was_signed_when_only_some_platforms_
     await world.put("hub/app", signature(whole))
     mirrored(world, platforms=(Platform.of("linux", "amd64"),), index=IndexForm.ORIGINAL)
     assert (await world.plan()).summary.create == 1
+
+
+async def test_a_pass_of_some_platforms_is_none_of_all(world: World) -> None:
+    world.policies[:] = [policy(scope=Scope.PLATFORMS)]
+    amd, arm = image("amd"), image("arm", arch="arm64")
+    await world.put("hub/app", index(amd, arm), "v1")
+    await world.put("hub/app", signature(amd))
+    some = {"platforms": (Platform.of("linux", "amd64"),), "index": IndexForm.ORIGINAL}
+    mirrored(world, **some)
+    await world.sync()  # whose pass is remembered
+    world.mirrors.clear()
+    mirrored(world)
+    (planned,) = (await world.plan()).actions
+    assert "linux/arm64" in problem_of(planned)
+
+
+async def test_a_verdict_on_a_name_is_of_the_registry_that_the_mirror_names(world: World) -> None:
+    named = replace(SCANNED, max_age=None, conditions=(Condition("image.registry == 'hub'"),))
+    world.policies[:] = [policy("prod", named)]
+    app = await world.put("hub/app", image("app"), "v1")
+    await world.put("hub/app", scan(app, "2026-11-24T00:00:00Z"))
+    mirrored(world)
+    assert only(await world.sync()).outcome is Outcome.DONE
+    world.mirrors.clear()
+    world.places["other"] = world.places["hub"]
+    world.hosts["other"] = "hub"
+    world.mirror("app", "other/app", ["ours/app"], verify=("prod",))
+    (planned,) = (await world.plan()).actions
+    assert "image.registry" in problem_of(planned)
+
+
+async def test_a_pass_that_a_clock_ahead_of_its_time_gave_is_not_believed(world: World) -> None:
+    await signed_app(world)
+    mirrored(world)
+    now = world.clock.now()
+    world.clock.set(now + timedelta(days=50))
+    await world.sync()
+    world.clock.set(now)
+    world.forget_calls()
+    await world.sync()
+    assert world.repository("hub/app").count("fetch") == 1
 
 
 async def test_evidence_of_another_repository_counts_and_is_copied_beside_the_image(world: World) -> None:

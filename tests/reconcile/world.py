@@ -134,6 +134,7 @@ class World:
     unwritable: dict[str, RegsyncError] = field(default_factory=dict)
     mirrors: list[Mirror] = field(default_factory=list)
     policies: list[VerificationPolicy] = field(default_factory=list)
+    hosts: dict[str, str] = field(default_factory=dict)  # of registries that are not called like them
     check_lease: Callable[[], None] = lambda: None
 
     def repository(self, path: str) -> CountingRepository:
@@ -200,7 +201,10 @@ class World:
 
     def spec(self) -> Spec:
         """What was declared."""
-        registries = {name: Registry(name, RemotePlace("https", f"{name}.test")) for name in self.places}
+        registries = {
+            name: Registry(name, RemotePlace("https", f"{self.hosts.get(name, name)}.test"))
+            for name in self.places
+        }
         return Spec(
             registries,
             tuple(self.mirrors),
