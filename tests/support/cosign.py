@@ -26,6 +26,7 @@ class Form(Enum):
 
     LEGACY = "legacy"  # digest tags, as until version 3
     BUNDLE = "bundle"  # referrers, with Sigstore bundles
+    LAYER_REFERRER = "layer-referrer"  # referrers, with layers like those of digest tags; signatures alone
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,11 @@ class Cosign:
     def __init__(self, tool: Tool, directory: Path, trusted_root: bytes) -> None:
         self._tool, self._directory = tool, directory
         self._root = ("--trusted-root", self._file("trusted-root.json", trusted_root))
-        self._environment = {"COSIGN_PASSWORD": "", "TUF_ROOT": str(directory / "tuf")}
+        self._environment = {
+            "COSIGN_PASSWORD": "",
+            "COSIGN_EXPERIMENTAL": "1",  # Form.LAYER_REFERRER takes it
+            "TUF_ROOT": str(directory / "tuf"),
+        }
         self._signing_config = directory / "signing-config.json"
         self._tool("signing-config", "create", "--out", self._signing_config, env=self._environment)
 
@@ -131,7 +136,8 @@ class Cosign:
     def _form(self, form: Form) -> tuple[str | Path, ...]:
         if form is Form.BUNDLE:
             return ("--signing-config", self._signing_config, *self._root)
-        return ("--tlog-upload=false", "--new-bundle-format=false", "--use-signing-config=false")
+        layers = ("--tlog-upload=false", "--new-bundle-format=false", "--use-signing-config=false")
+        return layers if form is Form.LEGACY else (*layers, "--registry-referrers-mode=oci-1-1")
 
     def _run(self, *arguments: str | Path) -> str:
         return self._tool(*arguments, env=self._environment)
