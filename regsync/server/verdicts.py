@@ -15,6 +15,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from anyio import CapacityLimiter
+
 from regsync.clock import Clock
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.references import Children
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 REFUSED_FOR = 10.0  # seconds for which what was refused is not asked for again
+AT_ONCE = 8  # manifests of one upstream: the evidence of one may come to 128 MiB in memory
 MAX_REFUSED = 10_000  # manifests of which that is remembered
 MAX_INDEXES = 4  # that list a manifest and are asked about for its sake
 MAX_DEPTH = 4  # evidence of evidence, indexes within indexes
@@ -57,6 +60,7 @@ class Verdicts:
         self._passes = Passes(clock)
         self._refused: OrderedDict[_Flight, tuple[float, NotLetPassError]] = OrderedDict()
         self._flights: SingleFlight[_Flight, None] = SingleFlight()
+        self._turns: dict[RepositoryName, CapacityLimiter] = {}  # by the prefix of an upstream
         self.counts: Counter[tuple[str, str]] = Counter()
 
     async def admit(self, pull: Pull, desc: Descriptor, raw: bytes, tag: Tag | None) -> None:
@@ -216,17 +220,12 @@ class Verdicts:
         policies: "Sequence[CompiledPolicy]",
         trouble: PolicyNotAskedError | None,
     ) -> None:
-        digest = manifest.descriptor.digest
+        digest, here = manifest.descriptor.digest, self._repository(pull)
+        turns = self._turns.setdefault(pull.upstream.prefix, CapacityLimiter(AT_ONCE))
         try:
-            found = await ask_policies(
-                pull,
-                required,
-                policies,
-                manifest,
-                tag,
-                here=self._repository(pull),
-                now=self._clock.now(),
-            )
+            async with turns:
+                now = self._clock.now()
+                found = await ask_policies(pull, required, policies, manifest, tag, here=here, now=now)
         except RegsyncError as error:
             raise self._not_asked(pull, policies[0], digest, error) from error
         for policy, answer, subjects in found:

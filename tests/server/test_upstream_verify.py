@@ -29,6 +29,7 @@ from regsync.server.pull import Prepared, Pull
 from regsync.server.required import MAX_REASON
 from regsync.server.upstream_manifests import REFUSED_FOR
 from regsync.server.upstreams import Upstreams
+from regsync.server.verdicts import AT_ONCE
 from regsync.spec.load import load
 from regsync.spec.server import FirstPull
 from regsync.spec.verification import Mode
@@ -677,6 +678,35 @@ async def test_one_verification_serves_all_who_wait(
     assert [one.status for one in replies] == [200] * 20
     assert fake_registry.count("GET", r"/v2/.*/referrers/.*") == 1
     assert counts == {("signed", "pass"): 1}
+
+
+async def test_a_few_are_verified_at_a_time(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry
+) -> None:
+    lock, full = threading.Lock(), threading.Event()
+    under_way, most = 0, 0
+
+    def count(request: Request, proceed: Proceed) -> Answer:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+            if under_way == AT_ONCE:
+                full.set()
+        full.wait(30)
+        with lock:
+            under_way -= 1
+        return proceed()
+
+    fake_registry.on("GET", r"/v2/.*/referrers/.*", count)
+    images = [fake_registry.add("team/app", image(f"app{number}")) for number in range(3 * AT_ONCE)]
+    async with (
+        verified(tmp_path, clock, fake_registry, policy="mode: warn") as server,
+        anyio.create_task_group() as group,
+    ):
+        for one in images:
+            group.start_soon(server.get, f"{APP}/{one.digest}")
+    assert most == AT_ONCE
 
 
 async def test_verdicts_are_counted(tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry) -> None:
