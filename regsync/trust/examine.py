@@ -6,9 +6,7 @@ What is kept of it is small: a scan may have megabytes, an image hundreds of sca
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from regsync.content.errors import BoundHitError
 from regsync.content.pieces import Piece
-from regsync.errors import DeniedError, TemporaryError
 from regsync.oci.digest import Digest
 from regsync.spec.verification import AttestationRequirement, SignatureRequirement
 from regsync.trust.authorities import Authority
@@ -76,16 +74,12 @@ def _examined(piece: Piece, envelope: Envelope, policy: CompiledPolicy, question
     found = Examined(piece.digest, piece.subject, piece.repository, piece.location, envelope.format, None)
     match envelope:
         case UnreadableEnvelope():
-            return replace(found, problem=f"unreadable: {envelope.reason}", is_error=_was_withheld(piece))
+            return replace(found, problem=f"unreadable: {envelope.reason}", is_error=bool(piece.withheld))
         case UnsignedEnvelope():
             return replace(found, message=_without_statement(envelope.message), problem="nobody signed it")
     by = {one.name: _ask_authority(one, envelope, question) for one in _concerned(envelope.message, policy)}
     answers = dict(_answers(envelope, by, policy, question))
     return replace(found, message=_without_statement(envelope.message), by=by, answers=answers)
-
-
-def _was_withheld(piece: Piece) -> bool:
-    return any(isinstance(error, TemporaryError | DeniedError | BoundHitError) for error in piece.troubles)
 
 
 def _without_statement(message: Message | None) -> Message | None:

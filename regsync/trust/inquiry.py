@@ -29,7 +29,9 @@ from regsync.trust.judge import judge
 from regsync.trust.policy import CompiledPolicy
 from regsync.trust.verdict import Result, Verdict
 
-SMALL = 64 * 1024  # bytes of evidence that are examined at once; more would hold up whoever else waits
+# What of one manifest is examined at once; more would hold up whoever else waits.
+SMALL = 64 * 1024  # bytes of evidence
+FEW = 8  # layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,12 @@ class _Beside:
 
     examined: dict[str, list[Examined]] = field(default_factory=dict)
     looked: tuple[Looked, ...] = ()
-    unread: list[RegsyncError] = field(default_factory=list)  # why pieces could not be read
+    withheld: list[RegsyncError] = field(default_factory=list)  # why pieces were not given to be read
 
     @property
     def troubles(self) -> list[RegsyncError]:
         """Everything that kept evidence from being seen."""
-        return [*self.unread, *(one.problem for one in self.looked if one.problem is not None)]
+        return [*self.withheld, *(one.problem for one in self.looked if one.problem and one.is_open)]
 
 
 async def subjects_of(
@@ -96,11 +98,11 @@ async def inquire(
     `manifests` are shared with whoever copies what is found, `top` is the image where it has been read;
     see `gather`. Registries that fail are a part of the verdict, not an exception.
     """
-    wanted: dict[tuple[Digest, Shelf], list[CompiledPolicy]] = {}
+    wanted: dict[tuple[Digest, Shelf], list[Asked]] = {}
     for one in asked:
         for subject in one.subjects:
             for shelf in one.shelves:
-                wanted.setdefault((subject, shelf), []).append(one.policy)
+                wanted.setdefault((subject, shelf), []).append(one)
 
     async def look(key: tuple[Digest, Shelf]) -> _Beside:
         subject, shelf = key
@@ -114,7 +116,7 @@ async def inquire(
 async def _look(
     subject: Digest,
     shelf: Shelf,
-    policies: Sequence[CompiledPolicy],
+    asked: Sequence[Asked],
     question: Question,
     manifests: Manifests | None,
     top: Manifest | Index | None,
@@ -122,17 +124,22 @@ async def _look(
     beside = _Beside()
 
     async def take(piece: Piece) -> None:
-        beside.unread.extend(piece.troubles)
-        size = sum(len(layer) for layer in piece.layers.values() if isinstance(layer, bytes))
-        for policy in policies:
-            if policy.is_quick and size <= SMALL:
-                found = examine(piece, policy, question)
+        beside.withheld.extend(piece.withheld)
+        for one in asked:
+            if one.policy.is_quick and _is_small(piece):
+                found = examine(piece, one.policy, question, one.subjects)
             else:
-                found = await to_thread.run_sync(examine, piece, policy, question)
-            beside.examined.setdefault(policy.name, []).extend(found)
+                found = await to_thread.run_sync(examine, piece, one.policy, question, one.subjects)
+            beside.examined.setdefault(one.policy.name, []).extend(found)
 
     beside.looked = await gather(shelf, subject, wants=wants, take=take, manifests=manifests, top=top)
     return beside
+
+
+def _is_small(piece: Piece) -> bool:
+    """By all layers, each as often as it is named: one payload may stand under a thousand signatures."""
+    layers = piece.manifest.layers if piece.manifest is not None else ()
+    return len(layers) <= FEW and sum(layer.size for layer in layers) <= SMALL
 
 
 def _answer(asked: Asked, found: Mapping[tuple[Digest, Shelf], _Beside], question: Question) -> Answer:

@@ -6,9 +6,7 @@ Pure: the same evidence in any order gives the same verdict. Rules: SIGNING.md, 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from regsync.content.errors import ContentNotFoundError
 from regsync.content.pieces import Looked
-from regsync.errors import UnsupportedError
 from regsync.oci.digest import Digest
 from regsync.spec.verification import (
     AllOf,
@@ -202,10 +200,8 @@ def _first(times: Sequence[datetime | None]) -> datetime | None:
 
 
 def _searched(looked: Looked) -> Searched:
-    problem = looked.problem
-    is_error = problem is not None and not isinstance(problem, ContentNotFoundError | UnsupportedError)
-    said = None if problem is None else str(problem)
-    return Searched(looked.subject, looked.repository, looked.location, looked.found, said, is_error)
+    said = None if looked.problem is None else str(looked.problem)
+    return Searched(looked.subject, looked.repository, looked.location, looked.found, said, looked.is_open)
 
 
 def _place_order(one: Searched) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from regsync.content.errors import ContentNotFoundError
 from regsync.errors import DeniedError, RegsyncError, TemporaryError
 from regsync.oci.digest import Digest
 from regsync.oci.platform import Platform
@@ -325,6 +326,18 @@ async def test_a_registry_that_fails_is_told_from_one_without_signatures(world: 
     assert "503 not now" in only(report).problem.message  # type: ignore[union-attr]
     world.repository("hub/app").fail("fetch", DeniedError("403 go away"))
     assert exit_code((await world.sync()).problems) == Cause.ERROR
+
+
+async def test_what_is_gone_for_good_makes_an_outage_no_less_temporary(world: World) -> None:
+    app = await world.put("hub/app", image("app"), "v1")
+    await world.put("hub/app", signature(app))
+    gone = Digest.of((await world.put("hub/app", signature(app, STRANGER))).blobs[-1])
+    mirrored(world)
+    world.repository("hub/app").failing["fetch"] = lambda digest: (
+        ContentNotFoundError(gone, where="hub") if digest == gone else DownError("503 not now")
+    )
+    report = await world.sync()
+    assert exit_code(report.problems) == Cause.TEMPORARY
 
 
 async def test_applying_a_plan_verifies_again(world: World) -> None:

@@ -7,7 +7,15 @@ import pytest
 
 from regsync.content.errors import BoundHitError, ContentNotFoundError, ContentTooLargeError
 from regsync.oci.digest import Digest
-from regsync.remote.errors import ForbiddenError, RegistryFailedError
+from regsync.remote.errors import (
+    ForbiddenError,
+    RegistryError,
+    RegistryFailedError,
+    RejectedError,
+    TlsError,
+    UnknownHostError,
+    UnsafeRedirectError,
+)
 from regsync.spec.verification import (
     AllOf,
     Allowed,
@@ -220,12 +228,23 @@ def test_what_was_not_seen_may_be_the_one_that_decides(select: Select) -> None:
     assert result(Court(scans(), ci="bot").judge(good, looked=[place("referrers", FAILED)])) is Result.PASS
 
 
-def test_evidence_that_the_registry_did_not_give_is_an_error() -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [
+        FAILED,
+        ForbiddenError("hub answered 403", status=403),
+        RejectedError("hub answered 400", status=400),
+        TlsError("blobs.hub: certificate expired"),
+        UnknownHostError("blobs.hub", "does not resolve"),
+        UnsafeRedirectError("hub sends us to 169.254.169.254"),
+    ],
+)
+def test_evidence_that_the_registry_did_not_give_is_an_error(failure: RegistryError) -> None:
     manifest = signed("olga")
-    withheld = piece_of(manifest, APP, layers={Digest.parse(one): FAILED for one in manifest.all_blobs()})
+    withheld = piece_of(manifest, APP, layers={Digest.parse(one): failure for one in manifest.all_blobs()})
     verdict = Court(OPS, ops="olga").judge(withheld)
     assert result(verdict) is Result.ERROR
-    assert "unreadable: hub answered 503" in (verdict.reason or "")
+    assert f"unreadable: {failure}" in (verdict.reason or "")
 
 
 def test_evidence_that_cannot_be_read_is_a_denial_with_its_reason() -> None:
