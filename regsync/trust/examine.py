@@ -3,7 +3,7 @@
 What is kept of it is small: a scan may have megabytes, an image hundreds of scans.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from regsync.content.pieces import Piece
@@ -27,6 +27,8 @@ from regsync.trust.formats import read_piece
 from regsync.trust.policy import CompiledPolicy, leaves
 from regsync.trust.statements import predicate_matches
 
+_SHOWN = 120  # characters of an annotation that is not the wanted one
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -41,8 +43,8 @@ class Examined:
     """One envelope, where it was found, and what the policy's authorities and conditions say of it.
 
     `by` has an answer of each authority that could make it count; `answers` one for each requirement
-    that is asked about attestations of this type and whose authority vouches. `message` is without its
-    statement, and None where nothing could be read.
+    that is asked about attestations of this type and whose authority vouches. `message` has of what was
+    written only what the policy may ask of (see `_kept`), and is None where nothing could be read.
     """
 
     digest: Digest  # of the manifest that holds it
@@ -61,29 +63,50 @@ class Examined:
         return self.subject == subject or (self.message is not None and subject in self.message.subjects)
 
 
-def examine(piece: Piece, policy: CompiledPolicy, question: Question) -> tuple[Examined, ...]:
+def examine(
+    piece: Piece, policy: CompiledPolicy, question: Question, subjects: Collection[Digest] = ()
+) -> tuple[Examined, ...]:
     """Read a piece and ask whom it concerns; an empty tuple where it holds no evidence.
 
-    Conditions may take two seconds of a processor: call it from a thread. Never raises on what is in
-    the piece.
+    `subjects` are digests that are judged besides the image of `question` and that which the piece was
+    found beside. Conditions may take two seconds of a processor: call it from a thread. Never raises on
+    what is in the piece.
     """
-    return tuple(_examined(piece, envelope, policy, question) for envelope in read_piece(piece))
+    judged = {question.image.digest, piece.subject, *subjects}
+    return tuple(_examined(piece, envelope, policy, question, judged) for envelope in read_piece(piece))
 
 
-def _examined(piece: Piece, envelope: Envelope, policy: CompiledPolicy, question: Question) -> Examined:
+def _examined(
+    piece: Piece, envelope: Envelope, policy: CompiledPolicy, question: Question, judged: set[Digest]
+) -> Examined:
     found = Examined(piece.digest, piece.subject, piece.repository, piece.location, envelope.format, None)
     match envelope:
         case UnreadableEnvelope():
             return replace(found, problem=f"unreadable: {envelope.reason}", is_error=bool(piece.withheld))
         case UnsignedEnvelope():
-            return replace(found, message=_without_statement(envelope.message), problem="nobody signed it")
+            said = None if envelope.message is None else _kept(envelope.message, policy, judged)
+            return replace(found, message=said, problem="nobody signed it")
     by = {one.name: _ask_authority(one, envelope, question) for one in _concerned(envelope.message, policy)}
     answers = dict(_answers(envelope, by, policy, question))
-    return replace(found, message=_without_statement(envelope.message), by=by, answers=answers)
+    return replace(found, message=_kept(envelope.message, policy, judged), by=by, answers=answers)
 
 
-def _without_statement(message: Message | None) -> Message | None:
-    return None if message is None else replace(message, statement=None)
+def _kept(message: Message, policy: CompiledPolicy, judged: set[Digest]) -> Message:
+    """The message without what nothing asks of: whoever can push writes as much as they like.
+
+    Of digests that are not judged one is kept, for people; of a text that is longer than the wanted one
+    enough to see that it is another.
+    """
+    longest: dict[str, int] = {}
+    for leaf in leaves(policy.policy.require):
+        if isinstance(leaf, SignatureRequirement):
+            for key, wanted in leaf.annotations.items():
+                longest[key] = max(longest.get(key, 0), len(wanted) + _SHOWN)
+    annotations = {
+        key: message.annotations[key][:most] for key, most in longest.items() if key in message.annotations
+    }
+    subjects = message.subjects & judged or frozenset(sorted(message.subjects)[:1])
+    return replace(message, statement=None, annotations=annotations, subjects=subjects)
 
 
 def _ask_authority(

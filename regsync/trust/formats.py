@@ -33,7 +33,9 @@ BUNDLE_FORMAT = "sigstore-bundle"
 UNSIGNED_STATEMENT = "in-toto-unsigned"
 UNSIGNED_SBOM = "sbom-unsigned"
 UNKNOWN = "unknown"
-MAX_PIECE_SIZE = 256 * MIB  # bytes of all layers of a manifest, each as often as it is named
+# Of all layers of a manifest with evidence, each as often as it is named.
+MAX_PIECE_SIZE = 256 * MIB  # bytes
+MAX_LAYERS = 1_000
 
 _BUNDLES = "application/vnd.dev.sigstore.bundle"  # `+json;version=0.1`, `.v0.3+json`
 _SBOMS = ("text/spdx", "application/vnd.cyclonedx", "application/vnd.syft+json")
@@ -57,19 +59,21 @@ def read_piece(piece: Piece) -> Iterator[Envelope]:
     if piece.manifest is None:
         yield _unreadable(UNKNOWN, piece.failed)
         return
-    size = 0
+    size = count = 0
     for layer in piece.manifest.layers:
         kind = _format_of(layer.media_type)
+        if kind is None and piece.location not in _DIGEST_TAGS:
+            continue
+        size, count = size + layer.size, count + 1
+        if size > MAX_PIECE_SIZE or count > MAX_LAYERS:
+            bound = f"{MAX_LAYERS} layers or {MAX_PIECE_SIZE // MIB} MiB"
+            yield UnreadableEnvelope(kind or UNKNOWN, f"it has more than {bound}; the rest is not read")
+            return
         if kind == UNSIGNED_SBOM:
             yield UnsignedEnvelope(kind)
         elif kind is not None:
-            size += layer.size
-            if size > MAX_PIECE_SIZE:
-                reason = f"its layers come to more than {MAX_PIECE_SIZE // MIB} MiB; the rest is not read"
-                yield UnreadableEnvelope(kind, reason)
-                return
             yield from _read_layer(kind, layer, piece)
-        elif piece.location in _DIGEST_TAGS:
+        else:
             yield UnreadableEnvelope(UNKNOWN, f"layer {layer.digest} has media type {layer.media_type:.120}")
 
 

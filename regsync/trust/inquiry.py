@@ -126,7 +126,7 @@ async def _look(
     async def take(piece: Piece) -> None:
         beside.withheld.extend(piece.withheld)
         for one in asked:
-            if one.policy.is_quick and _is_small(piece):
+            if one.policy.is_quick and is_small(piece):
                 found = examine(piece, one.policy, question, one.subjects)
             else:
                 found = await to_thread.run_sync(examine, piece, one.policy, question, one.subjects)
@@ -136,7 +136,7 @@ async def _look(
     return beside
 
 
-def _is_small(piece: Piece) -> bool:
+def is_small(piece: Piece) -> bool:
     """By all layers, each as often as it is named: one payload may stand under a thousand signatures."""
     layers = piece.manifest.layers if piece.manifest is not None else ()
     return len(layers) <= FEW and sum(layer.size for layer in layers) <= SMALL

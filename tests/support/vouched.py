@@ -119,10 +119,11 @@ class Court:
         """What is asked: the image APP, now."""
         return Question(Image("hub", "acme/app", "v1", Digest.parse(APP)), self.now)
 
-    def examine(self, *evidence: Content | Piece) -> list[Examined]:
-        """All of it, in this order."""
+    def examine(self, *evidence: Content | Piece, subjects: Sequence[str] = ()) -> list[Examined]:
+        """All of it, in this order; `subjects` are judged besides APP."""
         pieces = [one if isinstance(one, Piece) else piece_of(one, APP) for one in evidence]
-        return [found for piece in pieces for found in examine(piece, self.compiled, self.question)]
+        digests = [Digest.parse(one) for one in subjects]
+        return [found for piece in pieces for found in examine(piece, self.compiled, self.question, digests)]
 
     def judge(
         self,
@@ -134,7 +135,8 @@ class Court:
         """The verdict over evidence that was found beside APP."""
         places = looked if looked is not None else [place(one) for one in ("referrers", "tag:.sig")]
         digests = [Digest.parse(one) for one in subjects]
-        return judge(self.compiled, self.examine(*evidence), places, digests, self.question, platforms)
+        examined = self.examine(*evidence, subjects=subjects)
+        return judge(self.compiled, examined, places, digests, self.question, platforms)
 
 
 def place(location: str, problem: Exception | None = None, subject: str = APP) -> Looked:
