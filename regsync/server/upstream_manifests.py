@@ -28,7 +28,7 @@ from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.server.pull import HERE, Outcome, Prepared, Pull, called, told
-from regsync.server.required import NotLetPassError
+from regsync.server.required import NotLetPassError, PolicyNotAskedError
 from regsync.server.verdicts import REFUSED_FOR, Verdicts
 from regsync.store.builtin import BuiltinStore
 from regsync.store.repository import BuiltinRepository
@@ -78,7 +78,7 @@ class UpstreamManifests:
         self._flights: SingleFlight[_Key, Outcome] = SingleFlight()
         self._words: OrderedDict[_Key, _Word] = OrderedDict()
         self._kept_back: OrderedDict[_Key, _KeptBack] = OrderedDict()
-        self._silent: dict[RepositoryName, tuple[float, str]] = {}  # until when, and why
+        self._silent: dict[RepositoryName | _Key, tuple[float, str]] = {}  # until when, and why
 
     async def prepare(self, pull: Pull, reference: Tag | Digest) -> Prepared:
         """Have it in the store, as new as is promised, and let pass by all policies.
@@ -142,7 +142,7 @@ class UpstreamManifests:
             raise pull.failure(error, called(reference), reference) from error
 
     async def _revalidate(self, pull: Pull, key: _Key, here: Descriptor) -> Prepared:
-        until, why = self._silent.get(pull.name, (0.0, ""))
+        until, why = max(self._silent.get(one, (0.0, "")) for one in (pull.name, key))
         if self._clock.monotonic() < until and self._may_be_stale(pull, key):
             return _stale(pull, why)
         try:
@@ -156,9 +156,11 @@ class UpstreamManifests:
                 raise pull.failure(error, called(key[1]), key[1]) from error
             _log.warning("%s:%s is served as it was last seen: %s", pull.name, key[1], error)
             why = told(error)
-            self._note_silence(pull.name, why)
+            # That one manifest cannot be verified says nothing of other tags.
+            self._note_silence(key if isinstance(error, PolicyNotAskedError) else pull.name, why)
             return _stale(pull, why)
         self._silent.pop(pull.name, None)
+        self._silent.pop(key, None)
         return Prepared(outcome)
 
     async def _ask(self, pull: Pull, reference: Tag | Digest, here: Descriptor) -> Outcome:
@@ -234,11 +236,11 @@ class UpstreamManifests:
         kept = self._kept(pull, key)
         return kept.error if kept is not None and self._clock.monotonic() - kept.at < REFUSED_FOR else None
 
-    def _note_silence(self, name: RepositoryName, why: str) -> None:
+    def _note_silence(self, of: RepositoryName | _Key, why: str) -> None:
         now = self._clock.monotonic()
         if len(self._silent) >= MAX_WORDS:
             self._silent = {one: said for one, said in self._silent.items() if said[0] > now}
-        self._silent[name] = (now + SILENT_FOR, why)
+        self._silent[of] = (now + SILENT_FOR, why)
 
     def _is_fresh(self, pull: Pull, key: _Key) -> bool:
         word = self._words.get(key)

@@ -49,6 +49,7 @@ MAX_REFUSED = 10_000  # manifests of which that is remembered
 MAX_INDEXES = 4  # that list a manifest and are asked about for its sake
 MAX_DEPTH = 4  # evidence of evidence, indexes within indexes
 
+_ANY_TAG = Tag("")  # of those for images, where no policy asks which
 _Flight = tuple[RepositoryName, Digest, Tag | None, tuple[str, ...]]
 
 
@@ -87,10 +88,14 @@ class Verdicts:
     ) -> "Sequence[CompiledPolicy]":
         """The policies that are not known to let it pass."""
         stale = pull.stranger is not None  # who may not have anybody asked
+        found = [
+            (policy, self._passes.get(key_of(policy, pull.name, digest, tag), stale=stale))
+            for policy in required.policies
+        ]
         return [
             policy
-            for policy in required.policies
-            if self._passes.get(key_of(policy, pull.name, digest, tag), stale=stale) is None
+            for policy, known in found
+            if known is None or (known.ground is Ground.EVIDENCE and not _may_be_evidence(tag))
         ]
 
     async def _decide(
@@ -153,6 +158,8 @@ class Verdicts:
         self, pull: Pull, required: Required, manifest: Manifest | Index, tag: Tag | None, depth: int
     ) -> bool:
         """Whether it is evidence of a manifest that passes, or a list of it, which makes nothing pass."""
+        if not _may_be_evidence(tag):
+            return False
         if isinstance(manifest, Manifest) and not has_types_of_evidence(manifest):
             return False
         for subject in await self._subjects(pull, manifest, tag, depth):
@@ -321,8 +328,14 @@ class Verdicts:
         return self._store.repository(pull.name, children=Children.ON_DEMAND)
 
 
+def _may_be_evidence(tag: Tag | None) -> bool:
+    """Whether what is pulled so may be evidence: a tag for images may not move to it."""
+    return tag is None or subject_of(tag) is not None
+
+
 def _flight(pull: Pull, required: Required, digest: Digest, tag: Tag | None) -> _Flight:
-    """What one decision is good for: by a digest tag it may be evidence that is none by its digest."""
+    """What one decision is good for: by its digest, or by a digest tag, a manifest may be evidence."""
     by_name = any(policy.uses_image for policy in required.policies)
-    counts = tag is not None and (by_name or subject_of(tag) is not None)
-    return pull.name, digest, tag if counts else None, required.key
+    if tag is not None and not by_name and not _may_be_evidence(tag):
+        return pull.name, digest, _ANY_TAG, required.key
+    return pull.name, digest, tag, required.key

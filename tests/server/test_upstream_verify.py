@@ -301,6 +301,25 @@ async def test_the_last_that_passed_is_served_while_the_next_cannot_be_verified(
     assert "cannot be asked" in reply.headers["warning"]
 
 
+async def test_a_manifest_that_cannot_be_verified_keeps_no_other_tag_from_being_looked_at(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry
+) -> None:
+    add(fake_registry, contents("legacy"))
+    fake_registry.add_tags("team/app", {"v2": SIGNED})
+    async with verified(tmp_path, clock, fake_registry, max_age=60) as server:
+        for name in ("v1", "v2"):
+            await server.get(f"{APP}/{name}")
+        fake_registry.add("team/app", image("next"), "v1")
+        fake_registry.on("(GET|HEAD)", r"/v2/.*/manifests/sha256-.*", respond(503))
+        clock.advance(61)
+        assert "warning" in (await server.get(f"{APP}/v1")).headers
+        asked = fake_registry.count(".*", ".*")
+        assert "warning" in (await server.get(f"{APP}/v1")).headers
+        assert fake_registry.count(".*", ".*") == asked  # for moments it is left in peace
+        assert "warning" not in (await server.get(f"{APP}/v2")).headers
+        assert fake_registry.count(".*", ".*") == asked + 1
+
+
 async def test_what_passed_is_served_while_the_upstream_is_down(
     tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry
 ) -> None:
@@ -566,6 +585,14 @@ async def test_clients_get_the_evidence_of_what_passes_to_verify_it_themselves(
                 assert (await server.get(f"/v2/hub/team/app/blobs/{sha256(blob)}")).body == blob
 
 
+def fallback_of(found: Iterable[tuple[Content, list[str]]], *more: Content) -> tuple[Content, str]:
+    """The list of all referrers among these, and more, and the digest of one of them."""
+    listed = [one.descriptor(artifactType="a/b") for one, _ in found if "subject" in one.document]
+    entries = [*listed, *(one.descriptor() for one in more)]
+    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+    return Content(OCI_INDEX, as_json(document)), str(listed[0]["digest"])
+
+
 async def test_a_fallback_tag_is_served_and_lets_nothing_pass_that_it_lists(
     tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry
 ) -> None:
@@ -574,14 +601,12 @@ async def test_a_fallback_tag_is_served_and_lets_nothing_pass_that_it_lists(
     fake_registry.add("team/app", evil)
     found = list(contents("newfmt"))
     add(fake_registry, found)
-    listed = [one.descriptor(artifactType="a/b") for one, _ in found if "subject" in one.document]
-    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*listed, evil.descriptor()]}
-    fallback = Content(OCI_INDEX, as_json(document))
+    fallback, listed = fallback_of(found, evil)
     fake_registry.add("team/app", fallback, SIGNED.replace(":", "-"))
     async with verified(tmp_path, clock, fake_registry) as server:
         assert (await server.get(f"{APP}/v1")).status == 200
         assert (await server.get(f"{APP}/{SIGNED.replace(':', '-')}")).body == fallback.data
-        assert (await server.get(f"{APP}/{listed[0]['digest']}")).status == 200
+        assert (await server.get(f"{APP}/{listed}")).status == 200
         assert (await server.get(f"{APP}/{evil.digest}")).status == 403
 
 
@@ -636,6 +661,26 @@ async def test_nothing_gets_in_as_evidence_that_is_none(
             if not child.children:
                 assert (await server.get(f"{APP}/{child.digest}")).status == 403
                 assert (await server.get(f"/v2/hub/team/app/blobs/{sha256(child.blobs[-1])}")).status == 404
+
+
+@pytest.mark.parametrize("is_pulled", [True, False], ids=["pulled before", "not pulled before"])
+async def test_a_tag_for_images_does_not_move_to_evidence(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry, is_pulled: bool
+) -> None:
+    fake_registry.referrers_api = False
+    found = list(contents("newfmt"))
+    add(fake_registry, found)
+    fallback, listed = fallback_of(found)
+    fake_registry.add("team/app", fallback, SIGNED.replace(":", "-"))
+    async with verified(tmp_path, clock, fake_registry, max_age=0) as server:
+        assert (await server.get(f"{APP}/v1")).status == 200
+        for name, digest in ((SIGNED.replace(":", "-"), fallback.digest), (listed, listed)):
+            if is_pulled:
+                assert (await server.get(f"{APP}/{name}")).status == 200
+            fake_registry.add_tags("team/app", {"v1": digest})
+            reply = await server.get(f"{APP}/v1")
+            assert (reply.headers["docker-content-digest"], "warning" in reply.headers) == (SIGNED, True)
+            assert (await server.get(f"{APP}/{name}")).status == 200
 
 
 async def test_evidence_of_evidence_is_served(
