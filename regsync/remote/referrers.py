@@ -44,11 +44,13 @@ class TooManyReferrersError(RegistryError):
 
 
 class BrokenListError(RegistryError):
-    """A later page of a list could not be had: what is missing may be just what matters."""
+    """A page of a list could not be had where there are such lists: what is missing may be what matters."""
+
+    usual_hint = "run again; if it stays so, ask who runs the registry, or a proxy before it"
 
     def __init__(self, subject: Digest, status: int, *, where: str) -> None:
         super().__init__(
-            f"{where}: the list of referrers of {subject} broke off: a page is answered {status}"
+            f"{where}: the list of referrers of {subject} is answered {status}, and it answered such before"
         )
 
 
@@ -108,7 +110,9 @@ class Referrers:
         async with aclosing(pages):
             async for response in pages:
                 if not _is_index(response):
-                    if is_begun:  # what came before it is not all there is
+                    # What came before it is not all there is, and an API does not go away; a 404 may be
+                    # about the subject, which need not be there yet.
+                    if is_begun or (self._api is Known.YES and response.status != 404):
                         raise BrokenListError(subject, response.status, where=endpoint.name)
                     self._learn_absence(response)
                     return None

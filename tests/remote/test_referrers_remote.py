@@ -16,7 +16,7 @@ from regsync.remote import referrers as referrers_module
 from regsync.remote.errors import ForbiddenError, RegistryFailedError
 from regsync.remote.fallback import FallbackTagTakenError
 from regsync.remote.links import ForeignLinkError
-from regsync.remote.referrers import TooManyReferrersError
+from regsync.remote.referrers import BrokenListError, TooManyReferrersError
 from regsync.remote.repository import RemoteRepository
 from tests.remote.repositories import at, blob, described, methods, opened, session_of, stream
 from tests.support import fake_registry as fake
@@ -151,6 +151,20 @@ async def test_a_404_about_the_content_says_nothing_of_the_api(
         fake_registry.add("team/app", one)
     async with opened(fake_registry) as repository:
         assert await digests(repository) == []
+        assert await digests(repository) == [SBOM.digest]
+
+
+@pytest.mark.parametrize("behaviour", [fake.error(400, "UNSUPPORTED"), fake.respond(501), fake.html()])
+async def test_an_api_that_was_there_does_not_go_away(
+    fake_registry: FakeRegistry, behaviour: fake.Behaviour
+) -> None:
+    for one in (APP, SBOM):
+        fake_registry.add("team/app", one)
+    async with opened(fake_registry) as repository:
+        assert await digests(repository) == [SBOM.digest]
+        fake_registry.on("GET", REFERRERS, behaviour, times=1)
+        with pytest.raises(BrokenListError):
+            await repository.referrers(SUBJECT)
         assert await digests(repository) == [SBOM.digest]
 
 
