@@ -1,5 +1,6 @@
 """Policies asked about one manifest of an upstream, with the evidence that is found there and elsewhere."""
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -7,16 +8,19 @@ from typing import TYPE_CHECKING
 from regsync.content.evidence import Shelf
 from regsync.content.manifests import Manifests
 from regsync.content.protocol import Source
+from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.digest import Digest
 from regsync.oci.manifest import Index, Manifest
 from regsync.oci.reference import Tag
 from regsync.server.pull import Pull
-from regsync.server.required import MAX_REASON, Denial, Required
+from regsync.server.required import MAX_REASON, Denial, PolicyNotAskedError, Required
 from regsync.trust.verdict import Result, Verdict
 
 if TYPE_CHECKING:
     from regsync.trust.inquiry import Answer
     from regsync.trust.policy import CompiledPolicy
+
+_log = logging.getLogger(__name__)
 
 
 async def ask_policies(
@@ -66,6 +70,24 @@ def denial_of(pull: Pull, required: Required, verdict: Verdict) -> Denial:
         for location in policy.policy.evidence:
             reason = reason.replace(required.elsewhere(location).name, str(location))
     return Denial(verdict.policy, verdict.digest, _shortened(reason))
+
+
+def not_asked(
+    pull: Pull, policy: "CompiledPolicy", digest: Digest, error: RegsyncError
+) -> PolicyNotAskedError:
+    """The answer where something failed on the way to a verdict; the cause goes into the log."""
+    _log.warning("%s: policy %s cannot be asked about %s: %s", pull.name, policy.name, digest, error)
+    why = "a registry does not answer" if isinstance(error, TemporaryError) else "a registry refuses"
+    return PolicyNotAskedError(pull.name, policy.name, digest, why)
+
+
+def unanswered(pull: Pull, policy: "CompiledPolicy", answer: "Answer") -> PolicyNotAskedError:
+    """The same where the verdict is that it cannot be told."""
+    verdict = answer.verdict
+    said = verdict.reason
+    _log.warning("%s: policy %s cannot be asked about %s: %s", pull.name, policy.name, verdict.digest, said)
+    why = "a registry does not answer" if answer.is_temporary else "the log of this registry says why"
+    return PolicyNotAskedError(pull.name, policy.name, verdict.digest, why)
 
 
 def is_refusal(verdict: Verdict) -> bool:

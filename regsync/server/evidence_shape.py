@@ -73,3 +73,8 @@ def subject_of(tag: Tag) -> Digest | None:
     if is_fallback_tag(tag) and tag.startswith(SHA256):
         return Digest.parse(tag.replace("-", ":", 1))
     return None
+
+
+def may_be_evidence(tag: Tag | None) -> bool:
+    """Whether what is pulled by a tag, or by its digest, may be: a tag for images does not move to it."""
+    return tag is None or subject_of(tag) is not None

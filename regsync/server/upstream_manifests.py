@@ -28,8 +28,9 @@ from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.server.pull import HERE, Outcome, Prepared, Pull, called, told
+from regsync.server.refusals import REFUSED_FOR
 from regsync.server.required import NotLetPassError, PolicyNotAskedError
-from regsync.server.verdicts import REFUSED_FOR, Verdicts
+from regsync.server.verdicts import Verdicts
 from regsync.store.builtin import BuiltinStore
 from regsync.store.repository import BuiltinRepository
 

@@ -9,7 +9,7 @@ after they push. Both go by the policy's fingerprint: a policy that was edited i
 """
 
 import logging
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -22,15 +22,16 @@ from regsync.content.errors import ContentNotFoundError
 from regsync.content.references import Children
 from regsync.content.single_flight import SingleFlight
 from regsync.content.verified import verified_manifest
-from regsync.errors import RegsyncError, TemporaryError
+from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.manifest import Index, Manifest
 from regsync.oci.reference import RepositoryName, Tag
-from regsync.server.asking_policies import ask_policies, denial_of, is_refusal
-from regsync.server.evidence_shape import has_types_of_evidence, is_no_image, subject_of
+from regsync.server.asking_policies import ask_policies, denial_of, is_refusal, not_asked, unanswered
+from regsync.server.evidence_shape import has_types_of_evidence, is_no_image, may_be_evidence, subject_of
 from regsync.server.passes import Ground, Key, Passes, key_of
 from regsync.server.pull import Pull
+from regsync.server.refusals import Decision, Refusals, decision_of
 from regsync.server.required import NotLetPassError, PolicyNotAskedError, Required
 from regsync.spec.verification import Scope
 from regsync.store.builtin import BuiltinStore
@@ -43,14 +44,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-REFUSED_FOR = 10.0  # seconds for which what was refused is not asked for again
 AT_ONCE = 8  # manifests of one upstream: the evidence of one may come to 128 MiB in memory
-MAX_REFUSED = 10_000  # manifests of which that is remembered
 MAX_INDEXES = 4  # that list a manifest and are asked about for its sake
 MAX_DEPTH = 4  # evidence of evidence, indexes within indexes
-
-_ANY_TAG = Tag("")  # of those for images, where no policy asks which
-_Flight = tuple[RepositoryName, Digest, Tag | None, tuple[str, ...]]
 
 
 class Verdicts:
@@ -59,8 +55,8 @@ class Verdicts:
     def __init__(self, store: BuiltinStore, clock: Clock) -> None:
         self._store, self._clock = store, clock
         self._passes = Passes(clock)
-        self._refused: OrderedDict[_Flight, tuple[float, NotLetPassError]] = OrderedDict()
-        self._flights: SingleFlight[_Flight, None] = SingleFlight()
+        self._refusals = Refusals(clock)
+        self._flights: SingleFlight[Decision, None] = SingleFlight()
         self._turns: dict[RepositoryName, CapacityLimiter] = {}  # by the prefix of an upstream
         self.counts: Counter[tuple[str, str]] = Counter()
 
@@ -74,13 +70,13 @@ class Verdicts:
             return
         if pull.stranger is not None:
             raise pull.stranger
-        flight = _flight(pull, required, desc.digest, tag)
-        self._refuse_again(flight)
+        decision = decision_of(pull, required, desc.digest, tag)
+        self._refusals.repeat(decision)
         manifest = verified_manifest(raw, desc, where=str(pull.name))
         try:
-            await self._flights.run(flight, partial(self._decide, pull, required, manifest, tag))
+            await self._flights.run(decision, partial(self._decide, pull, required, manifest, tag))
         except NotLetPassError as error:
-            self._note_refusal(flight, error)
+            self._refusals.note(decision, error)
             raise
 
     def _open(
@@ -95,7 +91,7 @@ class Verdicts:
         return [
             policy
             for policy, known in found
-            if known is None or (known.ground is Ground.EVIDENCE and not _may_be_evidence(tag))
+            if known is None or (known.ground is Ground.EVIDENCE and not may_be_evidence(tag))
         ]
 
     async def _decide(
@@ -158,7 +154,7 @@ class Verdicts:
         self, pull: Pull, required: Required, manifest: Manifest | Index, tag: Tag | None, depth: int
     ) -> bool:
         """Whether it is evidence of a manifest that passes, or a list of it, which makes nothing pass."""
-        if not _may_be_evidence(tag):
+        if not may_be_evidence(tag):
             return False
         if isinstance(manifest, Manifest) and not has_types_of_evidence(manifest):
             return False
@@ -189,26 +185,26 @@ class Verdicts:
         try:
             return await is_no_image(manifest, pull.upstream.source(pull.name))
         except RegsyncError as error:
-            raise self._not_asked(pull, required.policies[0], manifest.descriptor.digest, error) from error
+            raise not_asked(pull, required.policies[0], manifest.descriptor.digest, error) from error
 
     async def _is_let_pass(self, pull: Pull, required: Required, digest: Digest, depth: int) -> bool:
         """Whether every policy lets another manifest of the repository pass. Raises PolicyNotAskedError."""
         if not self._open(pull, required, digest, None):
             return True
-        flight = _flight(pull, required, digest, None)
+        decision = decision_of(pull, required, digest, None)
         try:
-            self._refuse_again(flight)
+            self._refusals.repeat(decision)
             manifest = await self._read(pull, digest)
             await self._decide(pull, required, manifest, None, depth + 1)
         except NotLetPassError as error:
-            self._note_refusal(flight, error)
+            self._refusals.note(decision, error)
             return False
         except ContentNotFoundError:
             return False
         except PolicyNotAskedError:
             raise
         except RegsyncError as error:
-            raise self._not_asked(pull, required.policies[0], digest, error) from error
+            raise not_asked(pull, required.policies[0], digest, error) from error
         return True
 
     async def _read(self, pull: Pull, digest: Digest) -> Manifest | Index:
@@ -234,7 +230,7 @@ class Verdicts:
                 now = self._clock.now()
                 found = await ask_policies(pull, required, policies, manifest, tag, here=here, now=now)
         except RegsyncError as error:
-            raise self._not_asked(pull, policies[0], digest, error) from error
+            raise not_asked(pull, policies[0], digest, error) from error
         for policy, answer, subjects in found:
             self._note(pull, policy, answer, digest, subjects, tag)
         for _, answer, _ in found:
@@ -244,7 +240,7 @@ class Verdicts:
                 raise NotLetPassError(pull.name, denial_of(pull, required, answer.verdict))
         for policy, answer, _ in found:
             if not answer.verdict.lets_pass and not self._is_put_off(pull, policy, digest, tag):
-                raise self._unanswered(pull, policy, answer)
+                raise unanswered(pull, policy, answer)
 
     def _is_put_off(self, pull: Pull, policy: "CompiledPolicy", digest: Digest, tag: Tag | None) -> bool:
         """Whether a pass that was to be looked at again holds while nobody can be asked."""
@@ -290,52 +286,5 @@ class Verdicts:
             for name in (tag, None):
                 self._passes.put(key_of(policy, pull.name, manifest.descriptor.digest, name), found)
 
-    def _refuse_again(self, flight: _Flight) -> None:
-        """Raise what was said a moment ago."""
-        until, error = self._refused.get(flight, (0.0, None))
-        if error is not None and self._clock.monotonic() < until:
-            raise error
-
-    def _note_refusal(self, flight: _Flight, error: NotLetPassError) -> None:
-        if flight in self._refused and self._refused[flight][1] is error:
-            return  # from a moment ago, or by another who came at the same time
-        _log.warning("%s", error)
-        self._refused[flight] = (self._clock.monotonic() + REFUSED_FOR, error)
-        self._refused.move_to_end(flight)
-        while len(self._refused) > MAX_REFUSED:
-            self._refused.popitem(last=False)
-
-    def _not_asked(
-        self, pull: Pull, policy: "CompiledPolicy", digest: Digest, error: RegsyncError
-    ) -> PolicyNotAskedError:
-        _log.warning("%s: policy %s cannot be asked about %s: %s", pull.name, policy.name, digest, error)
-        why = "a registry does not answer" if isinstance(error, TemporaryError) else "a registry refuses"
-        return PolicyNotAskedError(pull.name, policy.name, digest, why)
-
-    def _unanswered(self, pull: Pull, policy: "CompiledPolicy", answer: "Answer") -> PolicyNotAskedError:
-        verdict = answer.verdict
-        _log.warning(
-            "%s: policy %s cannot be asked about %s: %s",
-            pull.name,
-            policy.name,
-            verdict.digest,
-            verdict.reason,
-        )
-        why = "a registry does not answer" if answer.is_temporary else "the log of this registry says why"
-        return PolicyNotAskedError(pull.name, policy.name, verdict.digest, why)
-
     def _repository(self, pull: Pull) -> BuiltinRepository:
         return self._store.repository(pull.name, children=Children.ON_DEMAND)
-
-
-def _may_be_evidence(tag: Tag | None) -> bool:
-    """Whether what is pulled so may be evidence: a tag for images may not move to it."""
-    return tag is None or subject_of(tag) is not None
-
-
-def _flight(pull: Pull, required: Required, digest: Digest, tag: Tag | None) -> _Flight:
-    """What one decision is good for: by its digest, or by a digest tag, a manifest may be evidence."""
-    by_name = any(policy.uses_image for policy in required.policies)
-    if tag is not None and not by_name and not _may_be_evidence(tag):
-        return pull.name, digest, _ANY_TAG, required.key
-    return pull.name, digest, tag, required.key

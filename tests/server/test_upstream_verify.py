@@ -26,8 +26,8 @@ from regsync.server.garbage import Collected
 from regsync.server.metrics import RequestMetrics
 from regsync.server.passes import NEWS_AFTER
 from regsync.server.pull import Prepared, Pull
+from regsync.server.refusals import REFUSED_FOR
 from regsync.server.required import MAX_REASON
-from regsync.server.upstream_manifests import REFUSED_FOR
 from regsync.server.upstreams import Upstreams
 from regsync.server.verdicts import AT_ONCE
 from regsync.spec.load import load
