@@ -1,6 +1,7 @@
 """Mirrors with policies, whole: what a private Sigstore signed is copied with its evidence, nothing else."""
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from tests.integration.evidence import attach
 from tests.integration.workspace import Workspace
-from tests.support.cosign import Cosign
+from tests.support.cosign import Cosign, Form
 from tests.support.images import Content, cosign_tag, image, index
 from tests.support.registry_state import read_digest
 from tests.support.servers import RegistryServer
@@ -198,3 +199,40 @@ def test_a_tag_that_moved_to_what_does_not_meet_the_policy_stays_where_it_was(
     ran = workspace.run("sync").exited(3)
     assert read_digest(regsync_server.url, f"{repository}/copy", "v1") == before.digest
     assert reason in json.dumps(ran.report)
+
+
+@pytest.mark.parametrize("form", [pytest.param(form, id=form.value) for form in Form])
+def test_evidence_that_is_kept_in_another_repository_is_found_there_and_copied_beside_the_image(
+    workspace: Workspace,
+    distribution: RegistryServer,
+    repository: str,
+    regsync_server: Registry,
+    tool: Callable[[str], Tool],
+    tmp_path: Path,
+    form: Form,
+) -> None:
+    app, kept, copy = (
+        distribution.push(repository, image("app"), "v1"),
+        f"{repository}/kept",
+        f"{repository}/copy",
+    )
+    cosign = Cosign(tool("cosign"), tmp_path, SigstorePki().trusted_root())
+    key = cosign.generate_key()
+    # Which forms go there differs from one cosign to the next; the others stay beside the image.
+    reference = f"{distribution.host}/{repository}@{app.digest}"
+    cosign.sign(reference, key.private, form=form, kept_in=f"{distribution.host}/{kept}")
+    shutil.copy(key.public, workspace.path / "cosign.pub")
+    workspace.registry("hub", distribution.url).registry("edge", regsync_server.url)
+    policy = {
+        "evidence": [f"hub/{kept}"],
+        "authorities": {"ops": {"key": {"file": "cosign.pub", "tlog": "ignore"}}},
+        "require": {"signature": {"authority": "ops"}},
+    }
+    workspace.document("VerificationPolicy", "prod", policy)
+    workspace.mirror("app", f"hub/{repository}", f"edge/{copy}", tags=["v1"], verify=["prod"])
+    workspace.run("sync").exited(0)
+    workspace.clear().registry("edge", regsync_server.url)
+    workspace.document(
+        "VerificationPolicy", "prod", {name: policy[name] for name in ("authorities", "require")}
+    )
+    workspace.call("verify", f"edge/{copy}:v1", "--spec", workspace.path, "--policy", "prod").exited(0)

@@ -73,10 +73,13 @@ class Cosign:
         *,
         form: Form = Form.BUNDLE,
         annotations: Mapping[str, str] | None = None,
+        kept_in: str | None = None,
     ) -> None:
-        """Sign what `reference` names, by digest."""
+        """Sign what `reference` names, by digest; `kept_in` is another repository for the signature."""
         notes = [part for name, value in (annotations or {}).items() for part in ("-a", f"{name}={value}")]
-        self._run("sign", "-y", "--key", key, *self._form(form), *notes, *_PLAIN_HTTP, reference)
+        environment = self._environment | ({"COSIGN_REPOSITORY": kept_in} if kept_in else {})
+        said = ("--key", key, *self._form(form), *notes, *_PLAIN_HTTP, reference)
+        self._tool("sign", "-y", *said, env=environment)
 
     def attest(
         self,
