@@ -17,10 +17,11 @@ from regsync.content.graph import Shape, images_below
 from regsync.content.manifests import Manifests
 from regsync.content.pieces import Looked, Piece
 from regsync.content.protocol import Source
+from regsync.content.room import Room
 from regsync.errors import RegsyncError, TemporaryError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
-from regsync.oci.manifest import Index, Manifest
+from regsync.oci.manifest import MIB, Index, Manifest
 from regsync.spec.verification import Scope
 from regsync.trust.envelopes import Question
 from regsync.trust.examine import Examined, examine
@@ -32,6 +33,8 @@ from regsync.trust.verdict import Result, Verdict
 # What of one manifest is examined at once; more would hold up whoever else waits.
 SMALL = 64 * 1024  # bytes of evidence
 FEW = 8  # layers
+
+_UNDERSTOOD = Room(32 * MIB)  # bytes of JSON: as objects they take up to 25 times as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +129,23 @@ async def _look(
     async def take(piece: Piece) -> None:
         beside.withheld.extend(piece.withheld)
         for one in asked:
-            if one.policy.is_quick and is_small(piece):
-                found = examine(piece, one.policy, question, one.subjects)
-            else:
-                found = await to_thread.run_sync(examine, piece, one.policy, question, one.subjects)
+            found = await examine_in_turn(piece, one, question)
             beside.examined.setdefault(one.policy.name, []).extend(found)
 
     beside.looked = await gather(shelf, subject, wants=wants, take=take, manifests=manifests, top=top)
     return beside
+
+
+async def examine_in_turn(piece: Piece, asked: Asked, question: Question) -> tuple[Examined, ...]:
+    """What a policy says of a piece: at once where that is soon said, else beside the event loop.
+
+    Layers are understood one after another, and of all images only so many bytes at once.
+    """
+    if asked.policy.is_quick and is_small(piece):
+        return examine(piece, asked.policy, question, asked.subjects)
+    largest = max((len(layer) for layer in piece.layers.values() if isinstance(layer, bytes)), default=0)
+    async with _UNDERSTOOD.hold(largest):
+        return await to_thread.run_sync(examine, piece, asked.policy, question, asked.subjects)
 
 
 def is_small(piece: Piece) -> bool:

@@ -1,10 +1,20 @@
 """Evidence that says far more than anybody asks: what is kept of it, and how much of one manifest is read."""
 
+from contextlib import suppress
+from dataclasses import replace
+from threading import Barrier, BrokenBarrierError
+
+import anyio
+import pytest
+
 from regsync.oci.digest import Digest
-from regsync.spec.verification import SignatureRequirement
+from regsync.oci.manifest import MIB
+from regsync.spec.verification import AttestationRequirement, SignatureRequirement
+from regsync.trust.envelopes import NotationEnvelope, Proven, Question, SigstoreEnvelope
+from regsync.trust.errors import EvidenceRejectedError
 from regsync.trust.examine import Examined
 from regsync.trust.formats import MAX_LAYERS, read_piece
-from regsync.trust.inquiry import FEW, is_small
+from regsync.trust.inquiry import FEW, Asked, examine_in_turn, is_small
 from regsync.trust.verdict import Result
 from tests.support.evidence_pieces import piece_of
 from tests.support.images import image
@@ -20,7 +30,7 @@ from tests.support.sigstore_evidence import (
     signature_layer,
 )
 from tests.support.sigstore_pki import Signer
-from tests.support.vouched import APP, OTHER, Court, signed
+from tests.support.vouched import APP, OTHER, Court, attested, signed
 
 CORE = SignatureRequirement("ops", {"team": "core"})
 KEY = Signer(new_key())
@@ -76,3 +86,33 @@ def test_a_payload_under_many_signatures_is_no_small_piece() -> None:
     layer = signature_layer(KEY, app.digest)
     assert is_small(piece_of(layers_manifest(layer), app.digest))
     assert not is_small(piece_of(layers_manifest(*[layer] * (FEW + 1)), app.digest))
+
+
+class Meeting:
+    """An authority that waits a moment for another question to be put to it at the same time."""
+
+    name = "ops"
+
+    def __init__(self) -> None:
+        self.barrier, self.met = Barrier(2), 0
+
+    def verify(self, envelope: SigstoreEnvelope | NotationEnvelope, question: Question) -> Proven:
+        """Never vouches."""
+        with suppress(BrokenBarrierError):
+            self.barrier.wait(0.05)
+            self.met += 1
+        raise EvidenceRejectedError("signature", "it is nobody's")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("size", "meet"), [(1 * MIB, 2), (18 * MIB, 0)])
+async def test_much_json_of_several_images_is_understood_in_turn(size: int, meet: int) -> None:
+    court = Court(AttestationRequirement(SLSA, "ops"), ops="olga")
+    meeting = Meeting()
+    policy = replace(court.compiled, authorities={"ops": meeting})
+    piece = piece_of(attested("mallory", SLSA, {"text": "x" * (size * 3 // 4)}), APP)
+    asked = Asked(policy, {}, ())
+    async with anyio.create_task_group() as tasks:
+        for _ in range(2):
+            tasks.start_soon(examine_in_turn, piece, asked, court.question)
+    assert meeting.met == meet
