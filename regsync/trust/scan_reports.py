@@ -92,7 +92,9 @@ def _in_toto(report: object) -> Iterator[Found]:
         said = one.get("severity")
         ratings = [said] if isinstance(said, Mapping) else _objects(said, "scanner.result[].severity")
         words = [_word(rating.get("score")) for rating in ratings]
-        known = [severity for word in words if (severity := _rated(word)) is not None]
+        methods = [_word(rating.get("method")) for rating in ratings]
+        rated = map(_rated, words, methods)
+        known = [severity for severity in rated if severity is not None]
         worst = max(known, key=_ORDER.index) if known else None
         if not words:
             worst = Severity.UNKNOWN
@@ -102,13 +104,16 @@ def _in_toto(report: object) -> Iterator[Found]:
 _READERS = {ScanFormat.TRIVY: _trivy, ScanFormat.GRYPE: _grype, ScanFormat.IN_TOTO: _in_toto}
 
 
-def _rated(word: str) -> Severity | None:
-    """A word, or a CVSS score; of a vector nobody computes one here."""
+def _rated(word: str, method: str) -> Severity | None:
+    """A word, or a CVSS score; of a vector nobody computes one here.
+
+    A number by another method is on another scale: EPSS gives a probability, which would look harmless.
+    """
     try:
         score = float(word)
     except ValueError:
         return _SEVERITIES.get(word)
-    if not 0 <= score <= _MAX_SCORE:
+    if not 0 <= score <= _MAX_SCORE or not (method in ("", "NVD") or "CVSS" in method):
         return None
     return next(severity for least, severity in _BY_SCORE if score >= least)
 

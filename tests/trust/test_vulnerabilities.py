@@ -127,6 +127,15 @@ def test_a_severity_that_nobody_knows_is_worse_than_all(score: str) -> None:
     assert unmet(trivy(trivy_found(severity=score)), Severity.CRITICAL) is not None
 
 
+def test_a_number_on_another_scale_does_not_make_a_vulnerability_look_harmless() -> None:
+    ratings = [{"method": "CVSSv3", "score": "CVSS:3.1/AV:N/AC:L"}, {"method": "epss", "score": "0.12"}]
+    predicate = in_toto({"id": "CVE-1", "severity": ratings})
+    assert unmet(predicate, Severity.CRITICAL) is not None
+    ratings.append({"method": "cvss_score", "score": "5.2"})
+    assert unmet(predicate, Severity.LOW) is not None
+    assert unmet(predicate, Severity.MEDIUM) is None
+
+
 def test_what_has_no_fix_does_not_count_where_that_is_asked() -> None:
     for without, fixed in (
         (trivy(trivy_found()), trivy(trivy_found(fixed="1.2.3"))),
