@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from regsync.clock import Clock
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName, Tag
+from regsync.server.pull import Pull
+from regsync.spec.model import Location
 
 if TYPE_CHECKING:
     from regsync.trust.policy import CompiledPolicy
@@ -38,12 +40,14 @@ class Pass:
     good_until: datetime | None  # when something in the verdict ends; None: nothing does
 
 
-Key = tuple[str, RepositoryName, Digest, str]  # the policy's fingerprint, and a tag where that matters
+Key = tuple[str, Location, RepositoryName, Digest, str]  # a tag where that matters
 
 
-def key_of(policy: "CompiledPolicy", name: RepositoryName, digest: Digest, tag: Tag | None) -> Key:
-    """What a verdict belongs to."""
-    return policy.fingerprint, name, digest, str(tag) if policy.uses_image and tag is not None else ""
+def key_of(policy: "CompiledPolicy", pull: Pull, digest: Digest, tag: Tag | None) -> Key:
+    """What a verdict belongs to: also the name at the upstream, which exceptions and conditions speak of."""
+    assert pull.required is not None  # noqa: S101 - else there is no policy
+    by_name = str(tag) if policy.uses_image and tag is not None else ""
+    return policy.fingerprint, pull.required.location, pull.name, digest, by_name
 
 
 class Passes:

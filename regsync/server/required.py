@@ -39,7 +39,7 @@ class Required:
     @property
     def key(self) -> tuple[str, ...]:
         """Changes with whatever could change a verdict, but for the content."""
-        return tuple(policy.fingerprint for policy in self.policies)
+        return str(self.location), *(policy.fingerprint for policy in self.policies)
 
 
 @dataclass(frozen=True, slots=True)

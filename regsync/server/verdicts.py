@@ -85,7 +85,7 @@ class Verdicts:
         """The policies that are not known to let it pass."""
         stale = pull.stranger is not None  # who may not have anybody asked
         found = [
-            (policy, self._passes.get(key_of(policy, pull.name, digest, tag), stale=stale))
+            (policy, self._passes.get(key_of(policy, pull, digest, tag), stale=stale))
             for policy in required.policies
         ]
         return [
@@ -144,10 +144,10 @@ class Verdicts:
         return policies
 
     def _passes_like(self, pull: Pull, policy: "CompiledPolicy", index: Digest, digest: Digest) -> bool:
-        found = self._passes.get(key_of(policy, pull.name, index, None), stale=pull.stranger is not None)
+        found = self._passes.get(key_of(policy, pull, index, None), stale=pull.stranger is not None)
         if found is None or found.ground is Ground.EVIDENCE:
             return False
-        self._passes.put(key_of(policy, pull.name, digest, None), replace(found, ground=Ground.LISTED))
+        self._passes.put(key_of(policy, pull, digest, None), replace(found, ground=Ground.LISTED))
         return True
 
     async def _is_evidence(
@@ -244,7 +244,7 @@ class Verdicts:
 
     def _is_put_off(self, pull: Pull, policy: "CompiledPolicy", digest: Digest, tag: Tag | None) -> bool:
         """Whether a pass that was to be looked at again holds while nobody can be asked."""
-        return self._passes.put_off(key_of(policy, pull.name, digest, tag), pull.upstream.max_stale)
+        return self._passes.put_off(key_of(policy, pull, digest, tag), pull.upstream.max_stale)
 
     def _note(
         self,
@@ -272,9 +272,9 @@ class Verdicts:
             )
             found = self._passes.of_warning()
         # By its digest it may be had as well: what a name had to do with it was seen.
-        keys: set[Key] = {key_of(policy, pull.name, digest, tag), key_of(policy, pull.name, digest, None)}
+        keys: set[Key] = {key_of(policy, pull, digest, tag), key_of(policy, pull, digest, None)}
         if not policy.uses_image:
-            keys |= {key_of(policy, pull.name, one, None) for one in subjects}
+            keys |= {key_of(policy, pull, one, None) for one in subjects}
         for key in keys:
             self._passes.put(key, found)
 
@@ -284,7 +284,7 @@ class Verdicts:
         found = replace(self._passes.of_verdict(news=True, expires=None), ground=Ground.EVIDENCE)
         for policy in policies:
             for name in (tag, None):
-                self._passes.put(key_of(policy, pull.name, manifest.descriptor.digest, name), found)
+                self._passes.put(key_of(policy, pull, manifest.descriptor.digest, name), found)
 
     def _repository(self, pull: Pull) -> BuiltinRepository:
         return self._store.repository(pull.name, children=Children.ON_DEMAND)

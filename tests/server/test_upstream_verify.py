@@ -72,6 +72,11 @@ spec: {{url: 'http://registry.example'}}
 ---
 apiVersion: regsync.dev/v1
 kind: Registry
+metadata: {{name: other}}
+spec: {{url: 'http://other.example'}}
+---
+apiVersion: regsync.dev/v1
+kind: Registry
 metadata: {{name: own}}
 spec: {{store: {store}}}
 ---
@@ -85,7 +90,7 @@ spec:
 ---
 apiVersion: regsync.dev/v1
 kind: Server
-spec: {{upstreams: [{{prefix: hub, registry: up{verify}}}]}}
+spec: {{upstreams: [{{prefix: hub, registry: {upstream}{verify}}}]}}
 """
 
 
@@ -101,12 +106,17 @@ def required(
     verify: str = ", verify: [signed]",
     require: str = "{signature: {authority: ops}}",
     elsewhere: Callable[[RepositoryName], Source] | None = None,
+    upstream: str = "up",
     key: bytes = (SIGNING / "cosign.pub").read_bytes(),
 ) -> Any:
     """What the upstream of a spec with the policy requires."""
     file = path / "server.yaml"
     (path / "cosign.pub").write_bytes(key)
-    file.write_text(DOCUMENTS.format(policy=policy, verify=verify, require=require, store=path / "served"))
+    file.write_text(
+        DOCUMENTS.format(
+            policy=policy, verify=verify, require=require, upstream=upstream, store=path / "served"
+        )
+    )
     spec = load([file])
     assert spec.server is not None
 
@@ -385,6 +395,18 @@ async def test_a_policy_holds_where_it_applies(
     add(fake_registry, image_alone())
     async with verified(tmp_path, clock, fake_registry, policy=policy, verify=verify) as server:
         assert (await server.get(f"{APP}/v1")).status == status
+
+
+async def test_an_exception_ends_where_the_prefix_leads_to_another_registry(
+    tmp_path: Path, clock: FrozenClock, fake_registry: FakeRegistry
+) -> None:
+    skip = "skip: [{images: ['up/team/*'], reason: soon, until: '2026-06-01'}]"
+    add(fake_registry, image_alone())
+    needed = required(tmp_path, policy=skip)
+    async with proxied(tmp_path / "served", clock, fake_registry, required=needed) as server:
+        assert (await server.get(f"{APP}/v1")).status == 200
+        edit(server, required(tmp_path, policy=skip, upstream="other"))
+        assert (await server.get(f"{APP}/v1")).status == 403
 
 
 async def test_who_has_nothing_fetched_has_what_passed(
