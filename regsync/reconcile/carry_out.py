@@ -12,6 +12,7 @@ from regsync.oci.reference import Tag
 from regsync.plan.model import Action, Cause, Outcome, Problem, Result, Verb
 from regsync.reconcile.engine import Run
 from regsync.reconcile.events import ActionFinished, ActionStarted
+from regsync.reconcile.judged import reference
 from regsync.reconcile.lease import LeaseLostError
 from regsync.reconcile.look import Found
 from regsync.reconcile.observe import Observer
@@ -117,9 +118,9 @@ class CarryOut:
             return action
         judged = await verification.at_source(self.observer, found, action.source_tag, Memory.NONE)
         here = [judged[policy.name] for policy in applying]
-        name = f"{action.source}:{action.source_tag or found.desc.digest}"
+        name = reference(found, action.source_tag)
         for one in here:
-            if (error := one.refusal(name, action.replaces)) is not None:
+            if (error := one.refusal(name, stays=action.replaces)) is not None:
                 raise error
         return replace(action, verdicts=tuple(one.judgement for one in here))
 

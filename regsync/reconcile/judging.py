@@ -9,9 +9,10 @@ from regsync.oci.descriptor import UNKNOWN_SIZE, Descriptor
 from regsync.oci.digest import Digest
 from regsync.plan.model import Problem
 from regsync.plan.observation import TargetSeen
+from regsync.reconcile.judged import Judged, reference
 from regsync.reconcile.look import Found, Wanted
 from regsync.reconcile.repositories import TargetView
-from regsync.reconcile.verification import Judged, Memory
+from regsync.reconcile.verification import Memory
 
 if TYPE_CHECKING:
     from regsync.reconcile.observe import Observer
@@ -67,7 +68,9 @@ class TagJudging:
     ) -> TargetSeen:
         applying = self._verification.policies(self._unit, target.location)
         here = [judged[policy.name] for policy in applying]
-        name = f"{found.source.location}:{wanted.source_tag or found.desc.digest}"
+        name = reference(found, wanted.source_tag)
         stays = target.digest if target.digest != found.digest else None
-        problem = next((Problem.of(e) for one in here if (e := one.refusal(name, stays)) is not None), None)
+        problem = next(
+            (Problem.of(e) for one in here if (e := one.refusal(name, stays=stays)) is not None), None
+        )
         return replace(target, verdicts=tuple(one.judgement for one in here), problem=problem)

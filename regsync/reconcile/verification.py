@@ -17,14 +17,14 @@ from regsync.content.evidence import Evidence, Shelf
 from regsync.content.protocol import KnowsItself
 from regsync.content.referrers import fallback_tag
 from regsync.content.single_flight import SingleFlight
-from regsync.errors import RefusedError, RegsyncError, TemporaryError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
 from regsync.plan.judgement import Judgement
+from regsync.reconcile.judged import Judged, reference
 from regsync.reconcile.ledger import PassedVerdict
 from regsync.spec.applying import host_of, policies_for, skip_of
 from regsync.spec.model import Location, RemotePlace, Unit
-from regsync.spec.verification import Mode, Scope
+from regsync.spec.verification import Mode, Scope, Skip
 from regsync.trust.verdict import Result
 
 if TYPE_CHECKING:
@@ -49,27 +49,6 @@ _MAY_BE_EVIDENCE = (
 )
 
 
-class UnverifiedError(RefusedError):
-    """A policy refuses an image."""
-
-    usual_hint = "`regsync verify` with the same reference shows every piece of evidence and every check"
-
-    def __init__(self, where: str, judgement: Judgement, stays: Digest | None) -> None:
-        kept = f"; the tag stays at {stays}" if stays is not None else ""
-        super().__init__(f"{where}: refused by policy {judgement.policy}: {judgement.reason}{kept}")
-
-
-class VerificationFailedError(RegsyncError):
-    """It cannot be told whether a policy lets an image pass; until it can, the tag does not move."""
-
-    def __init__(self, where: str, judgement: Judgement) -> None:
-        super().__init__(f"{where}: policy {judgement.policy} could not be asked: {judgement.reason}")
-
-
-class VerificationPutOffError(VerificationFailedError, TemporaryError):
-    """The same, for a reason that may be gone in the next run."""
-
-
 def takes_evidence(artifact_type: str | None) -> bool:
     """Whether a referrer may be what a policy asks for; where a listing does not say its type it may."""
     return artifact_type is None or artifact_type.startswith(_MAY_BE_EVIDENCE)
@@ -81,23 +60,6 @@ class Memory(Enum):
     ALL = "all"  # nothing is to be done
     FINAL = "final"  # a tag is to move: those that no newer evidence can undo
     NONE = "none"  # evidence came since, or who asks trusts no earlier run
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What one policy said, and the error that it is for who wants to move a tag; None: it may move."""
-
-    judgement: Judgement
-    is_temporary: bool = False
-
-    def refusal(self, where: str, stays: Digest | None = None) -> RegsyncError | None:
-        """Why no tag may move to the image."""
-        if self.judgement.lets_pass:
-            return None
-        if self.judgement.result is Result.FAIL:
-            return UnverifiedError(where, self.judgement, stays)
-        kind = VerificationPutOffError if self.is_temporary else VerificationFailedError
-        return kind(where, self.judgement)
 
 
 @dataclass(slots=True)
@@ -130,7 +92,10 @@ class Verification:
 
     def has_passed(self, unit: Unit, found: "Found", tag: Tag | None) -> bool:
         """Whether every policy of a unit is known to let the content pass, so that nobody has to ask."""
-        return all(self._known(policy, unit, found, tag) is not None for policy in self.policies_of(unit))
+        return all(
+            self._skip(policy, found) is not None or self._known(policy, unit, found, tag) is not None
+            for policy in self.policies_of(unit)
+        )
 
     async def at_source(
         self, observer: "Observer", found: "Found", tag: Tag | None, trusting: Memory
@@ -143,7 +108,7 @@ class Verification:
             )
             known = self._known(policy, observer.unit, found, tag) if trusted else None
             judged[policy.name] = known or await self._judge(observer, policy, found, tag)
-        self._tell_tolerated(observer.unit, f"{found.source.location}:{tag or found.desc.digest}", judged)
+        self._tell_tolerated(observer.unit, reference(found, tag), judged)
         return judged
 
     async def at_target(
@@ -159,17 +124,16 @@ class Verification:
         from regsync.trust.inquiry import inquire
 
         question = self._question(found, tag)
-        location, registries = found.source.location, self.run.spec.registries
         shelf = await self._shelf(observer, found, target, brought)
         asked = [
             await self._asked(observer, policy, found, (shelf,))
             for policy in policies
-            if skip_of(policy.policy, location, registries, self.run.now) is None
+            if self._skip(policy, found) is None
         ]
         # Read from the target alone: what the run has read before came from the source.
         for answer in await inquire(asked, question):
             judged = Judged(Judgement.of(answer.verdict), answer.is_temporary)
-            error = judged.refusal(f"{target.location}, as it arrived there")
+            error = judged.refusal(f"{target.location}@{found.digest}", arrived=", as it arrived there")
             if error is not None:
                 raise error
 
@@ -205,8 +169,7 @@ class Verification:
         from regsync.trust.judge import skipped
 
         question = self._question(found, tag)
-        location, registries = found.source.location, self.run.spec.registries
-        if (skip := skip_of(policy.policy, location, registries, self.run.now)) is not None:
+        if (skip := self._skip(policy, found)) is not None:
             return Answer(skipped(policy, skip, question))
         elsewhere = (observer.view.elsewhere[one] for one in policy.policy.evidence)
         asked = await self._asked(observer, policy, found, (found.source.shelf, *elsewhere))
@@ -227,6 +190,9 @@ class Verification:
             root=found.digest,
         )
         return Asked(policy, subjects, shelves)
+
+    def _skip(self, policy: "CompiledPolicy", found: "Found") -> Skip | None:
+        return skip_of(policy.policy, found.source.location, self.run.spec.registries, self.run.now)
 
     def _known(self, policy: "CompiledPolicy", unit: Unit, found: "Found", tag: Tag | None) -> Judged | None:
         key, now = self._key(policy, unit, found, tag), self.run.now

@@ -1,5 +1,6 @@
 """What plans and reports have in common for those who print them: rows in groups, and one summary."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,6 +17,7 @@ _MARKS = {
     Outcome.DEFERRED: "?",
     Outcome.FAILED: "x",
 }
+_KEY = re.compile(r": sha256:[0-9a-f]{64}$")  # a key's fingerprint, which says no more than its name
 _VERB_MARKS = {Verb.CREATE: "+", Verb.UPDATE: "~", Verb.DELETE: "-"}
 
 
@@ -79,7 +81,8 @@ class Group:
 
 
 def _word_of(judgement: Judgement) -> str:
-    signers = f" by {', '.join(judgement.signers)}" if judgement.signers else ""
+    who = ", ".join(dict.fromkeys(_KEY.sub("", one) for one in judgement.signers))
+    signers = f" by {who}" if who else ""
     match judgement.result:
         case Verdict.PASS:
             return (

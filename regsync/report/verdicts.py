@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from regsync.oci.digest import Digest
 from regsync.plan.document import API_VERSION, encode, timestamp
@@ -12,6 +13,7 @@ from regsync.spec.verification import Mode
 from regsync.trust.verdict import EvidenceSeen, RequirementVerdict, Result, Searched, Verdict
 
 _COLOURS = {Result.PASS: GREEN, Result.FAIL: RED, Result.ERROR: RED, Result.SKIPPED: YELLOW}
+_OPENINGS = ("no ", "cannot tell whether there is a ")  # of a reason, before the name of what is required
 _STEP = "  "
 
 
@@ -48,30 +50,36 @@ def _verdict(verdict: Verdict, style: Style) -> Iterator[str]:
     why = f": {message(verdict.reason)}" if verdict.reason and not told_below else ""
     yield f"{_STEP}policy {visible(verdict.policy)}: {_word(verdict.result, style)}{warns}{why}\n"
     for requirement in verdict.requirements:
-        yield from _requirement(requirement, style, 2)
+        yield from _requirement(requirement, style, 2, verdict.digest)
     if verdict.searched:
         yield f"{_STEP * 2}{style.paint('looked at', DIM)}\n"
-        for searched in verdict.searched:
-            yield f"{_STEP * 3}{_searched(searched)}\n"
+        for (repository, subject), places in groupby(verdict.searched, key=_place):
+            yield f"{_STEP * 3}{visible(repository)} for {subject.short()}\n"
+            for line in _searched(list(places)):
+                yield f"{_STEP * 4}{line}\n"
     if verdict.expires is not None:
         yield f"{_STEP * 2}{style.paint('holds until', DIM)} {timestamp(verdict.expires)}\n"
 
 
-def _requirement(verdict: RequirementVerdict, style: Style, depth: int) -> Iterator[str]:
-    why = f": {message(verdict.reason)}" if verdict.reason else ""
+def _requirement(verdict: RequirementVerdict, style: Style, depth: int, digest: Digest) -> Iterator[str]:
+    """Each thing said once: what is below a requirement says its own reason, and its name stands before."""
+    reason = verdict.opening if verdict.of else verdict.reason
+    for opening in _OPENINGS:
+        reason = reason.removeprefix(f"{opening}{verdict.requirement}: ") if reason else None
+    why = f": {message(reason)}" if reason else ""
     yield f"{_STEP * depth}{_word(verdict.result, style)}  {message(verdict.requirement)}{why}\n"
     for seen in verdict.evidence:
-        yield from _evidence(seen, style, depth + 1)
+        yield from _evidence(seen, style, depth + 1, digest)
     for below in verdict.of:
-        yield from _requirement(below, style, depth + 1)
+        yield from _requirement(below, style, depth + 1, digest)
 
 
-def _evidence(seen: EvidenceSeen, style: Style, depth: int) -> Iterator[str]:
+def _evidence(seen: EvidenceSeen, style: Style, depth: int, digest: Digest) -> Iterator[str]:
     mark = style.paint("counts", GREEN) if seen.reason is None else style.paint("does not count", RED)
     kind = f" {message(seen.predicate_type)}" if seen.predicate_type else ""
     yield f"{_STEP * depth}{mark}  {visible(seen.format)}{kind}  {seen.digest}\n"
     lines = [
-        ("of", str(seen.subject)),
+        ("of", "" if seen.subject == digest else str(seen.subject)),
         ("found in", f"{visible(seen.repository)} {visible(seen.location)}"),
         ("signed by", message(seen.signer or "")),
         ("signed at", timestamp(seen.signed_at) if seen.signed_at is not None else ""),
@@ -84,11 +92,20 @@ def _evidence(seen: EvidenceSeen, style: Style, depth: int) -> Iterator[str]:
             yield f"{_STEP * (depth + 1)}{style.paint(name, DIM)} {value}\n"
 
 
-def _searched(searched: Searched) -> str:
-    place = f"{visible(searched.repository)} {visible(searched.location)} of {searched.subject.short()}"
-    if searched.problem is not None:
-        return f"{place}: {message(searched.problem)}"
-    return f"{place}: {counted(searched.found, 'manifest') if searched.found else 'nothing there'}"
+def _place(searched: Searched) -> tuple[str, Digest]:
+    return searched.repository, searched.subject
+
+
+def _searched(places: Sequence[Searched]) -> Iterator[str]:
+    """What was found, what could not be asked, and where there is nothing."""
+    for one in places:
+        if one.problem is not None:
+            yield f"{visible(one.location)}: {message(one.problem)}"
+        elif one.found:
+            yield f"{visible(one.location)}: {counted(one.found, 'manifest')}"
+    empty = [visible(one.location) for one in places if one.problem is None and not one.found]
+    if empty:
+        yield f"{', '.join(empty)}: nothing there"
 
 
 def _word(result: Result, style: Style) -> str:

@@ -27,6 +27,8 @@ from regsync.trust.formats import read_piece
 from regsync.trust.policy import CompiledPolicy, leaves
 from regsync.trust.statements import predicate_matches
 
+UNSIGNED = "nobody signed it"
+
 _SHOWN = 120  # characters of an annotation that is not the wanted one
 
 
@@ -85,7 +87,7 @@ def _examined(
             return replace(found, problem=f"unreadable: {envelope.reason}", is_error=bool(piece.withheld))
         case UnsignedEnvelope():
             said = None if envelope.message is None else _kept(envelope.message, policy, judged)
-            return replace(found, message=said, problem="nobody signed it")
+            return replace(found, message=said, problem=UNSIGNED)
     by = {one.name: _ask_authority(one, envelope, question) for one in _concerned(envelope.message, policy)}
     answers = dict(_answers(envelope, by, policy, question))
     return replace(found, message=_kept(envelope.message, policy, judged), by=by, answers=answers)

@@ -100,9 +100,10 @@ def _require(requirement: Requirement, case: Case) -> Outcome:
 def _all(parts: Sequence[Outcome]) -> Outcome:
     result = _together([part.result for part in parts])
     reasons = [part.verdict.reason for part in parts if part.verdict.reason is not None]
-    reason = "; ".join(reasons) if parts else "it asks for nothing, which nothing meets"
-    verdict = RequirementVerdict("all", result, reason or None, of=tuple(part.verdict for part in parts))
-    return _combined(verdict, parts)
+    opening = None if parts else "it asks for nothing, which nothing meets"
+    reason = opening or "; ".join(reasons) or None
+    of = tuple(part.verdict for part in parts)
+    return _combined(RequirementVerdict("all", result, reason, of=of, opening=opening), parts)
 
 
 def _at_least(count: int, parts: Sequence[Outcome], case: Case) -> Outcome:
@@ -116,16 +117,17 @@ def _at_least(count: int, parts: Sequence[Outcome], case: Case) -> Outcome:
     unknown = sum(part.result is Result.ERROR for part in parts)
     is_error = case.is_open or (unknown > 0 and by_signers + unknown >= count)
     reasons = [part.verdict.reason for part in parts if part.verdict.reason is not None]
-    if len(met) > by_signers:
-        signers = ", ".join(sorted({described(one.signer) for part in met for one in part.counted}))
-        reasons.insert(0, f"{len(met)} are met, but by no more signers than {signers}")
     opening = (
         f"{by_signers} of {len(parts)} met, {count} needed by distinct signers"
         if count > 1
         else "none is met"
     )
-    reason = f"{opening}: {'; '.join(reasons)}"
-    return Outcome(RequirementVerdict(label, Result.ERROR if is_error else Result.FAIL, reason, of=of))
+    if len(met) > by_signers:
+        signers = ", ".join(sorted({described(one.signer) for part in met for one in part.counted}))
+        opening += f": {len(met)} are met, but by no more signers than {signers}"
+    reason = f"{opening}: {'; '.join(reasons)}" if reasons else opening
+    result = Result.ERROR if is_error else Result.FAIL
+    return Outcome(RequirementVerdict(label, result, reason, of=of, opening=opening))
 
 
 def _combined(verdict: RequirementVerdict, parts: Sequence[Outcome]) -> Outcome:
@@ -162,14 +164,18 @@ def _together(results: Sequence[Result]) -> Result:
 
 
 def _reason(outcomes: Sequence[tuple[Case, Outcome]], names: Mapping[Digest, str]) -> str:
-    """Why it is no pass, and where evidence was looked for; of several digests for each that lacks it."""
-    reasons = [
-        (f"{_named(case.subject, names)}: " if len(outcomes) > 1 else "")
-        + f"{outcome.verdict.reason}; {case.looked_at()}"
-        for case, outcome in outcomes
-        if outcome.result is not Result.PASS
-    ]
-    return "; ".join(reasons) or "there is no digest to judge"
+    """Why it is no pass, and where evidence was looked for; of several digests for each that lacks it.
+
+    Most often all of them lack the same, and were looked for in the same places: that is said once.
+    """
+    bad = [(case, outcome.verdict.reason) for case, outcome in outcomes if outcome.result is not Result.PASS]
+    named: dict[str, list[str]] = {}
+    for case, reason in bad:
+        named.setdefault(reason or "", []).append(_named(case.subject, names))
+    several = len(outcomes) > 1
+    reasons = [f"{', '.join(who)}: {reason}" if several else reason for reason, who in named.items()]
+    looked = dict.fromkeys(case.looked_at() for case, _ in bad)
+    return "; ".join([*reasons, *looked]) or "there is no digest to judge"
 
 
 def _requirements(
@@ -192,7 +198,7 @@ def _below(outcome: Outcome) -> tuple[RequirementVerdict, ...]:
 
 def _named(digest: Digest, names: Mapping[Digest, str]) -> str:
     name = names.get(digest)
-    return f"{name} ({digest})" if name else str(digest)
+    return f"{name} ({digest.short()})" if name else str(digest)
 
 
 def _first(times: Sequence[datetime | None]) -> datetime | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from regsync.oci.digest import Digest
 from regsync.spec.verification import AttestationRequirement, Select, SignatureRequirement
 from regsync.trust.envelopes import Kind, Proven, Question, Signer
-from regsync.trust.examine import Examined, Refusal, is_of_type
+from regsync.trust.examine import UNSIGNED, Examined, Refusal, is_of_type
 from regsync.trust.verdict import EvidenceSeen, RequirementVerdict, Result, Searched
 
 _REASONS = 3  # told in one sentence
@@ -99,11 +99,13 @@ def signature(requirement: SignatureRequirement, case: Case) -> Outcome:
     weighed = [
         _check_annotations(requirement, _weigh(one, requirement.authority, case))
         for one in case.evidence
-        if one.message is None or one.message.kind is Kind.SIGNATURE
+        if (one.message is None and one.problem != UNSIGNED)
+        or (one.message is not None and one.message.kind is Kind.SIGNATURE)
     ]
     others = len(case.evidence) - len(weighed)
+    count = "counts" if others == 1 else "count"
     aside = (
-        f"; {counted(others, 'attestation')} beside it, which never counts as a signature" if others else ""
+        f"; {counted(others, 'attestation')} beside it, which never {count} as a signature" if others else ""
     )
     asked = _Asked("signature", f"signature by {requirement.authority}", requirement.authority, aside=aside)
     return _outcome(asked, weighed, case)

@@ -48,7 +48,10 @@ class EvidenceSeen:
 
 @dataclass(frozen=True, slots=True)
 class RequirementVerdict:
-    """What became of one requirement, with those below it."""
+    """What became of one requirement, with those below it.
+
+    `opening` is the reason without those of what is below it, for who shows these as well.
+    """
 
     requirement: str  # as a person would say it: `signature by release-ci`
     result: Result
@@ -56,6 +59,7 @@ class RequirementVerdict:
     authority: str | None = None
     evidence: tuple[EvidenceSeen, ...] = ()
     of: tuple["RequirementVerdict", ...] = ()
+    opening: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

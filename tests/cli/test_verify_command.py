@@ -91,8 +91,23 @@ def test_an_attestation_alone_is_refused_and_text_says_why(regsync: Regsync, spe
     assert ran.code == 3
     assert "policy signed: FAIL" in ran.out
     assert "1 attestation beside it, which never counts as a signature" in ran.out
-    assert "referrers of 3b0523e210a3: 1 manifest" in ran.out
-    assert "tag:.sig of 3b0523e210a3: nothing there" in ran.out
+    assert "for 3b0523e210a3\n        referrers: 1 manifest\n" in ran.out
+    assert "tag:.sbom, tag:.sig: nothing there" in ran.out
+
+
+def test_text_says_each_reason_once(regsync: Regsync, spec: Path) -> None:
+    of = [{"signature": {"authority": "ops"}}, {"any": [{"signature": {"authority": "ops"}}]}]
+    write(
+        spec,
+        document("Registry", "bundle", {"layout": "./images"}),
+        policy("nested", images=["bundle/*"], scope="both", require={"all": of}),
+    )
+    ran = regsync("verify", "bundle/attonly:v1", "--spec", spec)
+    assert ran.code == 3
+    assert "FAIL  any: none is met\n" in ran.out
+    assert "FAIL  signature by ops: there is none" in ran.out
+    assert "no signature by ops" not in ran.out
+    assert ran.out.count("nothing there") == 3  # a line for each digest
 
 
 def test_a_named_policy_is_asked_instead_of_those_that_apply(regsync: Regsync, spec: Path) -> None:

@@ -130,7 +130,7 @@ async def test_attestations_are_accepted_by_their_types_and_never_as_a_signature
         "cosign-attestation" if form is Form.LEGACY else "sigstore-bundle"
     }
     result, reason, _ = await signed.said(signed.policy())
-    assert (result, "3 attestations beside it, which never counts" in reason) == (Result.FAIL, True)
+    assert (result, "3 attestations beside it, which never count" in reason) == (Result.FAIL, True)
     result, reason, _ = await signed.said(signed.policy(attested("https://example.com/other")))
     assert (result, f"of other types there are {VULN}" in reason) == (Result.FAIL, True)
 

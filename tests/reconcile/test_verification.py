@@ -312,7 +312,7 @@ async def test_a_target_that_lost_the_evidence_on_the_way_gets_no_tag(world: Wor
     result = only(await world.sync())
 
     assert result.outcome is Outcome.BLOCKED
-    assert "ours/app, as it arrived there: refused by policy prod" in result.problem.message  # type: ignore[union-attr]
+    assert ", as it arrived there: refused by policy prod" in result.problem.message  # type: ignore[union-attr]
     assert await world.tag("ours/app", "v1") is None
 
 
@@ -465,6 +465,19 @@ async def test_a_chain_is_planned_with_the_signatures_that_would_be_there(world:
 
 async def test_an_immutable_tag_costs_no_request_once_its_policy_passed(world: World) -> None:
     await signed_app(world)
+    mirrored(world, immutable=("v*",))
+    await world.sync()
+    world.clock.advance(timedelta(days=8))
+    await world.sync()
+    world.forget_calls()
+    assert (await world.sync()).summary.unchanged == 1
+    assert {call for call, _ in world.repository("hub/app").calls} <= {"tags"}
+
+
+async def test_an_immutable_tag_that_a_policy_passes_over_costs_no_request(world: World) -> None:
+    skip = Skip(("hub/**",), "not signed yet", world.clock.now() + timedelta(days=99))
+    world.policies[:] = [policy(skip=(skip,))]
+    await world.put("hub/app", image("app"), "v1")
     mirrored(world, immutable=("v*",))
     await world.sync()
     world.clock.advance(timedelta(days=8))

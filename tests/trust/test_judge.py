@@ -117,6 +117,13 @@ def test_what_nobody_signed_counts_for_nothing() -> None:
     assert (seen.format, seen.reason) == ("in-toto-unsigned", "nobody signed it")
 
 
+def test_an_sbom_that_nobody_signed_is_not_told_as_a_signature() -> None:
+    sbom = layers_manifest(Layer("text/spdx+json", b"{}"))
+    verdict = Court(OPS, ops="olga").judge(piece_of(sbom, APP, "tag:.sbom"))
+    assert "found 1 signature" not in (verdict.reason or "")
+    assert "1 attestation beside it" in (verdict.reason or "")
+
+
 @pytest.mark.parametrize(
     ("annotations", "reason"),
     [
@@ -455,15 +462,23 @@ def test_every_digest_that_is_asked_for_has_to_carry_evidence() -> None:
     )
     assert result(verdict) is Result.FAIL
     assert (verdict.reason or "").startswith(
-        f"linux/arm64 ({OTHER}): no signature by ops: there is none; looked at"
+        f"linux/arm64 ({arm.short()}): no signature by ops: there is none; looked at"
     )
     assert [(one.requirement, one.result) for one in verdict.requirements] == [
         (APP, Result.PASS),
-        (f"linux/arm64 ({OTHER})", Result.FAIL),
+        (f"linux/arm64 ({arm.short()})", Result.FAIL),
     ]
     assert (
         result(court.judge(signed("olga"), beside_arm, looked=places, subjects=(APP, OTHER))) is Result.PASS
     )
+
+
+def test_what_many_platforms_lack_is_said_once() -> None:
+    digests = [Digest.of(b"%d" % number) for number in range(9)]
+    places = [place("referrers", subject=str(one)) for one in digests]
+    reason = Court(OPS, ops="olga").judge(looked=places, subjects=tuple(map(str, digests))).reason or ""
+    assert all(str(one) in reason for one in digests)
+    assert (reason.count("no signature by ops"), reason.count("looked at")) == (1, 1)
 
 
 def test_evidence_beside_the_index_counts_for_the_platform_that_it_names() -> None:

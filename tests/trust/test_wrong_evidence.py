@@ -74,7 +74,7 @@ def test_an_image_with_attestations_alone_is_not_signed() -> None:
         policy_of(keyless(), trust_of(PKI)), [piece_of(one, APP.digest) for one in contents], APP.digest
     )
     assert found.result is Result.FAIL
-    assert "3 attestations beside it, which never counts as a signature" in (found.reason or "")
+    assert "3 attestations beside it, which never count as a signature" in (found.reason or "")
 
 
 def test_a_signature_is_no_attestation() -> None:
