@@ -15,6 +15,7 @@ from regsync.errors import RegsyncError
 from regsync.trust.errors import EvidenceRejectedError
 from regsync.trust.logs.keys import InvalidKeyError, LogKey
 from regsync.trust.protojson import Fields
+from regsync.trust.rfc3339 import parse_time
 from regsync.trust.shipped_roots import PUBLIC_GOOD, STAGING, TRUSTED_ROOT, shipped
 from regsync.trust.x509_reading import InvalidCertificateError, read_certificate
 
@@ -25,7 +26,6 @@ MAX_CHAIN = 10  # certificates of one authority
 _MEDIA_TYPE = re.compile(
     r"application/vnd\.dev\.sigstore\.trustedroot(\+json;version=0\.[12]|\.v0\.[12]\+json)"
 )
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 _TREE_HASH = "SHA2_256"
 
 
@@ -189,10 +189,7 @@ def _validity(fields: Fields) -> Validity:
 
 
 def _time(fields: Fields, name: str) -> datetime:
-    text = fields.text(name)
-    if _TIME.fullmatch(text) is None:
-        raise fields.refuse(name, f"is {text[:60]!r}, no time such as 2025-07-04T00:00:00Z")
     try:
-        return datetime.fromisoformat(text)
+        return parse_time(fields.text(name))
     except ValueError as cause:
-        raise fields.refuse(name, f"is no time: {cause}") from cause
+        raise fields.refuse(name, f"cannot be used: {cause}") from cause

@@ -166,6 +166,7 @@ def every_interval(interval: object) -> list[Callable[[Json], object]]:
         pytest.param({"start": "2025-01-01"}, id="a date"),
         pytest.param({"start": "2025-01-01T00:00:00"}, id="no zone"),
         pytest.param({"start": "2025-13-01T00:00:00Z"}, id="no month"),
+        pytest.param({"start": "0001-01-01T00:00:00+10:00"}, id="none in UTC"),
         pytest.param({"start": 1735689600}, id="a number"),
         pytest.param({"start": "2025-01-01T00:00:00Z", "end": "never"}, id="an end that is none"),
     ],

@@ -5,7 +5,6 @@ Source: notaryproject specifications, signature-envelope-jws.md; RFC 7515, secti
 
 import base64
 import binascii
-import re
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -19,8 +18,7 @@ from regsync.trust.notation.envelope import (
     malformed,
     read_attributes,
 )
-
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
+from regsync.trust.rfc3339 import parse_time
 
 
 def read_jws(raw: bytes) -> SignedEnvelope:
@@ -104,14 +102,7 @@ def _timestamp(value: object) -> bytes | None:
 
 
 def _time(name: str, value: object) -> datetime:
-    if isinstance(value, str) and _RFC3339.fullmatch(value):
-        try:
-            return datetime.fromisoformat(_at_most_micros(value))
-        except ValueError:
-            pass
-    raise malformed(f"{name} is no time of RFC 3339: {value!r:.80}")
-
-
-def _at_most_micros(text: str) -> str:
-    """Python keeps six digits of a second."""
-    return re.sub(r"(\.\d{6})\d+", r"\1", text)
+    try:
+        return parse_time(value if isinstance(value, str) else "")
+    except ValueError as cause:
+        raise malformed(f"{name} is no time of RFC 3339: {value!r:.80}") from cause
