@@ -76,8 +76,8 @@ async def gather(
 
     `wants` tells by its media type whether a layer is read. `manifests` are shared with whoever copies what
     is found; they may hold what another place gave, so without them everything is read from the shelf.
-    `top` is the subject itself where it has been read: what BuildKit put inside an index is evidence of the
-    platforms that it names. What could not be read is a piece with its error, a place that could not be
+    `top` is the index that the subject is in, where it has been read: what BuildKit put there is evidence of
+    the platforms that it names. What could not be read is a piece with its error, a place that could not be
     asked a Looked with its problem; nothing is raised for either.
     """
     reading = _Reading(shelf, wants, bounds, manifests or Manifests())
@@ -105,7 +105,9 @@ class _Looking:
     async def everywhere(self, top: Manifest | Index | None) -> Sequence[_Place]:
         """Every place in its order: cosign's tags, what lists referrers, the index itself."""
         tags, listed = await both(self._tags, self._listed)
-        inside = [self._inside(top)] if isinstance(top, Index) else []
+        inside = []
+        if isinstance(top, Index) and top.descriptor.digest != self.subject:
+            inside.append(self._inside(top))
         return [*tags, *_bounded([*listed, *inside], self.bounds.referrers)]
 
     async def _tags(self) -> Sequence[_Place]:
@@ -134,7 +136,8 @@ class _Looking:
         ]
 
     def _inside(self, top: Index) -> _Place:
-        return self._place(INDEX, [_Candidate(INDEX, of, one) for one, of in _attestations(top)])
+        found = (one for one, of in _attestations(top) if of == self.subject)
+        return self._place(INDEX, [_Candidate(INDEX, self.subject, one) for one in found])
 
     def _place(
         self, location: str, candidates: Iterable[_Candidate], problem: RegsyncError | None = None

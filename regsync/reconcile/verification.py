@@ -7,7 +7,7 @@ Sources: DESIGN.md, section 6, rules 2 and 11; SIGNING.md, section 0.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
@@ -18,6 +18,7 @@ from regsync.content.protocol import KnowsItself
 from regsync.content.referrers import fallback_tag
 from regsync.content.single_flight import SingleFlight
 from regsync.oci.digest import Digest
+from regsync.oci.manifest import Index, Manifest
 from regsync.oci.reference import Tag
 from regsync.plan.judgement import Judgement
 from regsync.reconcile.judged import Judged, reference
@@ -131,7 +132,7 @@ class Verification:
             if self._skip(policy, found) is None
         ]
         # Read from the target alone: what the run has read before came from the source.
-        for answer in await inquire(asked, question):
+        for answer in await inquire(asked, question, top=await self._index(observer, policies, found)):
             judged = Judged(Judgement.of(answer.verdict), answer.is_temporary)
             error = judged.refusal(f"{target.location}@{found.digest}", arrived=", as it arrived there")
             if error is not None:
@@ -173,8 +174,17 @@ class Verification:
             return Answer(skipped(policy, skip, question))
         elsewhere = (observer.view.elsewhere[one] for one in policy.policy.evidence)
         asked = await self._asked(observer, policy, found, (found.source.shelf, *elsewhere))
-        (answer,) = await inquire([asked], question, manifests=self.run.manifests)
+        top = await self._index(observer, [policy], found)
+        (answer,) = await inquire([asked], question, manifests=self.run.manifests, top=top)
         return answer
+
+    async def _index(
+        self, observer: "Observer", policies: Sequence["CompiledPolicy"], found: "Found"
+    ) -> Index | Manifest | None:
+        """The index that was found, for what was put inside it, where a policy asks about what is in it."""
+        if not found.desc.is_index or all(one.policy.scope is Scope.INDEX for one in policies):
+            return None
+        return await self.run.manifests.read(observer.view.stores, found.desc)
 
     async def _asked(
         self, observer: "Observer", policy: "CompiledPolicy", found: "Found", shelves: tuple[Shelf, ...]

@@ -109,8 +109,7 @@ async def inquire(
 
     async def look(key: tuple[Digest, Shelf]) -> _Beside:
         subject, shelf = key
-        inside = top if top is not None and top.descriptor.digest == subject else None
-        return await _look(subject, shelf, wanted[key], question, manifests, inside)
+        return await _look(subject, shelf, wanted[key], question, manifests, top)
 
     found = dict(zip(wanted, await for_each(look, list(wanted)), strict=True))
     return tuple(_answer(one, found, question) for one in asked)

@@ -30,12 +30,26 @@ from regsync.spec.verification import (
 )
 from regsync.trust.verdict import Result as Verdict
 from tests.reconcile.world import World
-from tests.support.images import Content, buildkit_index, cosign_tag, fallback_tag, image, index
+from tests.support.images import (
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Content,
+    as_json,
+    blob_descriptor,
+    buildkit_index,
+    cosign_tag,
+    fallback_tag,
+    image,
+    index,
+)
 from tests.support.signing_keys import new_key, public_pem
 from tests.support.sigstore_evidence import (
+    SPDX,
     VULN,
+    Layer,
     bundle_referrer,
     dsse_bundle,
+    dsse_envelope,
     layers_manifest,
     signature_layer,
     statement,
@@ -379,6 +393,28 @@ async def test_attestations_inside_an_index_are_no_platforms_that_have_to_be_sig
     ]
     for one in (built, *platforms):
         await world.put("hub/app", signature(one))
+    mirrored(world)
+    assert only(await world.sync()).outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize("scope", [Scope.PLATFORMS, Scope.BOTH])
+async def test_an_attestation_inside_the_index_that_somebody_signed_counts_for_its_platform(
+    world: World, scope: Scope
+) -> None:
+    world.policies[:] = [policy("prod", AttestationRequirement(SPDX, "ops"), scope=scope)]
+    amd = image("amd")
+    envelope = as_json(dsse_envelope(OPS, statement(amd.digest, SPDX)))
+    held = layers_manifest(Layer("application/vnd.in-toto.spdx+dsse", envelope))
+    inside = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": amd.digest}
+    entries = [
+        blob_descriptor(OCI_MANIFEST, amd.data, platform={"os": "linux", "architecture": "amd64"}),
+        blob_descriptor(
+            OCI_MANIFEST, held.data, platform={"os": "unknown", "architecture": "unknown"}, annotations=inside
+        ),
+    ]
+    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+    built = await world.put("hub/app", Content(OCI_INDEX, as_json(document), (), (amd, held)), "v1")
+    await world.put("hub/app", bundle_referrer(built, dsse_bundle(OPS, statement(built.digest, SPDX)), SPDX))
     mirrored(world)
     assert only(await world.sync()).outcome is Outcome.DONE
 
