@@ -29,7 +29,7 @@ class SignerUnclearError(UsageError):
     def __init__(self) -> None:
         super().__init__(
             "give either --key, or --certificate-identity and --certificate-oidc-issuer: whose signature it "
-            "has to be"
+            "has to be; --tlog goes with --key alone"
         )
 
 
@@ -45,9 +45,7 @@ class SignerUnclearError(UsageError):
 @click.option(
     "--tlog",
     type=click.Choice(("required", "optional", "ignore")),
-    default="required",
-    show_default=True,
-    help="With --key: whether a transparency log has to have the signature.",
+    help="With --key: whether a transparency log has to have the signature (required).",
 )
 @click.option(
     "--trusted-root",
@@ -63,7 +61,7 @@ def command(  # noqa: PLR0913 - click gives each option so
     identity: str | None,
     issuer: str | None,
     key: Path | None,
-    tlog: str,
+    tlog: str | None,
     trusted_root: Path | None,
     staging: bool,  # noqa: FBT001
     artifact: str,
@@ -83,11 +81,13 @@ def command(  # noqa: PLR0913 - click gives each option so
     from regsync.trust.envelopes import Image, Question
     from regsync.trust.errors import EvidenceRejectedError
 
-    if (key is None) == (identity is None) or (identity is None) != (issuer is None):
+    is_unclear = (key is None) == (identity is None) or (identity is None) != (issuer is None)
+    if is_unclear or (key is None and tlog is not None):
         raise SignerUnclearError
     trust = _trust(trusted_root, is_staging=staging)
     digest, content = _artifact(artifact)
-    authority = _keyless(identity, issuer, trust) if key is None else _managed(key, LogUse(tlog), trust)
+    use = LogUse(tlog or "required")
+    authority = _keyless(identity, issuer, trust) if key is None else _managed(key, use, trust)
     envelope = read_bundle(read_input(bundle, MAX_SIZE), manifest_digest=digest, content=content)
     if digest not in envelope.message.subjects:
         raise EvidenceRejectedError("subject", f"the bundle is not of {digest}")

@@ -170,6 +170,10 @@ def test_staging_is_another_instance(regsync: Regsync) -> None:
         pytest.param(["--certificate-oidc-issuer", "x"], id="no identity"),
         pytest.param(["--key", "k", "--certificate-identity", "x"], id="a key and an identity"),
         pytest.param(["--key", "k", "--certificate-oidc-issuer", "x"], id="a key and an issuer"),
+        pytest.param(
+            ["--certificate-identity", "x", "--certificate-oidc-issuer", "x", "--tlog", "ignore"],
+            id="a log for no key",
+        ),
     ],
 )
 def test_who_has_to_have_signed_must_be_said(options: list[str], regsync: Regsync) -> None:
