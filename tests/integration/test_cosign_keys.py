@@ -108,10 +108,9 @@ async def test_a_signature_is_accepted_of_its_digest_and_by_no_other_key(signed:
         assert (result, "there is none" in reason) == (Result.FAIL, True)
 
 
-async def test_annotations_of_a_signature_are_what_cosign_signed(signed: Signed) -> None:
-    # Of the newer form, cosign signs annotations since 3.1: tests/data/signing has one.
-    notes = {"team": "core"}
-    signed.cosign.sign(signed.reference, signed.key.private, form=Form.LEGACY, annotations=notes)
+@pytest.mark.parametrize("form", EVERY_FORM)
+async def test_annotations_of_a_signature_are_what_cosign_signed(signed: Signed, form: Form) -> None:
+    signed.cosign.sign(signed.reference, signed.key.private, form=form, annotations={"team": "core"})
     for wanted, expected in (({"team": "core"}, Result.PASS), ({"team": "other"}, Result.FAIL)):
         result, reason, _ = await signed.said(signed.policy(SignatureRequirement(AUTHORITY, wanted)))
         assert result is expected, reason

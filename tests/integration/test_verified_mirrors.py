@@ -218,7 +218,7 @@ def test_evidence_that_is_kept_in_another_repository_is_found_there_and_copied_b
     )
     cosign = Cosign(tool("cosign"), tmp_path, SigstorePki().trusted_root())
     key = cosign.generate_key()
-    # Which forms go there differs from one cosign to the next; the others stay beside the image.
+    # Layers as referrers stay beside the image all the same.
     reference = f"{distribution.host}/{repository}@{app.digest}"
     cosign.sign(reference, key.private, form=form, kept_in=f"{distribution.host}/{kept}")
     shutil.copy(key.public, workspace.path / "cosign.pub")
