@@ -83,7 +83,7 @@ def test_anything_in_place_of_a_part_is_refused(data: st.DataObject) -> None:
     part = data.draw(st.sampled_from(sorted(set(draft.parts) - left)))
     before = draft.get(part)
     draft.put(part, data.draw(ENCODED | JSON if draft.location == "referrers" else ENCODED))
-    assert draft.get(part) == before or verdict(draft)[0] is not Result.PASS
+    assert str(draft.get(part)) == str(before) or verdict(draft)[0] is not Result.PASS
 
 
 @few
