@@ -51,7 +51,15 @@ def skip_of(
 
 
 def names_of(location: Location, registries: Mapping[str, Registry]) -> Iterator[str]:
-    """Every REGISTRY/REPOSITORY that leads to a location; of a remote one HOST/REPOSITORY is among them."""
+    """Every REGISTRY/REPOSITORY that leads to a location; of a remote one HOST/REPOSITORY is among them.
+
+    A place that no Registry leads to, such as a layout on the command line, has the name it was given there.
+    """
+    names = list(_names_of(location, registries))
+    yield from names or [f"{location.registry}/{location.repository}"]
+
+
+def _names_of(location: Location, registries: Mapping[str, Registry]) -> Iterator[str]:
     registry = registries.get(location.registry)
     place = registry.place if registry is not None else _place_of(location.registry)
     if isinstance(place, RemotePlace):

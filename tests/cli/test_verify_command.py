@@ -113,7 +113,7 @@ def test_text_says_each_reason_once(regsync: Regsync, spec: Path) -> None:
 def test_a_named_policy_is_asked_instead_of_those_that_apply(regsync: Regsync, spec: Path) -> None:
     (verdict,) = verdicts(regsync, spec, "bundle/newfmt:v1", "--policy", "stranger", code=3)
     assert verdict["policy"] == "stranger"
-    assert "by another key" in json.dumps(verdict) or "signature" in verdict["reason"]
+    assert "signature: it is not by this key" in verdict["reason"]
 
 
 def test_a_policy_that_warns_says_no_and_exits_with_zero(regsync: Regsync, spec: Path) -> None:
@@ -140,6 +140,13 @@ def test_one_image_that_is_not_there_hides_no_other(regsync: Regsync, spec: Path
 def test_a_layout_named_by_its_path_meets_the_policies_of_its_registry(regsync: Regsync, spec: Path) -> None:
     (verdict,) = verdicts(regsync, spec, f"oci:{spec}/images/newfmt:v1")
     assert (verdict["policy"], verdict["result"]) == ("signed", "pass")
+
+
+def test_a_policy_for_everything_is_for_a_layout_that_no_registry_has(regsync: Regsync, spec: Path) -> None:
+    shutil.copytree(SIGNING / "newfmt", spec / "elsewhere")
+    write(spec, policy("all", images=["**"]), policy("hub", images=["*/acme/**"]))
+    (verdict,) = verdicts(regsync, spec, f"oci:{spec}/elsewhere:v1")
+    assert verdict["policy"] == "all"
 
 
 def test_an_image_that_no_policy_speaks_of_is_an_error_that_names_them(regsync: Regsync, spec: Path) -> None:
