@@ -9,6 +9,7 @@ from regsync.spec.verification import AttestationRequirement
 from regsync.trust.ages import made_at, span
 from regsync.trust.envelopes import Proven, Question, SigstoreEnvelope
 from regsync.trust.expressions import Expressions, Variables
+from regsync.trust.predicate_time import said_at
 from regsync.trust.slsa import unmet_by_provenance
 from regsync.trust.vulnerabilities import judge_scan
 
@@ -43,7 +44,7 @@ def ask(
     predicate = predicate if isinstance(predicate, Mapping) else {}
     made = made_at(predicate, proven, question.now)
     ends: list[datetime] = []
-    unmet = _unmet_by_age(requirement, made, question.now, ends)
+    unmet = _unmet_by_age(requirement, made, said_at(predicate), question.now, ends)
     if unmet is None and requirement.slsa is not None:
         kind = envelope.message.predicate_type
         unmet = unmet_by_provenance(requirement.slsa, kind, predicate, proven.signer)
@@ -59,10 +60,16 @@ def ask(
 
 
 def _unmet_by_age(
-    requirement: AttestationRequirement, made: datetime | None, now: datetime, ends: list[datetime]
+    requirement: AttestationRequirement,
+    made: datetime | None,
+    said: datetime | None,
+    now: datetime,
+    ends: list[datetime],
 ) -> str | None:
     if requirement.max_age is None:
         return None
+    if made is None and said is not None:
+        return f"its age is not known: it says that it is of {said:%Y-%m-%d %H:%M} UTC, still to come"
     if made is None:
         return "its age is not known: it has no time"
     if made + requirement.max_age <= now:

@@ -393,6 +393,12 @@ def test_an_attestation_grows_too_old(at: object, finished: str | None, passes: 
     assert verdict.expires == until
 
 
+def test_a_time_to_come_is_told_from_none() -> None:
+    found = attested("bot", VULN, scan("LOW", finished="2027-11-10T12:00:00Z"))
+    reason = Court(scans(max_age=7 * DAY), ci="bot").judge(found).reason or ""
+    assert "it says that it is of 2027-11-10 12:00 UTC, still to come" in reason
+
+
 def test_what_is_too_old_costs_no_evaluation() -> None:
     require = AttestationRequirement(SLSA, "ci", max_age=DAY, conditions=(Condition("no expression at all"),))
     court = Court(require, ci="bot")
