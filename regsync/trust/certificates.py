@@ -48,8 +48,9 @@ class FulcioCertificate:
 def verify_chain(certificates: Sequence[bytes], root: TrustedRoot, at: datetime) -> FulcioCertificate:
     """The first of `certificates` (DER), proven to be valid at `at` under an authority of `root`.
 
-    The rest may serve as intermediates; roots among them are let be. Raises TrustRootTooOldError where
-    the root lacks the authority that issued it, else EvidenceRejectedError.
+    The rest serve as intermediates where the root has none of an authority, only its own root: else one
+    that the root gave up, or believes no longer, could be brought along under another that shares its root.
+    Raises TrustRootTooOldError where the root lacks the authority that issued it, else EvidenceRejectedError.
     """
     if not 1 <= len(certificates) <= MAX_CERTIFICATES:
         reason = f"the evidence has {len(certificates)} certificates, from 1 to {MAX_CERTIFICATES} are read"
@@ -71,12 +72,7 @@ def _chain(
     leaf: x509.Certificate, given: list[x509.Certificate], root: TrustedRoot, at: datetime
 ) -> Sequence[x509.Certificate]:
     """The issuers of `leaf`, up to a root of `root` that is to be believed at `at`."""
-    names = {leaf.issuer, *(one.issuer for one in given)}
-    known = [
-        authority
-        for authority in root.certificate_authorities
-        if names & {one.subject for one in authority.certificates}
-    ]
+    known = [one for one in root.certificate_authorities if _may_lead_to(one, leaf, given)]
     if not known:
         raise TrustRootTooOldError(_CHECK, f"certificate authority {leaf.issuer.rfc4514_string()[:120]!r}")
     reasons = []
@@ -89,6 +85,14 @@ def _chain(
         except (VerificationError, x509.UnsupportedGeneralNameType) as cause:
             reasons.append(str(cause).partition(" (encountered processing")[0][:200])
     raise EvidenceRejectedError(_CHECK, "; ".join(dict.fromkeys(reasons)))
+
+
+def _may_lead_to(
+    authority: CertificateAuthority, leaf: x509.Certificate, given: list[x509.Certificate]
+) -> bool:
+    """Whether it has the name of who issued the leaf, or of who issued an intermediate that it lacks."""
+    below = [leaf] if len(authority.certificates) > 1 else [leaf, *given]
+    return bool({one.issuer for one in below} & {one.subject for one in authority.certificates})
 
 
 def _path(
@@ -111,7 +115,8 @@ def _path(
         .extension_policies(ca_policy=issuers, ee_policy=leaves)
         .build_client_verifier()
     )
-    return verifier.verify(leaf, [*authority.certificates[:-1], *given]).chain[1:]
+    intermediates = list(authority.certificates[:-1]) or given
+    return verifier.verify(leaf, intermediates).chain[1:]
 
 
 def _signs_code(policy: Policy, certificate: x509.Certificate, usage: x509.ExtendedKeyUsage | None) -> None:

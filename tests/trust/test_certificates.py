@@ -159,7 +159,35 @@ def test_a_certificate_that_fulcio_would_not_issue_is_refused(shape: Shape, chec
 def test_an_intermediate_for_other_uses_issues_nothing() -> None:
     servers = CertificateAuthority("servers", PKI.root, purpose=ExtendedKeyUsageOID.SERVER_AUTH)
     with pytest.raises(EvidenceRejectedError, match="not code signing"):
-        verify_chain((issue(servers), servers.der), ROOT, SIGNED_AT)
+        verify_chain((issue(servers), servers.der), root_of(TOP), SIGNED_AT)
+
+
+def two_intermediates(**interval: str) -> TrustedRoot:
+    """A root with two Fulcios below one root, the usual one believed for a time."""
+    document = PKI.trusted_root_document()
+    (usual,) = document["certificateAuthorities"]
+    chain = {"certificates": [{"rawBytes": b64(one)} for one in (NEW.der, TOP)]}
+    document["certificateAuthorities"] = [
+        usual | {"validFor": usual["validFor"] | interval},
+        usual | {"uri": "https://new.example", "certChain": chain},
+    ]
+    return TrustedRoot.parse(json.dumps(document).encode())
+
+
+NEW = CertificateAuthority("new", PKI.root, purpose=ExtendedKeyUsageOID.CODE_SIGNING)
+
+
+def test_an_intermediate_that_is_believed_no_longer_cannot_be_brought_along() -> None:
+    for brought in ((LEAF,), (LEAF, INTERMEDIATE)):
+        assert verify_chain(brought, two_intermediates(), SIGNED_AT).chain[0] == INTERMEDIATE
+        with pytest.raises(EvidenceRejectedError, match=r"outside of https://fulcio\.example's time"):
+            verify_chain(brought, two_intermediates(end="2026-11-01T09:59:59Z"), SIGNED_AT)
+    assert verify_chain((issue(NEW),), two_intermediates(), SIGNED_AT).chain[0] == NEW.der
+
+
+def test_an_intermediate_that_the_root_has_not_cannot_be_brought_along_to_others() -> None:
+    with pytest.raises(TrustRootTooOldError, match="new"):
+        verify_chain((issue(NEW), NEW.der), ROOT, SIGNED_AT)
 
 
 def test_a_leaf_issues_nothing() -> None:
