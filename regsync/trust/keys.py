@@ -126,6 +126,8 @@ def _public_key(pem: bytes) -> PublicKey:
         )
     if b"-----BEGIN CERTIFICATE-----" in pem:
         raise InvalidKeyError("this is a certificate; `openssl x509 -pubkey -noout` prints its key")
+    if pem.count(b"-----BEGIN ") > 1:
+        raise InvalidKeyError("there are several, and an authority has one: declare an authority for each")
     try:
         return usable(load_pem_public_key(pem))
     except UnusableKeyError as cause:

@@ -192,6 +192,7 @@ STRANGE = x25519.X25519PrivateKey.generate().public_key()
         pytest.param(b"", "expected one in PEM", id="nothing"),
         pytest.param(public_pem(KEY)[:-40], "expected one in PEM", id="cut off"),
         pytest.param(b"x" * 70_000, "at most 65536", id="too much"),
+        pytest.param(public_pem(KEY) + public_pem(new_key()), "there are several", id="two keys"),
         pytest.param(PRIVATE, "this is a private key", id="the private half"),
         pytest.param(
             b"-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\n",
