@@ -128,8 +128,8 @@ async def images_below(
 ) -> Mapping[Digest, Platform | None]:
     """The image of every platform that `read_graph` would give; of a single image itself.
 
-    BuildKit's attestations, which an index lists beside them for no platform, are none. Reads indexes
-    alone. Raises as `read_graph` does.
+    BuildKit's attestations, which an index lists beside them for no platform, are none; what it lists for
+    a platform too is an image. Reads indexes alone. Raises as `read_graph` does.
     """
     top, children = await _top(manifests, sources, root, shape)
     if not isinstance(top, Index):
@@ -139,18 +139,23 @@ async def images_below(
     seen: set[Digest] = set()
 
     async def visit(desc: Descriptor, depth: int) -> None:
-        if desc.digest in seen or (desc.platform is not None and desc.platform.is_unknown):
+        is_unknown = desc.platform is not None and desc.platform.is_unknown
+        if is_unknown or desc.digest in seen or not desc.is_manifest:
             return
         walk.check(desc, depth, len(seen))
         seen.add(desc.digest)
         if not desc.is_index:
             found[desc.digest] = desc.platform
             return
-        for child in (await manifests.read(sources, desc)).manifests:
+        below = await manifests.read(sources, desc)
+        for child in below.entries if isinstance(below, Index) else ():
             await visit(child, depth + 1)
 
-    for child in children:
-        await visit(child, 1)
+    # Every entry, also of the same digest: who pulls goes by the one that has their platform.
+    carried = {child.digest for child in children}
+    for entry in top.entries:
+        if entry.digest in carried:
+            await visit(entry, 1)
     return found
 
 

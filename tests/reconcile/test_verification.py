@@ -397,6 +397,32 @@ async def test_attestations_inside_an_index_are_no_platforms_that_have_to_be_sig
     assert only(await world.sync()).outcome is Outcome.DONE
 
 
+@pytest.mark.parametrize("more", [{}, {"platforms": (Platform.of("linux", "arm64"),)}])
+async def test_what_is_listed_for_no_platform_and_for_one_has_to_be_signed(
+    world: World, more: dict[str, Any]
+) -> None:
+    world.policies[:] = [policy(scope=Scope.PLATFORMS)]
+    arm = image("arm", arch="arm64")
+    entries = [
+        blob_descriptor(OCI_MANIFEST, arm.data, platform={"os": os, "architecture": architecture})
+        for os, architecture in (("unknown", "unknown"), ("linux", "arm64"))
+    ]
+    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+    amd = image("amd")
+    entries.append(blob_descriptor(OCI_MANIFEST, amd.data, platform={"os": "linux", "architecture": "amd64"}))
+    await world.put("hub/app", signature(amd))
+    for nested in (False, True):
+        built = Content(OCI_INDEX, as_json(document), (), (arm, amd))
+        if nested and not more:
+            outer = {**document, "manifests": [blob_descriptor(OCI_INDEX, built.data)]}
+            built = Content(OCI_INDEX, as_json(outer), (), (built,))
+        await world.put("hub/app", built, "v1")
+        world.mirrors.clear()
+        mirrored(world, **more)
+        (planned,) = (await world.plan()).actions
+        assert "no signature by ops" in problem_of(planned)
+
+
 @pytest.mark.parametrize("scope", [Scope.PLATFORMS, Scope.BOTH])
 async def test_an_attestation_inside_the_index_that_somebody_signed_counts_for_its_platform(
     world: World, scope: Scope
