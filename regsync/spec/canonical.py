@@ -14,10 +14,12 @@ from regsync.spec.model import Mirror, Registry, Settings
 from regsync.spec.verification import Material, TrustRoot, VerificationPolicy
 
 # Logins are left out because rotating them is no change of the spec, positions because moving a
-# document within its file is none, and the ledger's path because it says where, not what. Whose token
+# document within its file is none, the ledger's path because it says where, not what, and notifications
+# because whom to tell changes nothing at any registry. Whose token
 # servers may have the login (`auth.realms`) counts: a plan is reviewed with them in it.
-_LEFT_OUT = frozenset({"login", "position", "state"})
-_LEFT_OUT_EMPTY = frozenset({"verify"})  # so that what is said without it keeps the digest that it had
+_LEFT_OUT = frozenset({"login", "position", "state", "notifications"})
+# So that what is said without these keeps the digest that it had.
+_LEFT_OUT_EMPTY = frozenset({"verify", "prune", "history", "schedule"})
 
 
 def spec_digest(

@@ -108,6 +108,9 @@ def _unit(mirror: Mirror, repository: RepositoryName, rules: tuple[TagRule, ...]
         referrers=mirror.referrers,
         immutable=mirror.immutable,
         verify=mirror.verify,
+        prune=mirror.prune,
+        history=mirror.history,
+        schedule=mirror.schedule,
     )
 
 

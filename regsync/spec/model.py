@@ -14,9 +14,15 @@ from typing import TYPE_CHECKING
 from regsync.oci.digest import Digest
 from regsync.oci.platform import Platform
 from regsync.oci.reference import RepositoryName, Tag
+from regsync.spec.history import History
+from regsync.spec.pruning import PrunePolicy
+from regsync.spec.schedules import Schedule
 from regsync.spec.secret import SecretRef
 
 if TYPE_CHECKING:
+    from regsync.spec.notifications import Notification
+    from regsync.spec.projects import Project
+    from regsync.spec.retention import RetentionPolicy
     from regsync.spec.server import Server
     from regsync.spec.verification import TrustRoot, VerificationPolicy
 
@@ -303,6 +309,9 @@ class Mirror:
     referrers: ReferrersPolicy = ReferrersPolicy()
     immutable: tuple[str, ...] = ()  # globs over target tags
     verify: tuple[str, ...] = ()  # names of policies, besides those that apply by their globs
+    prune: PrunePolicy | None = None  # None: nothing is deleted
+    history: History | None = None  # None: former images of moved tags are not kept
+    schedule: Schedule | None = None  # None: on demand alone
     position: Position | None = field(default=None, compare=False)
 
 
@@ -325,6 +334,9 @@ class Unit:
     referrers: ReferrersPolicy = ReferrersPolicy()
     immutable: tuple[str, ...] = ()
     verify: tuple[str, ...] = ()
+    prune: PrunePolicy | None = None
+    history: History | None = None
+    schedule: Schedule | None = None
 
     @property
     def source(self) -> Location:
@@ -343,6 +355,7 @@ class Settings:
 
     state: Path  # the ledger; absolute
     concurrency: int = DEFAULT_CONCURRENCY
+    notifications: "tuple[Notification, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +373,8 @@ class Spec:
     trust_roots: "Mapping[str, TrustRoot]" = field(
         default_factory=dict
     )  # by name; the built-in one is not in it
+    retention: "tuple[RetentionPolicy, ...]" = ()  # by name
+    projects: "tuple[Project, ...]" = ()  # by name
 
     def place(self, location: Location) -> Place:
         """Where a location really is."""
