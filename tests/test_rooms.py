@@ -57,6 +57,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "pydantic": ("spec/**", "server/**"),
     "granian": ("server/listening.py",),
     "prometheus_client": ("server/exposition.py",),
+    "croniter": ("reconcile/schedule.py", "spec/**"),
     "pyreqwest": ("remote/transport.py",),
     "sqlalchemy": ("store/**",),
     "alembic": ("store/**",),
