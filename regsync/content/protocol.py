@@ -154,6 +154,16 @@ class Deletes(Protocol):
 
 
 @runtime_checkable
+class DropsUntagged(Protocol):
+    """May delete an image with its last tag, whatever else leads to it. Without it, it does not."""
+
+    @property
+    def drops_untagged(self) -> bool:
+        """Whether it does."""
+        ...
+
+
+@runtime_checkable
 class KnowsItself(Protocol):
     """Can say what a caller may leave out. Without it, it is assumed to have an API and to check nothing."""
 

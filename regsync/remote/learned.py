@@ -25,9 +25,11 @@ class Learned:
     max_body: int | None  # bytes of one request; longer blobs go in chunks
     chunked: bool  # PATCH with Content-Range works; until it is seen not to
     checks_references: bool  # it was seen to refuse a manifest whose blobs are missing
+    tag_deletion: Known  # DELETE of a tag removes that tag alone
     referrers_route: Known = Known.ASK  # NO: the server does not even know the path
     puts_are_stored: bool = False  # an answer without a digest was once checked by asking again
     probing: anyio.Lock = field(default_factory=anyio.Lock)  # so that one request settles what is asked
+    trying_tags: anyio.Lock = field(default_factory=anyio.Lock)  # settles `tag_deletion`
     gathering: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(GATHERED_CHUNKS))
     unmountable: set[tuple[RepositoryName, RepositoryName]] = field(default_factory=set)  # (from, to)
 
@@ -45,5 +47,6 @@ def learned_of(session: Session, provider: Provider) -> Learned:
             provider.max_body,
             provider.chunked,
             provider.checks_references,
+            provider.tag_deletion,
         )
     return known

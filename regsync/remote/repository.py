@@ -29,6 +29,7 @@ from regsync.remote.referrers import Referrers
 from regsync.remote.request import Kind, Request
 from regsync.remote.resumable import OpenAt, Resumable, UploadSessions
 from regsync.remote.session import Session
+from regsync.remote.tag_deletion import Requests, TagDeletion
 from regsync.remote.upload import Upload, check_stored
 from regsync.remote.uploads import Uploads
 
@@ -57,8 +58,10 @@ class RemoteRepository:
         self._manifests = Manifests(endpoint)
         self._blobs = Blobs(endpoint)
         self._referrers = Referrers(endpoint, self._manifests)
-        self._deletion = Deletion(endpoint, self._manifests, self._referrers)
         self._uploads = Uploads(endpoint, self._blobs.exists)
+        requests = Requests(endpoint)
+        self._tag_deletion = TagDeletion(endpoint, requests, self._manifests, self._blobs, self._uploads)
+        self._deletion = Deletion(endpoint, requests, self._manifests, self._referrers, self._tag_deletion)
         self._resumable = (
             Resumable(endpoint, self._uploads, upload_sessions, self._blobs.exists)
             if upload_sessions
@@ -86,6 +89,11 @@ class RemoteRepository:
     def checks_references(self) -> bool:
         """Whether this registry is known, or was seen, to refuse a manifest whose blobs are missing."""
         return self._endpoint.learned.checks_references
+
+    @property
+    def drops_untagged(self) -> bool:
+        """Whether an image goes with its last tag here, even from under an index."""
+        return self._endpoint.provider.drops_untagged
 
     def __repr__(self) -> str:
         return f"<RemoteRepository {self.name}>"
@@ -206,9 +214,9 @@ class RemoteRepository:
         return await self._referrers.list(subject, listed=listed)
 
     async def delete(self, desc: Descriptor) -> None:
-        """Delete a manifest, and every tag that points to it. Raises DeletionUnsupportedError."""
+        """Delete a manifest, and every tag that points to it; see `Deletion.delete`."""
         await self._deletion.delete(desc)
 
     async def untag(self, tag: Tag) -> None:
-        """Delete one tag, never another. Raises TagDeletionUnsupportedError."""
-        await self._deletion.untag(tag)
+        """Delete one tag, never another. Raises TagDeletionUnsupportedError, TagProtectedError."""
+        await self._tag_deletion.untag(tag)

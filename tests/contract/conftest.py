@@ -14,7 +14,7 @@ _REMOTE = frozenset({"name a manifest by sha512"})
 _REMOTE_CANNOT = {
     "fake": _REMOTE | {"refuse missing references"},
     "distribution": _REMOTE,
-    "debian": _REMOTE | {"delete a tag"},
+    "debian": _REMOTE,
     "served": frozenset[str](),
 }
 _SERVERS = {

@@ -14,7 +14,7 @@ from regsync.content.protocol import (
 )
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
-from regsync.remote.deletion import DeletionUnsupportedError, TagDeletionUnsupportedError
+from regsync.remote.deletion import DeletionUnsupportedError
 from regsync.remote.errors import ForbiddenError, RateLimitedError, UnexpectedAnswerError
 from regsync.remote.providers.detection import load
 from tests.remote.repositories import at, blob, described, methods, opened, session_of, stream
@@ -141,31 +141,6 @@ async def test_deletion_that_is_forbidden_is_forbidden(registry: FakeRegistry) -
             await repository.delete(described(app))
         with pytest.raises(ForbiddenError):
             await repository.untag(Tag("v1"))
-
-
-async def test_a_tag_is_deleted_alone_and_once_more_is_no_error(registry: FakeRegistry) -> None:
-    app = registry.add("team/app", image("app"), "v1", "v2")
-    async with opened(registry) as repository:
-        await repository.untag(Tag("v1"))
-        assert registry.tags("team/app") == {"v2": app.digest}
-        await repository.untag(Tag("v1"))
-
-
-@pytest.mark.parametrize("status", [400, 404, 405])
-async def test_a_registry_that_deletes_no_tags_is_told_apart(registry: FakeRegistry, status: int) -> None:
-    registry.add("team/app", image("app"), "v1")
-    registry.on("DELETE", ".*", fake.error(status, "UNSUPPORTED"))
-    async with opened(registry) as repository:
-        with pytest.raises(TagDeletionUnsupportedError, match="tag v1"):
-            await repository.untag(Tag("v1"))
-
-
-@pytest.mark.parametrize("name", ["dockerhub", "ghcr", "harbor"])
-async def test_who_deletes_no_tags_is_not_asked(registry: FakeRegistry, name: str) -> None:
-    async with opened(registry, provider=load(name)) as repository:
-        with pytest.raises(TagDeletionUnsupportedError):
-            await repository.untag(Tag("v1"))
-    assert registry.requests == []
 
 
 async def test_google_wants_the_tags_gone_before_the_manifest(registry: FakeRegistry) -> None:

@@ -14,12 +14,13 @@ from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
 from regsync.remote import pieces, resumable
 from regsync.remote.catalog import repositories
-from regsync.remote.deletion import DeletionUnsupportedError, TagDeletionUnsupportedError
+from regsync.remote.deletion import DeletionUnsupportedError
 from regsync.remote.errors import RejectedError
 from regsync.remote.providers.detection import load
 from regsync.remote.providers.provider import Known, Provider, UploadWay
 from regsync.remote.repository import RemoteRepository
 from regsync.remote.resumable import SavedUpload
+from regsync.remote.tag_deletion import TagDeletionUnsupportedError
 from tests.remote.repositories import at, blob, described, opened, read, session_of, stream
 from tests.support.images import Content, fallback_tag, image, index, noise, referrer
 from tests.support.registry_state import read_repository
@@ -209,15 +210,16 @@ async def test_distribution_deletes_tags_alone_and_manifests_with_theirs(
             await store.resolve(Tag("v2"))
 
 
-async def test_debians_registry_deletes_no_tags_and_says_so(
+async def test_debians_registry_without_tag_deletion_loses_one_tag_all_the_same(
     debian_registry: RegistryServer, repository: str
 ) -> None:
     app = image("app")
     async with opened(debian_registry, repository) as store:
         await push(store, app, V1)
-        with pytest.raises(TagDeletionUnsupportedError):
-            await store.untag(V1)
-        assert await store.resolve(V1) == described(app)
+        await store.tag(described(app), Tag("v2"))
+        await store.untag(V1)
+        assert read_repository(debian_registry.url, repository).tags.keys() == {"v2"}
+        assert await store.resolve(Tag("v2")) == described(app)
         await store.delete(described(app))
         with pytest.raises(ContentNotFoundError):
             await store.manifest(Digest.parse(app.digest))
@@ -234,6 +236,8 @@ async def test_deletion_that_is_off_is_told(
             await store.delete(described(app))
         with pytest.raises(TagDeletionUnsupportedError):
             await store.untag(V1)
+        assert await store.resolve(V1) == described(app)
+    assert read_repository(server.url, repository).tags.keys() == {"v1"}
 
 
 async def test_a_read_only_registry_refuses(

@@ -10,6 +10,7 @@ PROVIDER = Provider(
     head=Known.YES,
     catalog=Known.NO,
     catalog_hint="Docker Hub has no catalogue: name the repositories in the spec",
+    deletion=Known.NO,
     tag_deletion=Known.NO,
     checks_references=True,
 )

@@ -8,5 +8,6 @@ PROVIDER = Provider(
     single_post=Known.NO,
     drops_unknown=True,
     catalog=Known.NO,
+    drops_untagged=True,
     catalog_hint="public.ecr.aws has no catalogue: name the repositories in the spec",
 )

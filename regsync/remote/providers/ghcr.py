@@ -1,4 +1,4 @@
-"""GitHub's registry: of several PATCHes only the last counts (29), no catalogue (11)."""
+"""GitHub's registry: of several PATCHes only the last counts (29), no catalogue (11), no DELETE."""
 
 from regsync.remote.providers.provider import Known, Provider, UploadWay
 
@@ -10,5 +10,6 @@ PROVIDER = Provider(
     head=Known.YES,
     catalog=Known.NO,
     catalog_hint="GHCR has no catalogue: name the repositories in the spec",
+    deletion=Known.NO,
     tag_deletion=Known.NO,
 )

@@ -1,4 +1,4 @@
-"""Harbor: tags are deleted through its own API only; deleting a manifest takes every tag with it."""
+"""Harbor: DELETE takes digests only; a tag alone goes with a throw-away manifest (53)."""
 
 from regsync.remote.providers.provider import Known, Provider
 

@@ -41,7 +41,9 @@ class Provider:
     catalog: Known = Known.ASK  # `_catalog` lists what these credentials may see
     catalog_hint: str = ""  # what to do instead, where it does not
     drops_unknown: bool = False  # a push to a missing repository may end without an answer (22)
+    deletion: Known = Known.ASK  # DELETE of a manifest, by digest, removes it
     tag_deletion: Known = Known.ASK  # DELETE of a tag removes that tag alone
+    drops_untagged: bool = False  # an image goes with its last tag, also from under an index (52)
     untag_first: bool = False  # a manifest is deleted only after its tags (10)
     checks_references: bool = False  # known to refuse a manifest whose blobs are missing, and to say so (54)
     delete_actions: frozenset[str] = DELETE  # of the token scope (18)
