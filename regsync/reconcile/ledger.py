@@ -6,7 +6,7 @@ bulk, once per repository; writes are gathered in memory and reach the disk in b
 the latest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -15,6 +15,7 @@ from regsync.errors import RegsyncError
 from regsync.oci.digest import Digest
 from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
+from regsync.plan.absence import Absence
 
 
 class LedgerError(RegsyncError):
@@ -63,8 +64,25 @@ class PassedVerdict:
     signers: tuple[str, ...]  # who signed, as reports show them
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Deletion:
+    """A tag that a run deleted; `done` is None while it may have, and nobody has looked since."""
+
+    run: str
+    spot: Spot
+    tag: Tag
+    digest: Digest  # what the tag pointed to
+    begun: datetime
+    done: datetime | None = None
+
+
 class Ledger(Protocol):
     """The memory of runs. One writer at a time, which the lease ensures."""
+
+    @property
+    def has_history(self) -> bool:
+        """Whether an earlier run left anything: without it, what is ours is not known."""
+        ...
 
     def sightings(self, spot: Spot) -> Mapping[Digest, Sighting]:
         """Every digest that was seen at `spot`."""
@@ -85,12 +103,54 @@ class Ledger(Protocol):
         """
         ...
 
-    def wrote(self, spot: Spot, tag: Tag, digest: Digest, when: datetime) -> None:
-        """Remember that regsync pointed `tag` to `digest`: it is ours."""
+    def wrote(self, spot: Spot, tag: Tag, digest: Digest, when: datetime, origin: Spot | None = None) -> None:
+        """Remember that regsync pointed `tag` to `digest`: it is ours.
+
+        `origin` is the first source of the mirror that it was done for; None: it is not known.
+        """
         ...
 
     def ours(self, spot: Spot) -> Mapping[Tag, Digest]:
-        """The tags at `spot` that regsync wrote."""
+        """The tags at `spot` that regsync wrote, and did not delete."""
+        ...
+
+    def origins(self, spot: Spot) -> Mapping[Tag, Spot]:
+        """The origin of each tag at `spot` that is ours, where it is known."""
+        ...
+
+    def spots_of_ours(self) -> Sequence[Spot]:
+        """Every spot with a tag that is ours, sorted."""
+        ...
+
+    def absences(self, spot: Spot) -> Mapping[Tag, Absence]:
+        """Tags at `spot` that nothing kept when it was last looked at, and for how long that has been."""
+        ...
+
+    def absent(self, spot: Spot, tag: Tag, absence: Absence | None) -> None:
+        """Remember that nothing keeps a tag; None: something does again."""
+        ...
+
+    async def begin_deletions(self, deletions: Sequence[Deletion]) -> None:
+        """Remember what is about to be deleted; on disk when this returns.
+
+        The next thing may be kill -9. Raises LedgerError, after which nothing may be deleted.
+        """
+        ...
+
+    def deleted(self, deletion: Deletion, when: datetime) -> None:
+        """The tag is gone: it is ours no more, and its absence is over."""
+        ...
+
+    def not_deleted(self, deletion: Deletion) -> None:
+        """The tag is there still, or again."""
+        ...
+
+    def open_deletions(self, spot: Spot) -> Sequence[Deletion]:
+        """Deletions at `spot` of which it is not known whether they happened, sorted."""
+        ...
+
+    def deletions(self, run: str) -> Sequence[Deletion]:
+        """What a run deleted, or may have, sorted; the last 400 days are remembered."""
         ...
 
     def known_graph(self, digest: Digest, platforms: tuple[Platform, ...]) -> tuple[Digest, ...] | None:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
-from regsync.reconcile.ledger import OpenUpload, PassedVerdict, Spot
+from regsync.plan.absence import Absence
+from regsync.reconcile.ledger import Deletion, OpenUpload, PassedVerdict, Spot
 from regsync.reconcile.ledger_rows import pack_digest, pack_digests, pack_time, plain
 
 
@@ -21,6 +22,14 @@ class Seen(NamedTuple):
     first: int
     last: int
     compared: int | None
+
+
+class OwnTag(NamedTuple):
+    """A tag that is ours. `written` in microseconds since 1970."""
+
+    digest: bytes
+    written: int
+    origin: Spot | None
 
 
 class Run(NamedTuple):
@@ -38,7 +47,9 @@ class Gathered:
     """Facts by table; a digest is its raw bytes."""
 
     sightings: dict[Spot, dict[bytes, Seen]] = field(default_factory=dict)
-    tags: dict[Spot, dict[Tag, tuple[bytes, int]]] = field(default_factory=dict)
+    tags: dict[Spot, dict[Tag, OwnTag | None]] = field(default_factory=dict)  # None: ours no more
+    absences: dict[Spot, dict[Tag, Absence | None]] = field(default_factory=dict)  # None: it is kept
+    deletions: dict[tuple[str, Spot, Tag], Deletion | None] = field(default_factory=dict)  # None: drop it
     graphs: dict[tuple[bytes, str], tuple[bytes, int]] = field(default_factory=dict)
     verdicts: dict[bytes, PassedVerdict] = field(default_factory=dict)
     forgotten: set[Spot] = field(default_factory=set)  # whose blobs go before `blobs` come
@@ -70,9 +81,27 @@ class Gathered:
             )
         rows[raw] = seen
 
-    def wrote(self, spot: Spot, tag: Tag, digest: Digest, when: datetime) -> None:
+    def wrote(self, spot: Spot, tag: Tag, digest: Digest, when: datetime, origin: Spot | None) -> None:
         """The tag is ours."""
-        self.tags.setdefault(spot, {})[tag] = (pack_digest(digest), pack_time(when))
+        self.tags.setdefault(spot, {})[tag] = OwnTag(pack_digest(digest), pack_time(when), origin)
+        self.count += 1
+
+    def absent(self, spot: Spot, tag: Tag, absence: Absence | None) -> None:
+        """Nothing keeps the tag, or something does again."""
+        self.absences.setdefault(spot, {})[tag] = absence
+        self.count += 1
+
+    def deletion(self, deletion: Deletion) -> None:
+        """A deletion is begun, or done: then the tag is ours no more."""
+        self.deletions[(deletion.run, deletion.spot, deletion.tag)] = deletion
+        if deletion.done is not None:
+            self.tags.setdefault(deletion.spot, {})[deletion.tag] = None
+            self.absences.setdefault(deletion.spot, {})[deletion.tag] = None
+        self.count += 1
+
+    def no_deletion(self, deletion: Deletion) -> None:
+        """A deletion did not happen."""
+        self.deletions[(deletion.run, deletion.spot, deletion.tag)] = None
         self.count += 1
 
     def graph(self, digest: Digest, platforms: str, manifests: tuple[Digest, ...], when: datetime) -> None:
@@ -113,6 +142,9 @@ class Gathered:
                 self._see(spot, raw, value)
         for spot, tags in later.tags.items():
             self.tags.setdefault(spot, {}).update(tags)
+        for spot, absences in later.absences.items():
+            self.absences.setdefault(spot, {}).update(absences)
+        self.deletions.update(later.deletions)
         for spot in later.forgotten:
             self.blobs.pop(spot, None)
         self.forgotten |= later.forgotten
@@ -127,6 +159,11 @@ class Gathered:
         """Every spot that a fact is about, some more than once."""
         yield from self.sightings
         yield from self.tags
+        for tags in self.tags.values():
+            yield from {one.origin for one in tags.values() if one is not None and one.origin is not None}
+        yield from self.absences
+        for _, spot, _ in self.deletions:
+            yield spot
         yield from self.forgotten
         yield from self.blobs
         for spot, _ in self.uploads:
@@ -136,6 +173,8 @@ class Gathered:
         return bool(
             self.sightings
             or self.tags
+            or self.absences
+            or self.deletions
             or self.graphs
             or self.verdicts
             or self.forgotten

@@ -77,7 +77,27 @@ _VERDICTS: Final = (
         until INTEGER NOT NULL,
         signers TEXT NOT NULL) WITHOUT ROWID""",
 )
-MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _VERDICTS)  # the n-th makes version n of version n - 1
+_DELETIONS: Final = (
+    "ALTER TABLE tag ADD COLUMN origin INTEGER",
+    """CREATE TABLE absence (
+        spot INTEGER NOT NULL,
+        tag TEXT NOT NULL,
+        since INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        runs INTEGER NOT NULL,
+        PRIMARY KEY (spot, tag)) WITHOUT ROWID""",
+    """CREATE TABLE deletion (
+        run TEXT NOT NULL,
+        spot INTEGER NOT NULL,
+        tag TEXT NOT NULL,
+        digest BLOB NOT NULL,
+        begun INTEGER NOT NULL,
+        done INTEGER,
+        PRIMARY KEY (run, spot, tag)) WITHOUT ROWID""",
+    "CREATE INDEX open_deletion ON deletion (spot) WHERE done IS NULL",
+)
+# The n-th makes version n of version n - 1.
+MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _VERDICTS, _DELETIONS)
 VERSION: Final = len(MIGRATIONS)
 
 PRUNE_EVERY: Final = timedelta(hours=1)
@@ -86,6 +106,8 @@ UPLOADS_KEPT: Final = timedelta(days=7)  # registries drop sessions after that l
 SIGHTINGS_KEPT: Final = timedelta(days=400)  # since they were last seen, not first
 GRAPHS_KEPT: Final = timedelta(days=400)  # made again at the price of one manifest
 RUNS_KEPT: Final = timedelta(days=400)
+DELETIONS_KEPT: Final = timedelta(days=400)
+ABSENCES_KEPT: Final = timedelta(days=400)  # since they were last seen
 RUNS_AT_MOST: Final = 10_000
 _CLOCKS_DIFFER: Final = timedelta(days=1)  # a blob seen later than that from now was seen by a wrong clock
 
@@ -138,12 +160,16 @@ def prune(connection: sqlite3.Connection, now: datetime) -> None:
     delete("DELETE FROM sighting WHERE last_seen <= ?", (pack_time(now - SIGHTINGS_KEPT),))
     delete("DELETE FROM graph WHERE made <= ?", (pack_time(now - GRAPHS_KEPT),))
     delete("DELETE FROM verdict WHERE until <= ?", (pack_time(now),))
+    delete("DELETE FROM deletion WHERE begun <= ?", (pack_time(now - DELETIONS_KEPT),))
+    delete("DELETE FROM absence WHERE last <= ?", (pack_time(now - ABSENCES_KEPT),))
     delete("DELETE FROM run WHERE ended <= ?", (pack_time(now - RUNS_KEPT),))
     newest = "SELECT id FROM run ORDER BY started DESC, id LIMIT ?"
     delete(f"DELETE FROM run WHERE id NOT IN ({newest})", (RUNS_AT_MOST,))  # noqa: S608  # both constant
     delete(
         """DELETE FROM spot WHERE id NOT IN (
             SELECT spot FROM sighting UNION SELECT spot FROM tag
+            UNION SELECT origin FROM tag WHERE origin IS NOT NULL
+            UNION SELECT spot FROM absence UNION SELECT spot FROM deletion
             UNION SELECT spot FROM blob UNION SELECT spot FROM upload)"""
     )
     delete("INSERT OR REPLACE INTO upkeep (id, pruned) VALUES (1, ?)", (pack_time(now),))

@@ -19,14 +19,13 @@ from anyio import Lock, to_thread
 from regsync.clock import Clock
 from regsync.oci.digest import Digest
 from regsync.oci.platform import Platform
-from regsync.oci.reference import Tag
 from regsync.reconcile.lease import LeaseRow
 from regsync.reconcile.ledger import LedgerError, OpenUpload, PassedVerdict, Sighting, Spot
 from regsync.reconcile.ledger_file import Durability, LedgerFile, Row
 from regsync.reconcile.ledger_gathered import Gathered, Run
 from regsync.reconcile.ledger_lease import read_lease, swap_lease
+from regsync.reconcile.ledger_owned import OwnedRows
 from regsync.reconcile.ledger_rows import (
-    OwnTags,
     Sightings,
     checked,
     pack_digest,
@@ -38,16 +37,15 @@ from regsync.reconcile.ledger_rows import (
     unpack_time,
 )
 from regsync.reconcile.ledger_schema import prune
-from regsync.reconcile.ledger_write import place_of, write
+from regsync.reconcile.ledger_write import HERE, place_of, write
 
 T = TypeVar("T")
 
 MAX_LOCATION_LENGTH: Final = 16 * 1024  # characters; a registry that answers with more is not resumed
 MAX_OFFSET: Final = 2**63 - 1  # bytes, what SQLite can hold
-_HERE: Final = "spot = (SELECT id FROM spot WHERE place = ? AND repository = ?)"
 
 
-class SqliteLedger:
+class SqliteLedger(OwnedRows):
     """A `Ledger` and a `LeaseTable` in one file. Close it, or use it as a context manager."""
 
     def __init__(self, file: LedgerFile, clock: Clock) -> None:
@@ -82,7 +80,7 @@ class SqliteLedger:
 
     def sightings(self, spot: Spot) -> Mapping[Digest, Sighting]:
         """Every digest that was seen at `spot`."""
-        sql = f"SELECT digest, first_seen, compared FROM sighting WHERE {_HERE}"  # noqa: S608  # constant
+        sql = f"SELECT digest, first_seen, compared FROM sighting WHERE {HERE}"  # noqa: S608  # constant
         found = self._read(sql, place_of(spot), Sightings.of, Sightings)
         for layer in self._layers:
             for raw, seen in layer.sightings.get(spot, {}).items():
@@ -96,18 +94,6 @@ class SqliteLedger:
     def compared(self, spot: Spot, digest: Digest, when: datetime) -> None:
         """Remember that the evidence of `digest` was compared."""
         self._gathered.compared(spot, digest, when)
-
-    def wrote(self, spot: Spot, tag: Tag, digest: Digest, when: datetime) -> None:
-        """Remember that `tag` is ours."""
-        self._gathered.wrote(spot, tag, digest, when)
-
-    def ours(self, spot: Spot) -> Mapping[Tag, Digest]:
-        """The tags at `spot` that regsync wrote."""
-        sql = f"SELECT tag, digest FROM tag WHERE {_HERE}"  # noqa: S608  # constant
-        found: dict[str, bytes] = self._read(sql, place_of(spot), _own_tags, dict)
-        for layer in self._layers:
-            found.update((tag, raw) for tag, (raw, _) in layer.tags.get(spot, {}).items())
-        return OwnTags(found)
 
     def known_graph(self, digest: Digest, platforms: tuple[Platform, ...]) -> tuple[Digest, ...] | None:
         """The manifests of an index reduced to `platforms` (none: whole), the root first."""
@@ -144,7 +130,7 @@ class SqliteLedger:
         forgotten = [spot in layer.forgotten for layer in layers]
         found: dict[bytes, int] = {}
         if not any(forgotten):
-            sql = f"SELECT digest, size FROM blob WHERE {_HERE} AND seen > ?"  # noqa: S608  # constant
+            sql = f"SELECT digest, size FROM blob WHERE {HERE} AND seen > ?"  # noqa: S608  # constant
             found = self._read(sql, (*place_of(spot), oldest), _sizes, dict)
         for layer, forgot in zip(layers, forgotten, strict=True):
             if forgot:
@@ -169,7 +155,7 @@ class SqliteLedger:
         for layer in reversed(self._layers):
             if (spot, raw) in layer.uploads:
                 return layer.uploads[(spot, raw)]
-        sql = f"SELECT location, offset, opened FROM upload WHERE {_HERE} AND digest = ?"  # noqa: S608
+        sql = f"SELECT location, offset, opened FROM upload WHERE {HERE} AND digest = ?"  # noqa: S608
         return self._read(sql, (*place_of(spot), raw), _upload, _nothing)
 
     async def keep_upload(self, spot: Spot, digest: Digest, upload: OpenUpload) -> None:
@@ -269,10 +255,6 @@ def _verdict(rows: Iterable[Row]) -> PassedVerdict | None:
     for until, signers in rows:
         return passed_verdict(int(until), str(signers))
     return None
-
-
-def _own_tags(rows: Iterable[Row]) -> dict[str, bytes]:
-    return {str(tag): checked(raw) for tag, raw in rows}
 
 
 def _sizes(rows: Iterable[Row]) -> dict[bytes, int]:

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from regsync.oci.reference import Tag
 from regsync.reconcile.ledger import Spot
 from regsync.reconcile.ledger_gathered import Gathered
-from regsync.reconcile.ledger_rows import microseconds, pack_signers, pack_time, plain
+from regsync.reconcile.ledger_rows import microseconds, pack_digest, pack_signers, pack_time, plain
 
 # A sight that tells nothing new is not written, or every run would write every row. The last sight
 # serves pruning after 400 days only, so it may lag.
@@ -21,6 +22,8 @@ _SIGHTING: Final = f"""
     WHERE excluded.first_seen < first_seen
         OR excluded.last_seen > last_seen + {_LAG}
         OR (excluded.compared IS NOT NULL AND excluded.compared IS NOT compared)"""  # noqa: S608  # a number
+
+HERE: Final = "spot = (SELECT id FROM spot WHERE place = ? AND repository = ?)"
 
 Ids = Mapping[Spot, int]
 Rows = Iterator[tuple[Any, ...]]
@@ -36,7 +39,21 @@ def write(connection: sqlite3.Connection, batch: Gathered) -> None:
     ids = {spot: _id_of(connection, spot) for spot in set(batch.spots())}
     many = connection.executemany
     many(_SIGHTING, _sightings(batch, ids))
-    many("INSERT OR REPLACE INTO tag (spot, tag, digest, written) VALUES (?, ?, ?, ?)", _tags(batch, ids))
+    many("DELETE FROM tag WHERE spot = ? AND tag = ?", _no_longer(batch.tags, ids))
+    many(
+        "INSERT OR REPLACE INTO tag (spot, tag, digest, written, origin) VALUES (?, ?, ?, ?, ?)",
+        _tags(batch, ids),
+    )
+    many("DELETE FROM absence WHERE spot = ? AND tag = ?", _no_longer(batch.absences, ids))
+    many(
+        "INSERT OR REPLACE INTO absence (spot, tag, since, last, runs) VALUES (?, ?, ?, ?, ?)",
+        _absences(batch, ids),
+    )
+    many("DELETE FROM deletion WHERE run = ? AND spot = ? AND tag = ?", _undone(batch, ids))
+    many(
+        "INSERT OR REPLACE INTO deletion (run, spot, tag, digest, begun, done) VALUES (?, ?, ?, ?, ?, ?)",
+        _deletions(batch, ids),
+    )
     many(
         "INSERT OR REPLACE INTO graph (digest, platforms, manifests, made) VALUES (?, ?, ?, ?)",
         (key + value for key, value in batch.graphs.items()),
@@ -76,8 +93,32 @@ def _sightings(batch: Gathered, ids: Ids) -> Rows:
 
 def _tags(batch: Gathered, ids: Ids) -> Rows:
     for spot, rows in batch.tags.items():
-        for tag, value in rows.items():
-            yield ids[spot], tag, *value
+        for tag, one in rows.items():
+            if one is not None:
+                origin = ids[one.origin] if one.origin is not None else None
+                yield ids[spot], tag, one.digest, one.written, origin
+
+
+def _no_longer(rows: Mapping[Spot, Mapping[Tag, object]], ids: Ids) -> Rows:
+    return ((ids[spot], tag) for spot, tags in rows.items() for tag, one in tags.items() if one is None)
+
+
+def _absences(batch: Gathered, ids: Ids) -> Rows:
+    for spot, rows in batch.absences.items():
+        for tag, one in rows.items():
+            if one is not None:
+                yield ids[spot], tag, pack_time(one.since), pack_time(one.last), one.runs
+
+
+def _undone(batch: Gathered, ids: Ids) -> Rows:
+    return ((plain(run), ids[spot], tag) for (run, spot, tag), one in batch.deletions.items() if one is None)
+
+
+def _deletions(batch: Gathered, ids: Ids) -> Rows:
+    for (run, spot, tag), one in batch.deletions.items():
+        if one is not None:
+            done = pack_time(one.done) if one.done is not None else None
+            yield plain(run), ids[spot], tag, pack_digest(one.digest), pack_time(one.begun), done
 
 
 def _blobs(batch: Gathered, ids: Ids) -> Rows:

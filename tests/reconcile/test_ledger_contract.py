@@ -11,9 +11,10 @@ import pytest
 from regsync.oci.digest import SHA512, Digest
 from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
+from regsync.plan.absence import Absence
 from regsync.reconcile.lease import LeaseRow
 from regsync.reconcile.lease_owner import Owner
-from regsync.reconcile.ledger import OpenUpload, PassedVerdict, Sighting, Spot
+from regsync.reconcile.ledger import Deletion, OpenUpload, PassedVerdict, Sighting, Spot
 from regsync.reconcile.ledger_file import LedgerFile
 from regsync.reconcile.ledger_journal import Journal
 from regsync.reconcile.ledger_memory import MemoryLedger
@@ -28,6 +29,8 @@ ONE, TWO = Digest.of(b"one"), Digest.of(b"two")
 LATEST = Tag("latest")
 AMD, ARM = Platform.parse("linux/amd64"), Platform.parse("linux/arm64")
 MINUTE = timedelta(minutes=1)
+OLD = Tag("v1")
+DELETION = Deletion("run-1", SPOT, OLD, ONE, START)
 UPLOAD = OpenUpload("https://registry.example/v2/team/app/blobs/uploads/1?_state=s3cr3t", 1024, START)
 
 
@@ -146,6 +149,93 @@ async def test_a_tag_is_ours_with_the_digest_written_last(ledger: AnyLedger, ste
         ledger.wrote(SPOT, LATEST, digest, START)
         await step.done()
     assert dict(ledger.ours(SPOT)) == {LATEST: TWO}
+
+
+@pytest.mark.anyio
+async def test_where_a_tag_came_from_is_remembered_with_it(ledger: AnyLedger, step: Steps) -> None:
+    ledger.wrote(SPOT, LATEST, ONE, START, OTHER)
+    ledger.wrote(SPOT, OLD, ONE, START)
+    await step.done()
+    assert dict(ledger.origins(SPOT)) == {LATEST: OTHER}
+    ledger.wrote(SPOT, LATEST, TWO, START)
+    await step.done()
+    assert dict(ledger.origins(SPOT)) == {}
+
+
+@pytest.mark.anyio
+async def test_the_places_of_our_tags_are_known(ledger: AnyLedger, step: Steps) -> None:
+    assert list(ledger.spots_of_ours()) == []
+    ledger.wrote(OTHER, LATEST, ONE, START, SPOT)
+    ledger.wrote(SPOT, OLD, ONE, START)
+    await step.done()
+    assert list(ledger.spots_of_ours()) == [SPOT, OTHER]
+    ledger.deleted(DELETION, START)
+    await step.done()
+    assert list(ledger.spots_of_ours()) == [OTHER]
+
+
+@pytest.mark.anyio
+async def test_an_absence_is_remembered_until_something_keeps_the_tag_again(
+    ledger: AnyLedger, step: Steps
+) -> None:
+    first = Absence.seen(START, None)
+    for absence in (first, second := Absence.seen(START + MINUTE, first)):
+        ledger.absent(SPOT, OLD, absence)
+        await step.done()
+    assert dict(ledger.absences(SPOT)) == {OLD: second} == {OLD: Absence(START, START + MINUTE, 2)}
+    assert dict(ledger.absences(OTHER)) == {}
+    ledger.absent(SPOT, OLD, None)
+    await step.done()
+    assert dict(ledger.absences(SPOT)) == {}
+
+
+@pytest.mark.anyio
+async def test_a_deletion_is_open_until_it_is_known_to_have_happened(ledger: AnyLedger, step: Steps) -> None:
+    ledger.wrote(SPOT, OLD, ONE, START, OTHER)
+    ledger.absent(SPOT, OLD, Absence.seen(START, None))
+    await ledger.begin_deletions([DELETION])
+    assert list(ledger.open_deletions(SPOT)) == [DELETION] == list(ledger.deletions("run-1"))
+    assert dict(ledger.ours(SPOT)) == {OLD: ONE}
+    ledger.deleted(DELETION, START + MINUTE)
+    await step.done()
+    assert list(ledger.open_deletions(SPOT)) == []
+    assert list(ledger.deletions("run-1")) == [replace(DELETION, done=START + MINUTE)]
+    assert dict(ledger.ours(SPOT)) == {} == dict(ledger.absences(SPOT))
+
+
+@pytest.mark.anyio
+async def test_a_deletion_that_did_not_happen_is_forgotten_and_the_tag_stays_ours(
+    ledger: AnyLedger, step: Steps
+) -> None:
+    ledger.wrote(SPOT, OLD, ONE, START)
+    await ledger.begin_deletions([DELETION, replace(DELETION, spot=OTHER)])
+    ledger.not_deleted(DELETION)
+    await step.done()
+    assert list(ledger.open_deletions(SPOT)) == []
+    assert [one.spot for one in ledger.deletions("run-1")] == [OTHER]
+    assert dict(ledger.ours(SPOT)) == {OLD: ONE}
+
+
+@pytest.mark.anyio
+async def test_a_tag_that_is_written_again_after_its_deletion_is_ours(ledger: AnyLedger, step: Steps) -> None:
+    ledger.wrote(SPOT, OLD, ONE, START)
+    ledger.deleted(DELETION, START)
+    await step.done()
+    ledger.wrote(SPOT, OLD, TWO, START)
+    await step.done()
+    assert dict(ledger.ours(SPOT)) == {OLD: TWO}
+    assert [one.digest for one in ledger.deletions("run-1")] == [ONE]
+
+
+@pytest.mark.anyio
+async def test_there_is_history_once_a_run_or_a_tag_was_remembered(ledger: AnyLedger, step: Steps) -> None:
+    assert not ledger.has_history
+    ledger.saw(SPOT, ONE, START)
+    await step.done()
+    assert not ledger.has_history
+    ledger.record_run("run-1", "sync", START, START, "{}")
+    await step.done()
+    assert ledger.has_history
 
 
 @pytest.mark.anyio

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from regsync.oci.digest import SHA512, Digest
 from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
-from regsync.reconcile.ledger import LedgerError, OpenUpload, PassedVerdict, Spot
+from regsync.plan.absence import Absence
+from regsync.reconcile.ledger import Deletion, LedgerError, OpenUpload, PassedVerdict, Spot
 from regsync.reconcile.ledger_file import Durability, LedgerFile
 from regsync.reconcile.ledger_memory import MemoryLedger
 from regsync.reconcile.ledger_sqlite import SqliteLedger
@@ -74,6 +75,10 @@ platforms = st.lists(st.sampled_from(PLATFORMS), min_size=1, max_size=2).map(tup
 verdicts = st.builds(PassedVerdict, whens, st.tuples(st.text('aé"', max_size=3)))
 uploads = st.builds(OpenUpload, st.just("https://a.example/upload"), st.integers(0, 2**40), whens)
 
+absences = st.builds(Absence, whens, whens, st.integers(1, 9))
+RUNS = ("run-1", "run-2")
+deletions = st.builds(Deletion, st.sampled_from(RUNS), spots, tags, digests, st.just(START))
+
 
 def calls(method: str, *arguments: st.SearchStrategy[object]) -> st.SearchStrategy[Call]:
     return st.tuples(*arguments).map(lambda values: Call(method, values))
@@ -83,6 +88,11 @@ operations = st.one_of(
     calls("saw", spots, digests, whens),
     calls("compared", spots, digests, whens),
     calls("wrote", spots, tags, digests, whens),
+    calls("wrote", spots, tags, digests, whens, spots),
+    calls("absent", spots, tags, st.none() | absences),
+    calls("begin_deletions", st.lists(deletions, max_size=3)),
+    calls("deleted", deletions, whens),
+    calls("not_deleted", deletions),
     calls("remember_graph", digests, platforms, st.tuples(digests)),
     calls("remember_verdict", digests, verdicts),
     calls("knows_blob", spots, digests, st.integers(0, 2**40), whens),
@@ -100,6 +110,11 @@ def everything(ledger: MemoryLedger | SqliteLedger) -> list[object]:
     return [
         *(dict(ledger.sightings(spot)) for spot in SPOTS),
         *(dict(ledger.ours(spot)) for spot in SPOTS),
+        *(dict(ledger.origins(spot)) for spot in SPOTS),
+        *(dict(ledger.absences(spot)) for spot in SPOTS),
+        *(list(ledger.open_deletions(spot)) for spot in SPOTS),
+        *(list(ledger.deletions(run)) for run in RUNS),
+        list(ledger.spots_of_ours()),
         *(ledger.known_blobs(spot, SINCE) for spot in SPOTS),
         *(ledger.open_upload(spot, digest) for spot in SPOTS for digest in DIGESTS),
         *(ledger.known_graph(digest, (p,)) for digest in DIGESTS for p in PLATFORMS),
@@ -118,6 +133,9 @@ async def carry_out(steps: Sequence[Step], path: Path) -> None:
                 case Call("keep_upload", arguments):
                     await model.keep_upload(*arguments)  # type: ignore[arg-type]
                     await ledger.keep_upload(*arguments)  # type: ignore[arg-type]
+                case Call("begin_deletions", arguments):
+                    await model.begin_deletions(*arguments)  # type: ignore[arg-type]
+                    await ledger.begin_deletions(*arguments)  # type: ignore[arg-type]
                 case Call(method, arguments):
                     getattr(model, method)(*arguments)
                     getattr(ledger, method)(*arguments)

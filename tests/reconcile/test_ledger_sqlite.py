@@ -21,7 +21,8 @@ from regsync.errors import SpecError, TemporaryError
 from regsync.oci.digest import Digest
 from regsync.oci.platform import Platform
 from regsync.oci.reference import Tag
-from regsync.reconcile.ledger import LedgerError, OpenUpload, PassedVerdict, Sighting, Spot
+from regsync.plan.absence import Absence
+from regsync.reconcile.ledger import Deletion, LedgerError, OpenUpload, PassedVerdict, Sighting, Spot
 from regsync.reconcile.ledger_file import (
     Durability,
     LedgerFile,
@@ -189,6 +190,19 @@ def test_an_older_ledger_is_migrated_with_what_it_knows(path: Path, clock: Froze
     connection.close()
 
 
+def test_tags_that_were_ours_before_deletions_were_known_are_ours_still(
+    path: Path, clock: FrozenClock
+) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, MIGRATIONS[:2])
+        connection.execute("INSERT INTO spot VALUES (1, ?, ?)", (SPOT.place, SPOT.repository))
+        connection.execute("INSERT INTO tag VALUES (1, ?, ?, 0)", (LATEST, bytes.fromhex(ONE.encoded)))
+    with open_ledger(path, clock) as ledger:
+        assert dict(ledger.ours(SPOT)) == {LATEST: ONE}
+        assert dict(ledger.origins(SPOT)) == {}
+
+
 def test_a_migration_that_fails_leaves_the_ledger_as_it_was(path: Path, clock: FrozenClock) -> None:
     open_ledger(path, clock).close()
     connection = sqlite3.connect(path, isolation_level=None)
@@ -284,6 +298,44 @@ os.kill(os.getpid(), signal.SIGKILL)
         found = ledger.open_upload(SPOT, ONE)
     assert found is not None
     assert (found.location, found.offset) == (UPLOAD.location, UPLOAD.offset)
+
+
+def test_a_deletion_that_was_begun_is_remembered_after_kill_9(path: Path, clock: FrozenClock) -> None:
+    script = f"""
+import anyio, os, signal
+from datetime import UTC, datetime
+from pathlib import Path
+from regsync.clock import SystemClock
+from regsync.oci.digest import Digest
+from regsync.oci.reference import Tag
+from regsync.reconcile.ledger import Deletion, Spot
+from regsync.reconcile.ledger_sqlite import open_ledger
+ledger = open_ledger(Path({str(path)!r}), SystemClock())
+spot = Spot({SPOT.place!r}, {SPOT.repository!r})
+deletion = Deletion("run-1", spot, Tag("latest"), Digest.of(b"one"), datetime.now(UTC))
+anyio.run(ledger.begin_deletions, [deletion])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], check=False, timeout=30)
+    assert ended.returncode == -signal.SIGKILL
+    with open_ledger(path, clock) as ledger:
+        assert [(one.tag, one.digest) for one in ledger.open_deletions(SPOT)] == [(LATEST, ONE)]
+
+
+@pytest.mark.anyio
+async def test_deletions_and_absences_go_with_age_and_our_tags_do_not(path: Path, clock: FrozenClock) -> None:
+    other = Spot("https://hub.example:443", "team/app")
+    with open_ledger(path, clock) as ledger:
+        ledger.wrote(SPOT, LATEST, ONE, START, other)
+        ledger.absent(SPOT, Tag("old"), Absence.seen(START, None))
+        ledger.deleted(Deletion("run-1", SPOT, Tag("older"), TWO, START), START)
+    clock.advance(400 * DAY)
+    with open_ledger(path, clock) as ledger:
+        ledger.saw(SPOT, ONE, clock.now())
+        await ledger.flush()
+        assert list(ledger.deletions("run-1")) == []
+        assert dict(ledger.absences(SPOT)) == {}
+        assert dict(ledger.origins(SPOT)) == {LATEST: other}
 
 
 @pytest.mark.anyio
