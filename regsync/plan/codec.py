@@ -115,7 +115,7 @@ def _plan(fields: Fields) -> Plan:
     fields.literal("apiVersion", API_VERSION)
     fields.literal("kind", KIND)
     summary = fields.child("summary")
-    actions = tuple(_action(child) for child in fields.children("actions", MAX_ACTIONS))
+    actions = tuple(action_from(child) for child in fields.children("actions", MAX_ACTIONS))
     plan = Plan(
         spec_digest=fields.digest("specDigest"),
         created=_created(fields.child("run")),
@@ -145,7 +145,8 @@ def _created(fields: Fields) -> datetime:
     return created
 
 
-def _action(fields: Fields) -> Action:
+def action_from(fields: Fields) -> Action:
+    """What `action_to_json` wrote; raises InvalidFieldError."""
     tag, digest = fields.optional_tag("tag"), fields.optional_digest("digest")
     problem = fields.optional_child("problem")
     source_tag, source_digest = fields.optional_tag("sourceTag"), fields.optional_digest("sourceDigest")
@@ -162,7 +163,7 @@ def _action(fields: Fields) -> Action:
         reason=fields.text("reason"),
         source_tag=source_tag if source_tag is not None else tag,
         source_digest=source_digest if source_digest is not None else digest,
-        problem=_problem(problem) if problem is not None else None,
+        problem=problem_from(problem) if problem is not None else None,
         verdicts=verdicts,
     )
     fields.done()
@@ -183,7 +184,8 @@ def _verdict(fields: Fields) -> Judgement:
     return verdict
 
 
-def _problem(fields: Fields) -> Problem:
+def problem_from(fields: Fields) -> Problem:
+    """What `problem_to_json` wrote; raises InvalidFieldError."""
     code = fields.optional_count("exitCode")
     if code is not None and code not in {int(cause) for cause in Cause}:
         raise InvalidFieldError(f"{fields.path}.exitCode", "expected 1, 3, 75 or null")

@@ -1,9 +1,8 @@
 """Runs: a plan, a sync, and the application of a saved plan."""
 
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import timedelta
 from enum import Enum
 from functools import partial
@@ -18,6 +17,7 @@ from regsync.oci.reference import RepositoryName
 from regsync.plan.decide import plan, plan_repository, plan_tag
 from regsync.plan.model import Plan, Problem, Report, RunInfo, problems_of
 from regsync.plan.observation import Observation, UnitSeen
+from regsync.plan.record import recorded
 from regsync.reconcile.apply_plan import NotDeclaredError, apply_actions, refuse_stale, refused
 from regsync.reconcile.chain import Feeding
 from regsync.reconcile.engine import Engine, Run
@@ -63,8 +63,13 @@ async def make_plan(spec: Spec, engine: Engine, *, explain: Explain = Explain.NO
     return plan(spec.digest, Observation(tuple(seen), warnings), now=run.now)
 
 
-async def sync(spec: Spec, engine: Engine, *, stop: anyio.Event | None = None) -> Report:
-    """Plan and apply in one pass. `stop` ends it early: what was done is reported."""
+async def sync(
+    spec: Spec, engine: Engine, *, stop: anyio.Event | None = None, command: str = "sync"
+) -> Report:
+    """Plan and apply in one pass. `stop` ends it early: what was done is reported.
+
+    `command` is what the ledger's history calls it.
+    """
 
     async def body(run: Run, progress: Progress) -> None:
         levels = mirror_order(spec)
@@ -77,7 +82,7 @@ async def sync(spec: Spec, engine: Engine, *, stop: anyio.Event | None = None) -
                 unawaited.start_soon(_sync_units, run, progress, repositories, unread)
                 await _sync_units(run, progress, repositories, read)
 
-    return await _run("sync", spec, engine, body, stop)
+    return await _run(command, spec, engine, body, stop)
 
 
 async def apply(
@@ -220,10 +225,15 @@ async def _run(
     if run.ended is not None and report.ended not in problems_of(report.results):
         run.warn(str(run.ended))
     with CancelScope(shield=True):
-        summary = json.dumps(asdict(report.summary))
+        summary = recorded(_warned(report, run), (mirror.name for mirror in spec.mirrors))
         engine.ledger.record_run(run_id, command, started, engine.clock.now(), summary)
         await run.remember(at_least=0)
-    return replace(report, warnings=(*run.warnings, *run.verification.warnings(), *engine.places.warnings()))
+    return _warned(report, run)
+
+
+def _warned(report: Report, run: Run) -> Report:
+    warnings = (*run.warnings, *run.verification.warnings(), *run.engine.places.warnings())
+    return replace(report, warnings=warnings)
 
 
 async def _cancel_on(stop: anyio.Event, scope: CancelScope) -> None:
