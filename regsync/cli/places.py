@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -12,6 +13,7 @@ from anyio.to_thread import run_sync
 from regsync.clock import Clock
 from regsync.content.protocol import Store
 from regsync.content.references import Children
+from regsync.content.tags_state import TagsState
 from regsync.errors import RegsyncError
 from regsync.oci.reference import RepositoryName
 from regsync.reconcile.events import Emit
@@ -105,6 +107,15 @@ class SpecPlaces:
             case RemotePlace():
                 return await self._remote().repositories(registry)
 
+    async def states(self, registry: str) -> Mapping[RepositoryName, TagsState] | None:
+        """What all repositories hold, of our own stores and servers; None of others."""
+        match self._spec.registries[registry].place:
+            case StorePlace(path):
+                return await _states_of(self._stores.get(path))
+            case RemotePlace():
+                return await self._remote().states(registry)
+        return None
+
     async def may_push(self, location: Location) -> None:
         """Ask whether `location` may be written, without writing."""
         match self._spec.place(location):
@@ -179,6 +190,15 @@ def stores_of(spec: Spec, missing: Missing) -> Sequence[Path]:
             if made or is_store(place.path):
                 paths[place.path] = None
     return list(paths)
+
+
+async def _states_of(store: "BuiltinStore | None") -> Mapping[RepositoryName, TagsState]:
+    if store is None:
+        return {}
+    from regsync.store.states import states_below
+
+    found = await store.scan(partial(states_below, name=""))
+    return {one.name: TagsState(one.digest, one.referrers, one.tags) for one in found}
 
 
 def _open_store(path: Path, clock: Clock) -> AbstractAsyncContextManager["BuiltinStore"]:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from regsync.cli.upload_sessions import LedgerUploads
 from regsync.clock import Clock
+from regsync.content.tags_state import TagsState
 from regsync.oci.reference import DOCKER_HUB, RepositoryName
 from regsync.reconcile.events import Emit, RegistryWaited
 from regsync.reconcile.ledger import Ledger, Spot
-from regsync.remote import catalog
+from regsync.remote import catalog, states
 from regsync.remote.auth_files import AuthFiles
 from regsync.remote.authenticator import Grant
 from regsync.remote.credentials import Credentials, CredentialSource, Given, Shared
@@ -55,6 +56,11 @@ class Remotes:
         """The repositories that a registry lists, sorted; raises RegistryCannotListError."""
         registry = self._spec.registries[name]
         return sorted(await catalog.repositories(self._session(registry), _provider(registry)))
+
+    async def states(self, name: str) -> Mapping[RepositoryName, TagsState] | None:
+        """What all repositories of a server of ours hold, in one answer; None of others."""
+        registry = self._spec.registries[name]
+        return await states.repositories(self._session(registry)) if _provider(registry).has_states else None
 
     async def may_push(self, location: Location) -> None:
         """Ask for the right to push, without writing.

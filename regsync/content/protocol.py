@@ -99,6 +99,15 @@ class ListsTags(Protocol):
 
 
 @runtime_checkable
+class Confirms(Protocol):
+    """Can say that a tag is what one expects with less work than saying what it is."""
+
+    async def confirm(self, tag: Tag, likely: Digest) -> Digest:
+        """The digest of `tag`, which is expected to be `likely`. Raises ContentNotFoundError."""
+        ...
+
+
+@runtime_checkable
 class ListsReferrers(Protocol):
     """Can list the manifests whose `subject` is a given one."""
 

@@ -1,9 +1,10 @@
 """What a run needs of the outside, so that it never learns what a place is made of."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from regsync.content.protocol import Store
+from regsync.content.tags_state import TagsState
 from regsync.oci.reference import RepositoryName
 from regsync.spec.model import Location
 
@@ -29,4 +30,13 @@ class Places(Protocol):
 
     def warnings(self) -> Sequence[str]:
         """What registries asked to be told to people (`Warning: 299`), each once."""
+        ...
+
+
+@runtime_checkable
+class KnowsStates(Protocol):
+    """Can say of some registries what all of their repositories hold, in very few requests."""
+
+    async def states(self, registry: str) -> Mapping[RepositoryName, TagsState] | None:
+        """Every repository that has tags and may be seen; None where the registry has no such answer."""
         ...

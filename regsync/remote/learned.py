@@ -26,6 +26,7 @@ class Learned:
     chunked: bool  # PATCH with Content-Range works; until it is seen not to
     checks_references: bool  # it was seen to refuse a manifest whose blobs are missing
     tag_deletion: Known  # DELETE of a tag removes that tag alone
+    conditions: Known = Known.ASK  # NO: it answers 304 whatever digest it is asked about
     referrers_route: Known = Known.ASK  # NO: the server does not even know the path
     puts_are_stored: bool = False  # an answer without a digest was once checked by asking again
     probing: anyio.Lock = field(default_factory=anyio.Lock)  # so that one request settles what is asked

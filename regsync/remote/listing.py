@@ -1,7 +1,8 @@
 """Tags of a repository, page by page, with digests where the registry shows them.
 
 Sources: distribution-spec 1.1, "Listing Tags"; Google's `manifest` map (REGISTRIES.md, 9), which makes
-one listing an inventory. Listings of other vendors' own APIs go behind the same function.
+one listing an inventory, as our own server's state does. Listings of other vendors' own APIs go behind the
+same function.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
@@ -16,6 +17,7 @@ from regsync.oci.descriptor import UNKNOWN_SIZE, Descriptor
 from regsync.oci.digest import Digest, InvalidDigestError
 from regsync.oci.media_type import is_manifest
 from regsync.oci.reference import InvalidReferenceError, Tag
+from regsync.remote import states
 from regsync.remote.endpoint import Endpoint
 from regsync.remote.errors import AnswerError, NotFoundError
 from regsync.remote.paging import MAX_PAGE_SIZE, EndlessListingError, read_object, strings, walk
@@ -67,6 +69,11 @@ async def tags(endpoint: Endpoint) -> AsyncIterator[AsyncIterator[Listed]]:
     where the registry lists no tags at all; InvalidListingError, EndlessListingError and
     ForeignLinkError also later, since a short listing must not pass for whole.
     """
+    inventory = await states.tags(endpoint) if endpoint.provider.has_states else None
+    if inventory is not None:
+        async with aclosing(_each(inventory)) as entries:
+            yield entries
+        return
     async with aclosing(_pages(endpoint)) as pages:
         try:
             first = await anext(pages)
@@ -78,6 +85,11 @@ async def tags(endpoint: Endpoint) -> AsyncIterator[AsyncIterator[Listed]]:
             raise
         async with aclosing(_entries(first, pages)) as entries:
             yield entries
+
+
+async def _each(inventory: Mapping[Tag, Descriptor]) -> AsyncGenerator[Listed, None]:
+    for tag, desc in inventory.items():
+        yield tag, desc
 
 
 async def _entries(first: _Page, rest: AsyncIterator[_Page]) -> AsyncGenerator[Listed, None]:

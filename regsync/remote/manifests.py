@@ -28,6 +28,7 @@ from regsync.remote.request import Headers, Kind, Request, Response
 ACCEPT = {"accept": types.ACCEPT_MANIFESTS}
 _HEAD_ANSWERS = frozenset({200, 404, 405, 501})
 _GET_ANSWERS = frozenset({200, 404})
+_UNLIKELY = Digest.of(b"a manifest that no registry has")
 _PUT_DONE = frozenset({200, 201, 202})  # Quay answers 202; a server that is none answers 200 to all
 _PUT_ANSWERS = _PUT_DONE | {400, 404, 405, 409, 412, 422}
 
@@ -62,6 +63,34 @@ class Manifests:
         if size > MAX_MANIFEST_SIZE:
             raise ContentTooLargeError(f"manifest {name}", MAX_MANIFEST_SIZE, where=endpoint.name)
         return Descriptor(kind, digest, size)
+
+    async def confirm(self, tag: Tag, likely: Digest) -> Digest:
+        """What `resolve` says of a tag that is expected to point to `likely`; a 304 spares it reading.
+
+        A HEAD with If-None-Match (RFC 9110, section 13.1.2), by registries whose ETag is the digest. One
+        that answers 304 to whatever it is asked is found out by asking for what nothing is, once a session.
+        """
+        if self._learned.head is Known.NO or not await self._knows_conditions(tag):
+            return (await self.resolve(tag)).digest
+        response = await self._head_unless(tag, likely)
+        if response.status == 304:
+            return likely
+        stated = _stated(response.headers) if response.status == 200 else None
+        return stated[0] if stated is not None else (await self.resolve(tag)).digest
+
+    async def _knows_conditions(self, tag: Tag) -> bool:
+        if self._learned.conditions is Known.ASK:
+            async with self._learned.probing:
+                if self._learned.conditions is Known.ASK:
+                    answered = (await self._head_unless(tag, _UNLIKELY)).status
+                    self._learned.conditions = Known.NO if answered == 304 else Known.YES
+        return self._learned.conditions is Known.YES
+
+    async def _head_unless(self, tag: Tag, digest: Digest) -> Response:
+        endpoint = self._endpoint
+        headers = {**ACCEPT, "if-none-match": f'"{digest}"'}
+        request = Request(Kind.MANIFEST_HEAD, "HEAD", f"{endpoint.manifests}{tag}", endpoint.pull, headers)
+        return await endpoint.session.send(request, expect=_HEAD_ANSWERS | {304})
 
     async def _after_404(self, name: Tag | Digest) -> Descriptor:
         """Some servers know no HEAD and answer 404: the first one is checked by a GET, once a session."""

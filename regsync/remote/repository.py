@@ -104,6 +104,10 @@ class RemoteRepository:
         """What a tag points to, or a digest's full descriptor, by HEAD wherever that is enough."""
         return await self._manifests.resolve(name)
 
+    async def confirm(self, tag: Tag, likely: Digest) -> Digest:
+        """The digest of a tag that is expected to be `likely`."""
+        return await self._manifests.confirm(tag, likely)
+
     async def manifest(self, name: Tag | Digest) -> tuple[Descriptor, bytes]:
         """A manifest's bytes, hashed here."""
         return await self._manifests.get(name)

@@ -259,12 +259,16 @@ def garbage_schema() -> Schema:
 def state_schema() -> Schema:
     """What the server's `_regsync/state` answers: of a repository, or with `depth` of all below a name."""
     digest = _described(_DIGEST_TEXT, "The same where the same tags point to the same content.")
-    rolled_up: dict[str, Schema] = {"digest": digest, "repositories": _COUNT, "tagCount": _COUNT}
+    referrers = _described(_DIGEST_TEXT, "The same where the same manifests have the same subjects.")
+    rolled_up: dict[str, Schema] = {
+        **{"digest": digest, "referrers": referrers},
+        **{"repositories": _COUNT, "tagCount": _COUNT},
+    }
     size = _described(_COUNT, "Of the manifest, in bytes.")
-    tag = _object({"digest": _DIGEST_TEXT, "size": size, "pushedAt": _TIME})
+    tag = _object({"digest": _DIGEST_TEXT, "mediaType": _TEXT, "size": size, "pushedAt": _TIME})
     tags: Schema = {"type": "object", "propertyNames": _TAG_TEXT, "additionalProperties": tag}
     children: Schema = {"type": "object", "additionalProperties": _object(rolled_up)}
-    repository = {"name": _TEXT, "digest": digest, "tagCount": _COUNT, "tags": tags}
+    repository = {"name": _TEXT, "digest": digest, "referrers": referrers, "tagCount": _COUNT, "tags": tags}
     namespace = {
         "name": _described(_TEXT, "Empty: all repositories."),
         "depth": _COUNT,

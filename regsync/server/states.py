@@ -20,8 +20,10 @@ from regsync.server.message import RawHeaders, Request, Response
 from regsync.server.values import page_of
 from regsync.store.builtin import BuiltinStore
 from regsync.store.states import (
+    NO_LINES,
     RepositoryState,
     combined,
+    combined_referrers,
     names_below,
     relative,
     state_of,
@@ -61,6 +63,7 @@ class States:
         shown = {
             one.tag: {
                 "digest": str(one.desc.digest),
+                "mediaType": one.desc.media_type,
                 "size": one.desc.size,
                 "pushedAt": _timestamp(one.pushed_at),
             }
@@ -70,6 +73,7 @@ class States:
         fields = {
             "name": name,
             "digest": str(digest),
+            "referrers": str(NO_LINES if state is None else state.referrers),
             "tagCount": 0 if state is None else state.tags,
             "tags": shown,
         }
@@ -89,7 +93,7 @@ class States:
         digest = combined(states, name)
         if is_unchanged(request, _tag(digest)):
             return Response(304, _headers(digest))
-        fields: dict[str, object] = {"name": name, "depth": depth, **_rolled_up(states, digest)}
+        fields: dict[str, object] = {"name": name, "depth": depth, **_rolled_up(states, name, digest)}
         more = None
         if depth:
             children = [one for one in _children(states, name, depth) if one[0] > last]
@@ -154,13 +158,14 @@ def _children(
     found = []
     for key, some in sorted(grouped.items()):
         whole = name if key == "." else f"{name}/{key}".lstrip("/")
-        found.append((key, _rolled_up(some, combined(some, whole))))
+        found.append((key, _rolled_up(some, whole, combined(some, whole))))
     return found
 
 
-def _rolled_up(states: Sequence[RepositoryState], digest: Digest) -> Mapping[str, object]:
+def _rolled_up(states: Sequence[RepositoryState], name: str, digest: Digest) -> Mapping[str, object]:
     return {
         "digest": str(digest),
+        "referrers": str(combined_referrers(states, name)),
         "repositories": len(states),
         "tagCount": sum(one.tags for one in states),
     }

@@ -1,13 +1,15 @@
 """One digest for all the tags of a repository, the same wherever the same tags point to the same content.
 
 It is the SHA-256 of one line for each tag, `TAG DIGEST` with its line feed, in the order of the tags'
-bytes. When something was pushed is no part of it, nor what no tag leads to.
+bytes. When something was pushed is no part of it, nor what no tag leads to: referrers have a digest of
+their own, of one line `SUBJECT DIGEST` for each.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, or_, select
@@ -18,6 +20,7 @@ from regsync.oci.reference import RepositoryName, Tag
 from regsync.store.schema import manifests, repositories, tags
 
 _TOGETHER = 2000  # rows fetched at once
+NO_LINES = Digest.of(b"")
 
 _tagged = repositories.join(tags, tags.c.repository_id == repositories.c.id)
 _ALL = (
@@ -25,7 +28,14 @@ _ALL = (
     .select_from(_tagged)
     .order_by(repositories.c.name, tags.c.name)
 )
+_REFERRERS = (
+    select(repositories.c.name.label("repository"), manifests.c.subject, manifests.c.digest)
+    .select_from(repositories.join(manifests, manifests.c.repository_id == repositories.c.id))
+    .where(manifests.c.subject.is_not(None))
+    .order_by(repositories.c.name, manifests.c.subject, manifests.c.digest)
+)
 _NAMES = select(repositories.c.name).order_by(repositories.c.name)
+_Narrow = Callable[[Select[Any]], Select[Any]]
 _PAGE = (
     select(tags.c.name, tags.c.digest, tags.c.pushed_at, manifests.c.media_type, manifests.c.size)
     .select_from(
@@ -42,11 +52,12 @@ _PAGE = (
 
 @dataclass(frozen=True, slots=True)
 class RepositoryState:
-    """The tags of a repository in one digest."""
+    """The tags of a repository in one digest, and all that has a subject there in another."""
 
     name: RepositoryName
     digest: Digest
     tags: int
+    referrers: Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +71,7 @@ class TagState:
 
 def state_of(connection: Connection, name: str) -> Sequence[RepositoryState]:
     """The state of one repository; none where it has no tags."""
-    return _states(connection, _ALL.where(repositories.c.name == name))
+    return _states(connection, lambda query: query.where(repositories.c.name == name))
 
 
 def states_below(connection: Connection, name: str) -> Sequence[RepositoryState]:
@@ -68,7 +79,7 @@ def states_below(connection: Connection, name: str) -> Sequence[RepositoryState]
 
     All there are where `name` is empty. Repositories without tags have none.
     """
-    return _states(connection, _below(_ALL, name))
+    return _states(connection, lambda query: _below(query, name))
 
 
 def names_below(connection: Connection, name: str) -> Sequence[RepositoryName]:
@@ -84,16 +95,23 @@ def _below(query: Select[Any], name: str) -> Select[Any]:
     return query.where(or_(repositories.c.name == name, below))
 
 
-def _states(connection: Connection, query: Select[Any]) -> Sequence[RepositoryState]:
-    found: list[RepositoryState] = []
+def _states(connection: Connection, narrow: _Narrow) -> Sequence[RepositoryState]:
+    referrers = {name: digest for name, digest, _ in _hashed(connection, narrow(_REFERRERS))}
+    return [
+        RepositoryState(RepositoryName(name), digest, count, referrers.get(name, NO_LINES))
+        for name, digest, count in _hashed(connection, narrow(_ALL))
+    ]
+
+
+def _hashed(connection: Connection, query: Select[Any]) -> Iterator[tuple[str, Digest, int]]:
+    """Each repository with the digest of its lines, and how many there are."""
     rows = connection.execution_options(yield_per=_TOGETHER).execute(query)
     for name, of_one in groupby(rows, key=lambda row: row[0]):
         hasher, count = hashlib.sha256(), 0
         for row in of_one:
             hasher.update(f"{row[1]} {row[2]}\n".encode())
             count += 1
-        found.append(RepositoryState(RepositoryName(name), Digest.from_hasher(hasher, SHA256), count))
-    return found
+        yield name, Digest.from_hasher(hasher, SHA256), count
 
 
 def tag_states(
@@ -114,11 +132,22 @@ def combined(states: Sequence[RepositoryState], name: str) -> Digest:
     `NAME DIGEST` with its line feed, in the order given, with NAME as it goes on behind `name/`, and `.` for
     `name` itself.
     """
+    return _combined(states, name, attrgetter("digest"))
+
+
+def combined_referrers(states: Sequence[RepositoryState], name: str) -> Digest:
+    """The same, of what has a subject."""
+    return _combined(states, name, attrgetter("referrers"))
+
+
+def _combined(
+    states: Sequence[RepositoryState], name: str, digest_of: Callable[[RepositoryState], Digest]
+) -> Digest:
     if len(states) == 1 and states[0].name == name:
-        return states[0].digest
+        return digest_of(states[0])
     hasher = hashlib.sha256()
     for one in states:
-        hasher.update(f"{relative(one.name, name)} {one.digest}\n".encode())
+        hasher.update(f"{relative(one.name, name)} {digest_of(one)}\n".encode())
     return Digest.from_hasher(hasher, SHA256)
 
 

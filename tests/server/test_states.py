@@ -19,10 +19,12 @@ from tests.server.asgi import Served, Users, served
 from tests.server.exchanges import request
 from tests.server.put import put
 from tests.support.clock import FrozenClock
-from tests.support.images import Content, image
+from tests.support.images import Content, image, referrer
 
 pytestmark = pytest.mark.anyio
 ONE, TWO = image("one"), image("two")
+ONE_LINE = {"mediaType": ONE.media_type}
+NONE = "sha256:" + hashlib.sha256().hexdigest()
 
 
 def lines(*pairs: tuple[str, str]) -> str:
@@ -57,13 +59,35 @@ async def test_a_repository_shows_each_tag_and_one_digest_over_all(
         "kind": "RepositoryState",
         "name": "team/app",
         "digest": tagged(v1=ONE, v2=ONE, latest=TWO),
+        "referrers": NONE,
         "tagCount": 3,
         "tags": {
-            "latest": {"digest": TWO.digest, "size": TWO.size, "pushedAt": "2026-01-01T12:01:00Z"},
-            "v1": {"digest": ONE.digest, "size": ONE.size, "pushedAt": "2026-01-01T12:00:00Z"},
-            "v2": {"digest": ONE.digest, "size": ONE.size, "pushedAt": "2026-01-01T12:00:00Z"},
+            "latest": {
+                **ONE_LINE,
+                "digest": TWO.digest,
+                "size": TWO.size,
+                "pushedAt": "2026-01-01T12:01:00Z",
+            },
+            "v1": {**ONE_LINE, "digest": ONE.digest, "size": ONE.size, "pushedAt": "2026-01-01T12:00:00Z"},
+            "v2": {**ONE_LINE, "digest": ONE.digest, "size": ONE.size, "pushedAt": "2026-01-01T12:00:00Z"},
         },
     }
+
+
+async def test_what_has_a_subject_has_a_digest_of_its_own(tmp_path: Path, clock: FrozenClock) -> None:
+    signature, sbom = (referrer(ONE, artifact_type=f"application/{name}") for name in ("sig", "sbom"))
+    async with served(tmp_path, clock) as server:
+        await put(server, "team/app", ONE, "v1")
+        bare = await state(server, "/v2/team/app/_regsync/state")
+        await put(server, "team/app", signature)
+        await put(server, "team/app", sbom)
+        shown = await state(server, "/v2/team/app/_regsync/state")
+        above = await state(server, "/v2/team/_regsync/state?depth=1")
+    expected = lines(*sorted((ONE.digest, one.digest) for one in (signature, sbom)))
+    assert (bare["referrers"], shown["referrers"]) == (NONE, expected)
+    assert shown["digest"] == bare["digest"]
+    assert above["children"]["app"]["referrers"] == expected
+    assert above["referrers"] == lines(("app", expected))
 
 
 async def test_the_same_content_has_the_same_digest_whenever_and_wherever_it_was_pushed(
@@ -111,12 +135,18 @@ async def test_a_name_rolls_up_what_is_at_it_and_below(tmp_path: Path, clock: Fr
             "name": "team",
             "depth": 1,
             "digest": lines((".", one), ("app", one), ("app-x", one), ("app/base", one)),
+            "referrers": lines((".", NONE), ("app", NONE), ("app-x", NONE), ("app/base", NONE)),
             "repositories": 4,
             "tagCount": 4,
             "children": {
-                ".": {"digest": one, "repositories": 1, "tagCount": 1},
-                "app": {"digest": app, "repositories": 2, "tagCount": 2},
-                "app-x": {"digest": one, "repositories": 1, "tagCount": 1},
+                ".": {"digest": one, "referrers": NONE, "repositories": 1, "tagCount": 1},
+                "app": {
+                    "digest": app,
+                    "referrers": lines((".", NONE), ("base", NONE)),
+                    "repositories": 2,
+                    "tagCount": 2,
+                },
+                "app-x": {"digest": one, "referrers": NONE, "repositories": 1, "tagCount": 1},
             },
         }
         assert (await state(server, "/v2/team/app/_regsync/state?depth=0"))["digest"] == app

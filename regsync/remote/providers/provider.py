@@ -46,4 +46,5 @@ class Provider:
     drops_untagged: bool = False  # an image goes with its last tag, also from under an index (52)
     untag_first: bool = False  # a manifest is deleted only after its tags (10)
     checks_references: bool = False  # known to refuse a manifest whose blobs are missing, and to say so (54)
+    has_states: bool = False  # `_regsync/state` shows all tags with their digests (docs/server.md)
     delete_actions: frozenset[str] = DELETE  # of the token scope (18)

@@ -9,4 +9,5 @@ PROVIDER = Provider(
     page_size=10_000,
     tag_deletion=Known.YES,
     checks_references=True,
+    has_states=True,
 )
