@@ -96,8 +96,16 @@ _DELETIONS: Final = (
         PRIMARY KEY (run, spot, tag)) WITHOUT ROWID""",
     "CREATE INDEX open_deletion ON deletion (spot) WHERE done IS NULL",
 )
+_TASKS: Final = (
+    """CREATE TABLE task (
+        name TEXT PRIMARY KEY,
+        schedule TEXT NOT NULL,
+        handled INTEGER NOT NULL,
+        succeeded INTEGER,
+        told TEXT NOT NULL) WITHOUT ROWID""",
+)
 # The n-th makes version n of version n - 1.
-MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _VERDICTS, _DELETIONS)
+MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _VERDICTS, _DELETIONS, _TASKS)
 VERSION: Final = len(MIGRATIONS)
 
 PRUNE_EVERY: Final = timedelta(hours=1)
@@ -109,6 +117,7 @@ RUNS_KEPT: Final = timedelta(days=400)
 DELETIONS_KEPT: Final = timedelta(days=400)
 ABSENCES_KEPT: Final = timedelta(days=400)  # since they were last seen
 RUNS_AT_MOST: Final = 10_000
+IDLE_RUNS_AT_MOST: Final = 2_000  # which found nothing to do; of many mirrors nearly all are such
 _CLOCKS_DIFFER: Final = timedelta(days=1)  # a blob seen later than that from now was seen by a wrong clock
 
 
@@ -163,6 +172,9 @@ def prune(connection: sqlite3.Connection, now: datetime) -> None:
     delete("DELETE FROM deletion WHERE begun <= ?", (pack_time(now - DELETIONS_KEPT),))
     delete("DELETE FROM absence WHERE last <= ?", (pack_time(now - ABSENCES_KEPT),))
     delete("DELETE FROM run WHERE ended <= ?", (pack_time(now - RUNS_KEPT),))
+    idle = """summary NOT LIKE '%"report"%'"""
+    newest = f"SELECT id FROM run WHERE {idle} ORDER BY started DESC, id LIMIT ?"  # noqa: S608  # constant
+    delete(f"DELETE FROM run WHERE {idle} AND id NOT IN ({newest})", (IDLE_RUNS_AT_MOST,))  # noqa: S608
     newest = "SELECT id FROM run ORDER BY started DESC, id LIMIT ?"
     delete(f"DELETE FROM run WHERE id NOT IN ({newest})", (RUNS_AT_MOST,))  # noqa: S608  # both constant
     delete(

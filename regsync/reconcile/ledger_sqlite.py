@@ -6,7 +6,7 @@ asks registries instead, and the next flush says so.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -37,6 +37,7 @@ from regsync.reconcile.ledger_rows import (
     unpack_time,
 )
 from regsync.reconcile.ledger_schema import prune
+from regsync.reconcile.ledger_tasks import RunRow, TaskState, find_runs, read_runs, read_tasks, write_tasks
 from regsync.reconcile.ledger_write import HERE, place_of, write
 
 T = TypeVar("T")
@@ -192,6 +193,22 @@ class SqliteLedger(OwnedRows):
     def swap_lease(self, old: LeaseRow | None, new: LeaseRow) -> bool:
         """Replace `old` by `new`, unless it changed; raises LedgerError. Blocks, like `read_lease`."""
         return swap_lease(self._file, old, new)
+
+    def read_tasks(self) -> Mapping[str, TaskState]:
+        """Scheduled tasks by their names; raises LedgerError. Blocks, like `read_lease`."""
+        return read_tasks(self._file)
+
+    def write_tasks(self, tasks: Mapping[str, TaskState]) -> None:
+        """Remember how far these tasks have come; raises LedgerError. Blocks, like `read_lease`."""
+        write_tasks(self._file, tasks)
+
+    def read_runs(self, limit: int, offset: int = 0) -> Sequence[RunRow]:
+        """Runs on disk, the newest first; raises LedgerError. Blocks, like `read_lease`."""
+        return read_runs(self._file, limit, offset)
+
+    def find_runs(self, prefix: str) -> Sequence[RunRow]:
+        """Runs on disk whose id begins so, at most two; raises LedgerError. Blocks, like `read_lease`."""
+        return find_runs(self._file, prefix)
 
     @property
     def _layers(self) -> tuple[Gathered, Gathered]:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,8 +31,17 @@ from regsync.reconcile.ledger_file import (
     NewerLedgerError,
     UnusableLedgerError,
 )
-from regsync.reconcile.ledger_schema import MIGRATIONS, RUNS_AT_MOST, VERSION, is_foreign, migrate, version_of
+from regsync.reconcile.ledger_schema import (
+    IDLE_RUNS_AT_MOST,
+    MIGRATIONS,
+    RUNS_AT_MOST,
+    VERSION,
+    is_foreign,
+    migrate,
+    version_of,
+)
 from regsync.reconcile.ledger_sqlite import MAX_LOCATION_LENGTH, SqliteLedger, open_ledger
+from regsync.reconcile.ledger_tasks import TaskState
 from tests.support.clock import START, FrozenClock
 
 T = TypeVar("T")
@@ -584,9 +594,43 @@ async def test_what_can_be_learned_again_goes_with_age(path: Path, clock: Frozen
 @pytest.mark.anyio
 async def test_the_number_of_runs_is_bounded(ledger: SqliteLedger, clock: FrozenClock, path: Path) -> None:
     for number in range(RUNS_AT_MOST + 5):
-        ledger.record_run(f"run-{number}", "sync", START + number * timedelta(seconds=1), START + DAY, "{}")
+        started = START + number * timedelta(seconds=1)
+        ledger.record_run(f"run-{number}", "sync", started, START + DAY, '{"report": ""}')
     await ledger.flush()
     assert rows(path, "run") == RUNS_AT_MOST
+
+
+@pytest.mark.anyio
+async def test_runs_that_found_nothing_to_do_do_not_drive_out_those_that_did(
+    ledger: SqliteLedger, clock: FrozenClock
+) -> None:
+    ledger.record_run("busy", "sync", START, START + DAY, '{"report": ""}')
+    for number in range(IDLE_RUNS_AT_MOST + 5):
+        ledger.record_run(
+            f"idle-{number:05}", "sync", START + number * timedelta(seconds=1), START + DAY, "{}"
+        )
+    await ledger.flush()
+    found = [run.id for run in ledger.read_runs(IDLE_RUNS_AT_MOST + 10)]
+    assert found == [f"idle-{number:05}" for number in range(IDLE_RUNS_AT_MOST + 4, 4, -1)] + ["busy"]
+
+
+def test_runs_are_found_by_the_beginning_of_their_id(ledger: SqliteLedger) -> None:
+    for number in (10, 11, 20):
+        ledger.record_run(f"{number}ab", "sync", START, START, "{}")
+    ledger.close()
+    with open_ledger(Path(ledger.name), FrozenClock()) as again:
+        assert [run.id for run in again.find_runs("20")] == ["20ab"]
+        assert len(again.find_runs("1")) == 2
+        assert again.find_runs("%") == []
+
+
+def test_how_far_scheduled_tasks_have_come_is_remembered(ledger: SqliteLedger) -> None:
+    assert ledger.read_tasks() == {}
+    one = TaskState("@daily (UTC)", START, None, ("failure", "drift"))
+    two = TaskState("@hourly (UTC)", START, START - DAY)
+    ledger.write_tasks({"mirror:one": one, "mirror:two": two})
+    ledger.write_tasks({"mirror:one": replace(one, handled=START + DAY)})
+    assert ledger.read_tasks() == {"mirror:one": replace(one, handled=START + DAY), "mirror:two": two}
 
 
 @pytest.mark.anyio
