@@ -22,6 +22,8 @@ VERBS = {
     "copy": Verb("regsync.cli.copy", "Copy one image with all that belongs to it."),
     "inspect": Verb("regsync.cli.inspect", "Show an image's manifest, platforms, sizes and referrers."),
     "verify": Verb("regsync.cli.verify", "Show what policies say of images, and why."),
+    "history": Verb("regsync.cli.history", "List earlier runs, from the ledger."),
+    "show": Verb("regsync.cli.show", "Show what an earlier run did."),
     "serve": Verb("regsync.cli.serve", "Serve a built-in store as a registry."),
     "trust": Verb("regsync.cli.trust", "Look after the roots that signatures are verified by."),
     "store": Verb("regsync.cli.store", "Look into the built-in storage layer, check, restore and carry it."),

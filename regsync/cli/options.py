@@ -149,14 +149,17 @@ log_format_option = click.option(
 )
 
 
+state_option = click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The ledger, instead of Settings.state or .regsync/ledger.db beside the spec.",
+)
+
+
 def _narrowing(function: Callable[..., object]) -> Callable[..., object]:
     options = (
-        click.option(
-            "--state",
-            type=click.Path(path_type=Path),
-            metavar="FILE",
-            help="The ledger, instead of Settings.state or .regsync/ledger.db beside the spec.",
-        ),
+        state_option,
         click.option(
             "--mirror", multiple=True, metavar="NAME", help="Only this mirror; may be given several times."
         ),

@@ -285,6 +285,25 @@ def state_schema() -> Schema:
     }
 
 
+def history_schema() -> Schema:
+    """What `history -o json` prints."""
+    run = _object(
+        {
+            "id": _TEXT,
+            "command": _TEXT,
+            "started": _TIME,
+            "ended": _TIME,
+            "mirrors": _list(_TEXT),
+            "moreMirrors": _described(_COUNT, "Mirrors of the run that `mirrors` does not name."),
+            "outcome": _enum("done", "refused", "failed", "try later", "interrupted"),
+            "exitCode": _enum(0, *(int(cause) for cause in Cause)),
+            "summary": _summary(_described(_COUNT, "Sent to targets.")),
+        }
+    )
+    title = {"$schema": _DRAFT, "title": "regsync RunHistory"}
+    return {**title, **_object({**_headed("RunHistory"), "runs": _list(run)})}
+
+
 def _headed(kind: str) -> dict[str, Schema]:
     return {"apiVersion": {"const": API_VERSION}, "kind": {"const": kind}}
 
@@ -298,6 +317,7 @@ SCHEMAS = {
     "store-check": store_check_schema,
     "garbage": garbage_schema,
     "state": state_schema,
+    "history": history_schema,
 }
 
 
