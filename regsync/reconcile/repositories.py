@@ -100,17 +100,30 @@ class Repositories:
         One that cannot list its tags is asked for each tag instead. Registries hide what is not there
         yet: a refusal to list means that only if pushing is not refused as well.
         """
-        store = self.run.engine.places.connect(location)
-        listed: Listing | None = None
         try:
-            listed = await self._tags(location, store)
-        except ContentNotFoundError:
-            listed = {}
+            return await self.look(location)
         except DeniedError:
             if (error := await self.may_not_push(location)) is not None:
                 raise error from None
+            return self._view(location, None)
+
+    async def look(self, location: Location) -> TargetView:
+        """A target for who only reads: a refusal to list is one. Raises why it could not be looked at."""
+        listed: Listing | None = None
+        try:
+            listed = await self._tags(location, self.run.engine.places.connect(location))
+        except ContentNotFoundError:
+            listed = {}
         except UnsupportedError:
             listed = None
+        return self._view(location, listed)
+
+    def assume(self, location: Location, listed: Listing) -> None:
+        """Have a repository that is known to be like another listed without asking."""
+        self._listings[location] = listed
+
+    def _view(self, location: Location, listed: Listing | None) -> TargetView:
+        store = self.run.engine.places.connect(location)
         spot, ledger = self.run.spot(location), self.run.engine.ledger
         return TargetView(
             location,
