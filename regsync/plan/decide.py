@@ -55,7 +55,8 @@ def _decide(unit: Unit, seen: TagSeen, target: TargetSeen) -> Action | None:
     if target.digest != seen.digest:
         if not seen.moves and problem is None:
             return None
-        return _action(unit, seen, target, Verb.UPDATE, "moved at the source", problem)
+        reason = "not what the lock file says" if seen.locked else "moved at the source"
+        return _action(unit, seen, target, Verb.UPDATE, reason, problem)
     if target.evidence_lacking:
         count = target.evidence_lacking
         reason = f"same digest, {count} piece{'s' if count > 1 else ''} of evidence missing on the target"

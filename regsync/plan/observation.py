@@ -35,6 +35,7 @@ class TagSeen:
     size: int | None = None  # distinct bytes; known when something is to be copied
     moves: bool = True  # whether this source may move a tag that a target has
     problem: Problem | None = None  # what kept it from being read
+    locked: bool = False  # the lock file says the digest, whatever the source has now
 
 
 @dataclass(frozen=True, slots=True)

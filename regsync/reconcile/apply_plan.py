@@ -152,7 +152,7 @@ async def _apply_unit(run: Run, work: UnitWork, actions: Sequence[Action], view:
 def declaring(action: Action, units: Sequence[Unit]) -> Unit:
     """The unit that may lead to `action`; raises NotDeclaredError or ImmutableTagError."""
     for unit in units:
-        if unit.mirror == action.mirror and action.source in unit.sources and action.target in unit.targets:
+        if unit.mirror == action.mirror and _may_read(unit, action) and action.target in unit.targets:
             break
     else:
         raise NotDeclaredError(action)
@@ -164,8 +164,22 @@ def declaring(action: Action, units: Sequence[Unit]) -> Unit:
     return unit
 
 
+def _may_read(unit: Unit, action: Action) -> bool:
+    """Whether the unit reads from there; what is locked it may read from a target too."""
+    if action.source in unit.sources:
+        return True
+    return action.source in unit.targets and action.source_digest in _locked(unit, action.tag)
+
+
+def _locked(unit: Unit, tag: Tag | None) -> set[Digest | None]:
+    """What the lock file lets `tag` be."""
+    return {digest for one in unit.locked if one.tag == tag for digest in (one.digest, one.trimmed) if digest}
+
+
 def _may_write(unit: Unit, action: Action) -> bool:
     """Whether the unit names this tag or digest, or has a rule that could. A plan is data from outside."""
+    if locked := _locked(unit, action.tag):
+        return action.source_digest in locked
     pins = {pin.digest for pin in unit.pinned if pin.tag == action.tag}
     if action.tag is None:
         return action.source_digest in unit.digests or action.source_digest in pins

@@ -98,7 +98,7 @@ class CarryOut:
         else:
             copied = await copy_graph(
                 self.run.transfers,
-                self.observer.view.stores,
+                self.observer.stores,
                 await self.observer.graph(found),
                 target.destination,
                 tag=action.tag,

@@ -1,5 +1,6 @@
 """Choosing what a unit keeps: its rules over the tags that its sources list."""
 
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from regsync.content.concurrently import for_each
@@ -38,17 +39,37 @@ class Chosen:
 async def choose(run: Run, view: UnitView, *, explain: bool = False) -> Chosen:
     """Apply the unit's rules. A guard that trips, or a source that fails, leaves nothing chosen."""
     unit = view.unit
+    locked = [Wanted(one.source_tag, one.tag, one.digest) for one in unit.locked]
+    if locked and not unit.rules and not view.sources:
+        return Chosen((*locked, *_pinned(unit)))  # whoever has them lends them, or each says why not
     if not view.sources or (unit.needs_tags and not any(one.listed is not None for one in view.sources)):
-        return Chosen((), tuple(Problem.of(unseen.error) for unseen in view.unseen[:1]))
+        return Chosen(tuple(locked), tuple(Problem.of(unseen.error) for unseen in view.unseen[:1]))
     for unseen in view.unseen:
         run.warn(
             f"mirror {unit.mirror}: {unseen.location} was not read, the other sources were: {unseen.error}"
         )
-    pinned = [Wanted(None, None, digest) for digest in unit.digests]
-    pinned += [Wanted(pin.tag, pin.tag, pin.digest) for pin in unit.pinned]
+    held = {one.source_tag for one in unit.locked}
+    pinned = [*locked, *(one for one in _pinned(unit) if one.source_tag not in held)]
     if not unit.rules:
         return Chosen(tuple(pinned))
     origins = _origins(view)
+    facts, failures = await _facts(run, unit, origins)
+    selection = select(unit, origins, facts, now=run.now)
+    problems = [Problem.of(problem) for problem in selection.problems]
+    if selection.undecided:
+        cause = failures.get(selection.undecided[0]) or next(iter(failures.values()), None)
+        problems.append(Problem.of(SourceTagsUnreadError(unit, selection.undecided, cause)))
+    explanations = _explanations(unit, selection) if explain else ()
+    lost = tuple((tag, _lost(unit, tag)) for tag in selection.missing if tag not in held)
+    if selection.problems:
+        return Chosen(tuple(pinned), tuple(problems), lost, explanations)
+    return Chosen((*_selected(selection, held), *pinned), tuple(problems), lost, explanations)
+
+
+async def _facts(
+    run: Run, unit: Unit, origins: Mapping[Tag, SourceView]
+) -> tuple[dict[Tag, TagFacts], dict[Tag, RegsyncError]]:
+    """What decides about tags and no listing shows, and why some of it could not be read."""
     facts: dict[Tag, TagFacts] = {}
     failures: dict[Tag, RegsyncError] = {}
 
@@ -63,17 +84,22 @@ async def choose(run: Run, view: UnitView, *, explain: bool = False) -> Chosen:
         await for_each(look_up, sorted(wanted), at_once=run.engine.concurrency)
         if failures:
             break
-    selection = select(unit, origins, facts, now=run.now)
-    problems = [Problem.of(problem) for problem in selection.problems]
-    if selection.undecided:
-        cause = failures.get(selection.undecided[0]) or next(iter(failures.values()), None)
-        problems.append(Problem.of(SourceTagsUnreadError(unit, selection.undecided, cause)))
-    explanations = _explanations(unit, selection) if explain else ()
-    lost = tuple((tag, _lost(unit, tag)) for tag in selection.missing)
-    if selection.problems:
-        return Chosen(tuple(pinned), tuple(problems), lost, explanations)
-    chosen = [Wanted(source_tag, tag) for source_tag, tag in selection.tags]
-    return Chosen((*chosen, *pinned), tuple(problems), lost, explanations)
+    return facts, failures
+
+
+def _selected(selection: Selection, held: Container[Tag | None]) -> list[Wanted]:
+    """What the rules choose, but for what the lock file holds."""
+    return [
+        Wanted(source_tag, tag, rule=selection.rules.get(source_tag))
+        for source_tag, tag in selection.tags
+        if source_tag not in held
+    ]
+
+
+def _pinned(unit: Unit) -> list[Wanted]:
+    """What the unit names by itself, without a rule."""
+    pinned = [Wanted(None, None, digest) for digest in unit.digests]
+    return pinned + [Wanted(pin.tag, pin.tag, pin.digest) for pin in unit.pinned]
 
 
 def _origins(view: UnitView) -> dict[Tag, SourceView]:

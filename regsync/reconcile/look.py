@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from regsync.content.concurrently import both, for_each
 from regsync.content.evidence import Shelf
@@ -12,7 +12,7 @@ from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
 from regsync.reconcile.repositories import CannotListTagsError, Repositories, SourceView, TargetView
-from regsync.spec.model import Location, ReferrersMode, Unit
+from regsync.spec.model import Location, ReferrersMode, TagRule, Unit
 
 FEW_TAGS = 3  # literal tags for which looking for digest tags one by one is cheaper than a listing
 
@@ -24,6 +24,7 @@ class Wanted:
     source_tag: Tag | None
     tag: Tag | None
     digest: Digest | None = None  # pinned; else the source's tag says
+    rule: TagRule | None = field(default=None, compare=False)  # that chose the tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,31 +68,39 @@ class UnitView:
 async def look_at(unit: Unit, repositories: Repositories) -> UnitView:
     """List what has to be listed, on both sides at once."""
 
-    async def source(location: Location) -> SourceView | Unseen:
-        return await _source(unit, location, repositories)
-
     async def target(location: Location) -> TargetView | Unseen:
         try:
             return await repositories.target(location)
         except RegsyncError as error:
             return Unseen(location, error)
 
-    sources, targets = await both(
-        lambda: for_each(source, unit.sources), lambda: for_each(target, unit.targets)
+    seen, targets = await both(
+        lambda: look_at_sources(unit, repositories), lambda: for_each(target, unit.targets)
     )
+    return replace(seen, targets=tuple(targets))
+
+
+async def look_at_sources(unit: Unit, repositories: Repositories) -> UnitView:
+    """The same without the targets, for who wants to know what is to be on them."""
+
+    async def source(location: Location) -> SourceView | Unseen:
+        return await _source(unit, location, repositories)
+
+    sources = await for_each(source, unit.sources)
     policies = repositories.run.verification.policies_of(unit)
     others = dict.fromkeys(location for one in policies for location in one.policy.evidence)
     return UnitView(
         unit,
         tuple(one for one in sources if isinstance(one, SourceView)),
         tuple(one for one in sources if isinstance(one, Unseen)),
-        tuple(targets),
+        (),
         {location: await repositories.evidence(location) for location in others},
     )
 
 
 async def _source(unit: Unit, location: Location, repositories: Repositories) -> SourceView | Unseen:
     literal = sum(len(rule.names) for rule in unit.rules) + len(unit.pinned) + len(unit.digests)
+    literal += len(unit.locked)
     with_evidence = unit.referrers.mode is not ReferrersMode.NONE
     try:
         if unit.needs_tags:

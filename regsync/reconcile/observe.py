@@ -7,7 +7,7 @@ from regsync.content.concurrently import for_each
 from regsync.content.errors import ContentNotFoundError, NoPlatformError
 from regsync.content.evidence import Evidence, Shelf, Shelves, lacking
 from regsync.content.graph import Graph, Shape, Sparse, Trimmed, read_graph, subjects_below, unwanted_platform
-from regsync.content.protocol import KnowsItself, ListsReferrers
+from regsync.content.protocol import KnowsItself, ListsReferrers, Store
 from regsync.errors import DeniedError, RegsyncError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
@@ -18,10 +18,12 @@ from regsync.reconcile.absent import Absence
 from regsync.reconcile.due import evidence_is_due
 from regsync.reconcile.engine import Run
 from regsync.reconcile.judging import TagJudging
+from regsync.reconcile.lending import Lending
 from regsync.reconcile.look import Found, UnitView, Unseen, Wanted
 from regsync.reconcile.repositories import SourceView, TargetView
 from regsync.reconcile.verification import takes_evidence
 from regsync.spec.globs import matches_any
+from regsync.spec.locked import entries_of
 from regsync.spec.model import IndexForm, ReferrersMode, Unit
 
 
@@ -48,9 +50,16 @@ class Observer:
         self.run, self.view, self.unit = run, view, view.unit
         self.shape = shape_of(view.unit)
         self._platforms = view.unit.platforms or ()
+        self._locked = {Wanted(one.source_tag, one.tag, one.digest) for one in view.unit.locked}
         self._policies = run.verification.policies_of(view.unit)
         self._judging = TagJudging(self)
         self._absence = Absence(view)
+        self._lending = Lending(view, entries_of(run.spec, view.unit))
+
+    @property
+    def stores(self) -> list[Store]:
+        """Where content is read from, in the order in which it is tried."""
+        return [*self.view.stores, *self._lending.stores]
 
     async def prepare(self) -> None:
         """Learn which sources list referrers, before many immutable tags would each have to ask.
@@ -98,7 +107,7 @@ class Observer:
 
     async def graph(self, found: Found) -> Graph:
         """Everything below what was found, reduced to the wanted platforms."""
-        graph = await read_graph(self.run.manifests, self.view.stores, found.desc, shape=self.shape)
+        graph = await read_graph(self.run.manifests, self.stores, found.desc, shape=self.shape)
         if found.desc.is_index and not isinstance(self.shape, Sparse):
             digests = tuple(node.descriptor.digest for node in reversed(graph.nodes))
             self.run.engine.ledger.remember_graph(found.desc.digest, self._platforms, digests)
@@ -123,6 +132,15 @@ class Observer:
     async def find(self, digest: Digest) -> Found:
         """Content that a plan names by its digest at the source; raises TagNotFoundError."""
         return await self._find(Wanted(None, None, digest), read=True)
+
+    async def locate(self, wanted: Wanted) -> Found:
+        """What a source has, as cheaply as it says; raises what `observe` makes a problem of."""
+        return await self._find(wanted, read=False)
+
+    def may_have_evidence(self) -> bool:
+        """Whether any source may have some that travels: False where its listing shows that there is none."""
+        shelves = (*(source.shelf for source in self.view.sources), *self.view.elsewhere.values())
+        return self.unit.referrers.mode is not ReferrersMode.NONE and any(map(_may_have_evidence, shelves))
 
     async def evidence(self, found: Found, target: TargetView) -> Evidence:
         """What the target lacks beside the manifests of an image."""
@@ -202,10 +220,23 @@ class Observer:
             self.run.engine.ledger.saw(source.spot, desc.digest, self.run.now)
             await self._check_platform(source, desc)
             return Found(source, desc, await self._reduced(source, desc))
+        if (lent := await self._lent(name)) is not None:
+            return lent
         if failure is not None:
             raise failure
+        if isinstance(name, Digest) and (lost := self._lending.lost(name)) is not None:
+            raise lost
         assert name is not None  # noqa: S101 - a Wanted has a tag or a digest
         raise await self._absence.why(name)
+
+    async def _lent(self, name: Tag | Digest | None) -> Found | None:
+        """Locked content from a target."""
+        lent = await self._lending.find(name) if isinstance(name, Digest) else None
+        if lent is None:
+            return None
+        lender, desc = lent
+        await self._check_platform(lender, desc)
+        return Found(lender, desc, await self._reduced(lender, desc))
 
     async def _describe(self, source: SourceView, name: Tag | Digest, *, read: bool) -> Descriptor:
         listed = source.listed.get(name) if source.listed and isinstance(name, Tag) else None
@@ -308,7 +339,8 @@ class Observer:
             found.desc.digest if found else wanted.digest,
             found.digest if found else None,
             targets,
-            moves=found is None or found.source.location == self.unit.source,
+            moves=wanted.digest is not None or found is None or found.source.location == self.unit.source,
+            locked=wanted.tag is not None and wanted in self._locked,
         )
 
 

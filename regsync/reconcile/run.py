@@ -13,7 +13,6 @@ from anyio.abc import TaskGroup
 
 from regsync.content.concurrently import for_each
 from regsync.errors import RegsyncError
-from regsync.oci.reference import RepositoryName
 from regsync.plan.decide import plan, plan_repository, plan_tag
 from regsync.plan.model import Plan, Problem, Report, RunInfo, problems_of
 from regsync.plan.observation import Observation, UnitSeen
@@ -21,6 +20,7 @@ from regsync.plan.record import recorded
 from regsync.reconcile.apply_plan import NotDeclaredError, apply_actions, refuse_stale, refused
 from regsync.reconcile.chain import Feeding
 from regsync.reconcile.engine import Engine, Run
+from regsync.reconcile.expanding import expand
 from regsync.reconcile.lanes import by_targets
 from regsync.reconcile.look import Found
 from regsync.reconcile.observe import Observer
@@ -28,9 +28,8 @@ from regsync.reconcile.pace import Pace
 from regsync.reconcile.planned import PlannedPlaces
 from regsync.reconcile.repositories import Repositories
 from regsync.reconcile.unit_work import Progress, UnitWork, not_done, observe_unit, sync_unit
-from regsync.spec.expand import needs_listing, units
 from regsync.spec.flow import mirror_order
-from regsync.spec.model import Location, Mirror, Spec, Unit
+from regsync.spec.model import Spec, Unit
 
 UNITS_AT_ONCE = 64  # repositories that are looked at at the same time
 MAX_AGE = timedelta(hours=24)  # of a plan that is applied
@@ -51,7 +50,7 @@ async def make_plan(spec: Spec, engine: Engine, *, explain: Explain = Explain.NO
     async with anyio.create_task_group() as group:
         run = Run(replace(engine, places=places), spec, engine.clock.now(), group)
         for number, level in enumerate(levels):
-            todo, unseen = await _expand(run, level)
+            todo, unseen = await expand(run, level)
             seen.extend(unseen)
             repositories = Repositories(run)
             look = partial(observe_unit, run, repositories=repositories, explain=explain is Explain.YES)
@@ -75,7 +74,7 @@ async def sync(
         levels = mirror_order(spec)
         async with anyio.create_task_group() as unawaited:
             for number, level in enumerate(levels, 1):
-                todo, unseen = await _expand(run, level)
+                todo, unseen = await expand(run, level)
                 progress.left.extend(one for seen in unseen for one in not_done(plan_repository(seen)))
                 read, unread = Feeding(spec, levels[number:]).part(todo)
                 repositories = Repositories(run)
@@ -105,7 +104,7 @@ async def apply(
                 actions = [action for action in left if action.mirror in names]
                 left = tuple(action for action in left if action.mirror not in names)
                 used = {action.mirror for action in actions}
-                expanded = await _expand(run, [mirror for mirror in level if mirror.name in used])
+                expanded = await expand(run, [mirror for mirror in level if mirror.name in used])
                 feeding = Feeding(spec, levels[number:])
                 unread = [action for action in actions if action.target not in feeding]
                 unawaited.start_soon(apply_actions, run, unread, *expanded, progress)
@@ -146,30 +145,6 @@ class _Level:
         await sync_unit(self._run, work, self._repositories)
 
 
-async def _expand(run: Run, mirrors: Sequence[Mirror]) -> tuple[list[Unit], list[UnitSeen]]:
-    """The units of some mirrors; a mirror whose repositories cannot be listed is one that was not seen."""
-    todo: list[Unit] = []
-    unseen: list[UnitSeen] = []
-    listed: dict[str, Sequence[RepositoryName]] = {}
-    for mirror in mirrors:
-        try:
-            registry = mirror.sources[0].registry if needs_listing(mirror) else None
-            if registry is not None and registry not in listed:
-                listed[registry] = await run.engine.places.repositories(registry)
-            todo.extend(units(mirror, listed[registry] if registry is not None else ()))
-        except RegsyncError as error:
-            unseen.append(UnitSeen(_whole(mirror), (), (Problem.of(error),)))
-    return todo, unseen
-
-
-def _whole(mirror: Mirror) -> Unit:
-    """A mirror that could not be expanded, as one unit: its templates stand for its repositories."""
-    sources = [Location(one.registry, RepositoryName(one.path)) for one in mirror.sources]
-    sources = sources or [location for location, _ in mirror.images[:1]]
-    targets = [Location(one.registry, RepositoryName(one.path)) for one in mirror.targets]
-    return Unit(mirror.name, sources[0].repository, tuple(sources), tuple(targets))
-
-
 async def _assume_done(
     places: PlannedPlaces, seen: UnitSeen, observer: Observer, content: Sequence[Found]
 ) -> None:
@@ -181,7 +156,7 @@ async def _assume_done(
             if action.problem is not None or found is None:
                 continue
             with suppress(RegsyncError):  # then the later mirror shows what it cannot read
-                graph, stores = await observer.graph(found), observer.view.stores
+                graph, stores = await observer.graph(found), observer.stores
                 evidence = observer.shelf_of(found)
                 places.planned(action.target).add(action.tag, graph, stores, evidence, observer.takes)
 

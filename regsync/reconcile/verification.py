@@ -184,7 +184,7 @@ class Verification:
         """The index that was found, for what was put inside it, where a policy asks about what is in it."""
         if not found.desc.is_index or all(one.policy.scope is Scope.INDEX for one in policies):
             return None
-        return await self.run.manifests.read(observer.view.stores, found.desc)
+        return await self.run.manifests.read(observer.stores, found.desc)
 
     async def _asked(
         self, observer: "Observer", policy: "CompiledPolicy", found: "Found", shelves: tuple[Shelf, ...]
@@ -195,7 +195,7 @@ class Verification:
             policy.policy.scope,
             found.desc,
             self.run.manifests,
-            observer.view.stores,
+            observer.stores,
             shape=observer.shape,
             root=found.digest,
         )

@@ -20,6 +20,7 @@ from regsync.spec.schedules import Schedule
 from regsync.spec.secret import SecretRef
 
 if TYPE_CHECKING:
+    from regsync.spec.lock import Lock
     from regsync.spec.notifications import Notification
     from regsync.spec.projects import Project
     from regsync.spec.retention import RetentionPolicy
@@ -290,6 +291,23 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True)
+class LockedTag:
+    """A tag whose digest the lock file says, under its names at the source and on the targets."""
+
+    source_tag: Tag
+    tag: Tag
+    digest: Digest  # at the source
+    trimmed: Digest | None = None  # on the targets, where it differs and is known
+
+
+class Binding(Enum):
+    """Which entries of a lock file a run keeps to."""
+
+    HOLDS = "holds"  # those that are held
+    ALL = "all"  # every one, and nothing but them: `--locked`
+
+
+@dataclass(frozen=True, slots=True)
 class Mirror:
     """What to keep like what, with defaults merged and groups expanded; placeholders are still in it."""
 
@@ -329,6 +347,7 @@ class Unit:
     rename: str = "{tag}"
     digests: tuple[Digest, ...] = ()
     pinned: tuple[Pin, ...] = ()
+    locked: tuple[LockedTag, ...] = ()  # the lock file's word, instead of what the source's tags say
     platforms: tuple[Platform, ...] | None = None
     index: IndexForm = IndexForm.TRIMMED
     referrers: ReferrersPolicy = ReferrersPolicy()
@@ -375,6 +394,8 @@ class Spec:
     )  # by name; the built-in one is not in it
     retention: "tuple[RetentionPolicy, ...]" = ()  # by name
     projects: "tuple[Project, ...]" = ()  # by name
+    lock: "Lock" = field(default_factory=lambda: _no_lock())
+    binding: Binding = Binding.HOLDS
 
     def place(self, location: Location) -> Place:
         """Where a location really is."""
@@ -383,3 +404,9 @@ class Spec:
     def mirror(self, name: str) -> Mirror:
         """The mirror of that name; KeyError where there is none."""
         return {mirror.name: mirror for mirror in self.mirrors}[name]
+
+
+def _no_lock() -> "Lock":
+    from regsync.spec.lock import NO_LOCK  # which needs the types above
+
+    return NO_LOCK

@@ -19,7 +19,7 @@ from regsync.spec import rules
 from regsync.spec.facts import TagFacts
 from regsync.spec.globs import compile_glob
 from regsync.spec.matching import candidates, is_digest_tag
-from regsync.spec.model import Unit
+from regsync.spec.model import TagRule, Unit
 from regsync.spec.renaming import RenameFailedError, parse_template
 from regsync.spec.versions import Version, parse_version
 
@@ -70,6 +70,7 @@ class Selection:
     missing: tuple[Tag, ...] = ()  # named, and the source lacks them; sorted
     undecided: tuple[Tag, ...] = ()  # not selected because a fact is missing that decides; sorted
     problems: tuple[RegsyncError, ...] = ()
+    rules: Mapping[Tag, TagRule] = field(default_factory=dict, repr=False, compare=False)  # by source tag
     explain: Callable[[], tuple[TagExplanation, ...]] = field(default=tuple, repr=False, compare=False)
 
     @property
@@ -131,10 +132,12 @@ def select(
     """What the unit takes of `tags`. `facts` have to hold what `next_facts` asked for."""
     united: dict[Tag, Version | None] = {}
     undecided: set[Tag] = set()
+    chosen_by: dict[Tag, TagRule] = {}
     for rule in unit.rules:
         kept = rules.apply_rule(rule, tags, facts, now=now)
         undecided |= kept.undecided
         for candidate in kept.candidates:
+            chosen_by.setdefault(candidate.tag, rule)
             united[candidate.tag] = united.get(candidate.tag) or candidate.version
     selected = _without_excluded(unit, united)
     problems: list[RegsyncError] = []
@@ -147,6 +150,7 @@ def select(
         missing=tuple(sorted(literal_tags(unit) - present)),
         undecided=tuple(sorted(undecided - selected.keys())),
         problems=tuple(problems),
+        rules=chosen_by,
         explain=lambda: explain(unit, tags, facts, now=now),
     )
 
