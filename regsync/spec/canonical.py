@@ -1,7 +1,7 @@
 """The digest of a spec: the same for the same meaning, on every machine and from every checkout."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -10,8 +10,9 @@ from pathlib import Path
 
 from regsync.oci.digest import Digest
 from regsync.spec.files import git_top
+from regsync.spec.lock import NO_LOCK, Lock, LockEntry
 from regsync.spec.model import Mirror, Registry, Settings
-from regsync.spec.verification import Material, TrustRoot, VerificationPolicy
+from regsync.spec.verification import Material
 
 # Logins are left out because rotating them is no change of the spec, positions because moving a
 # document within its file is none, the ledger's path because it says where, not what, and notifications
@@ -27,28 +28,36 @@ def spec_digest(
     mirrors: tuple[Mirror, ...],
     settings: Settings,
     root: Path,
-    policies: Mapping[str, VerificationPolicy],
-    trust_roots: Mapping[str, TrustRoot],
+    named: Mapping[str, Sequence[object]],
+    lock: Lock = NO_LOCK,
 ) -> Digest:
     """The digest over everything resolved. Paths of the same checkout count relative to `root`.
 
-    Of a file that a policy or a root names it counts what is in it, not where it lies.
+    `named`: what else there is, by its key in the digested document; of what is empty nothing counts.
+    Of a file that a policy or a root names it counts what is in it, not where it lies; of a lock file what
+    runs go by, not what stands there for people.
     """
     top = git_top(root) or root
 
     def path(value: Path) -> str:
         return Path(relpath(value, root) if value.is_relative_to(top) else value).as_posix()
 
-    document = {
+    document: dict[str, object] = {
         "registries": [_plain(registry, path) for _, registry in sorted(registries.items())],
         "mirrors": [_plain(mirror, path) for mirror in mirrors],
         "settings": _plain(settings, path),
     }
-    for key, named in (("policies", policies), ("trustRoots", trust_roots)):
-        if named:
-            document[key] = [_plain(one, path) for _, one in sorted(named.items())]
+    document |= {key: [_plain(one, path) for one in found] for key, found in named.items() if found}
+    if entries := sorted(map(_binding, lock.entries)):
+        document["lock"] = entries
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return Digest.of(text.encode("utf-8"))
+
+
+def _binding(entry: LockEntry) -> list[str]:
+    """What of an entry decides about a run."""
+    hold = "hold" if entry.hold else ""
+    return [entry.mirror or "", entry.image, hold, str(entry.trimmed or "")]
 
 
 def _plain(value: object, path: Callable[[Path], str]) -> object:

@@ -11,6 +11,7 @@ from pydantic import Field
 from regsync.spec import fields
 from regsync.spec.keys import Keys
 from regsync.spec.mirror_keys import MirrorKeys
+from regsync.spec.notification_keys import NotificationKeys
 from regsync.spec.registry_keys import GroupKeys, RegistryKeys
 
 API_VERSION = "regsync.dev/v1"
@@ -24,6 +25,9 @@ class SettingsKeys(Keys):
     )
     concurrency: Annotated[fields.Integer, *fields.between("integer", 1, 4096)] | None = Field(
         None, description="Transfers and requests under way in one run, over all registries (128)."
+    )
+    notifications: Annotated[list[NotificationKeys], Field(min_length=1)] | None = Field(
+        None, description="Whom `regsync run` tells of what."
     )
 
 
@@ -102,7 +106,7 @@ class SettingsDocument(Envelope):
 
 KINDS = (
     *("Registry", "RegistryGroup", "Mirror", "MirrorDefaults"),
-    *("VerificationPolicy", "TrustRoot", "Server", "Settings"),
+    *("VerificationPolicy", "TrustRoot", "RetentionPolicy", "Project", "Server", "Settings"),
 )
 _MODELS: dict[str, type[Envelope]] = {
     "Registry": RegistryDocument,
@@ -128,5 +132,13 @@ def model_of(kind: str) -> type[Envelope]:
             from regsync.spec.trust_root_keys import TrustRootDocument
 
             return TrustRootDocument
+        case "RetentionPolicy":
+            from regsync.spec.retention_keys import RetentionDocument
+
+            return RetentionDocument
+        case "Project":
+            from regsync.spec.project_keys import ProjectDocument
+
+            return ProjectDocument
         case _:
             return _MODELS[kind]

@@ -78,11 +78,22 @@ def registry_name(value: object) -> str:
     return text
 
 
-def _checked(check: Any) -> BeforeValidator:
-    """Text that `check` reads without an error."""
+def checked(check: Any) -> BeforeValidator:
+    """Short text that `check` reads without an error."""
 
     def read(value: object) -> str:
         text = _short(value)
+        check(text)
+        return text
+
+    return BeforeValidator(read)
+
+
+def long_text(check: Any) -> BeforeValidator:
+    """Text of any length that `check` reads without an error."""
+
+    def read(value: object) -> str:
+        text = scalars.text(value)
         check(text)
         return text
 
@@ -159,15 +170,15 @@ RegistryName = Annotated[
     BeforeValidator(registry_name),
     schema(_WRITTEN, pattern=f"^{_REGISTRY_NAME.pattern}$", maxLength=MAX_NAME_LENGTH),
 ]
-EnvName = Annotated[str, _checked(_env_name), schema("string", pattern=f"^{_ENV_NAME.pattern}$")]
+EnvName = Annotated[str, checked(_env_name), schema("string", pattern=f"^{_ENV_NAME.pattern}$")]
 Host = Annotated[str, BeforeValidator(_host), schema("string", examples=["sso.example.com"])]
 ArtifactType = Annotated[
-    str, _checked(_artifact_type), schema("string", examples=["application/vnd.cyclonedx+json"])
+    str, checked(_artifact_type), schema("string", examples=["application/vnd.cyclonedx+json"])
 ]
-Glob = Annotated[str, _checked(compile_glob), schema(_WRITTEN, examples=["v1.*"])]
-Regex = Annotated[str, _checked(compile_regex), schema("string", examples=["(?P<version>.+)-alpine"])]
-Range = Annotated[str, _checked(parse_range), schema(_WRITTEN, examples=[">=1.25 <2", "^3.1"])]
-Rename = Annotated[str, _checked(parse_template), schema("string", examples=["{tag}-{digest:12}"])]
+Glob = Annotated[str, checked(compile_glob), schema(_WRITTEN, examples=["v1.*"])]
+Regex = Annotated[str, checked(compile_regex), schema("string", examples=["(?P<version>.+)-alpine"])]
+Range = Annotated[str, checked(parse_range), schema(_WRITTEN, examples=[">=1.25 <2", "^3.1"])]
+Rename = Annotated[str, checked(parse_template), schema("string", examples=["{tag}-{digest:12}"])]
 TagField = Annotated[
     ImageTag, BeforeValidator(_tag), schema(_WRITTEN, pattern="^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$")
 ]

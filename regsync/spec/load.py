@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING
 
 from regsync.spec.canonical import spec_digest
 from regsync.spec.check import check
-from regsync.spec.documents import SettingsDocument
 from regsync.spec.files import default_paths, find_files, root_of
+from regsync.spec.lock_reading import read_locks
 from regsync.spec.mirrors import Merged, merge_all, resolve
-from regsync.spec.model import DEFAULT_CONCURRENCY, DEFAULT_STATE, Mirror, Settings, Spec
+from regsync.spec.model import Mirror, Spec
 from regsync.spec.nodes import Entries, Items
 from regsync.spec.problems import InvalidSpecError, NoSpecError, Problems, SpecProblem
 from regsync.spec.reading import Document, check_nothing_is_left_out, read
-from regsync.spec.registries import Registries, absolute, read_registries
+from regsync.spec.registries import Registries, read_registries
+from regsync.spec.settings_reading import read_settings
 
 if TYPE_CHECKING:
+    from regsync.spec.projects import Project
+    from regsync.spec.retention import RetentionPolicy
     from regsync.spec.server import Server
     from regsync.spec.verification import TrustRoot, VerificationPolicy
 
@@ -23,11 +26,11 @@ __all__ = ["InvalidSpecError", "NoSpecError", "SpecProblem", "load"]
 _OF_VERIFICATION = ("VerificationPolicy", "TrustRoot")
 
 
-def load(paths: Sequence[Path] = (), *, directory: Path | None = None) -> Spec:
+def load(paths: Sequence[Path] = (), *, directory: Path | None = None, lock: Path | None = None) -> Spec:
     """Read the spec that `paths` hold; without any, `regsync.yaml` or `regsync/` of `directory`.
 
-    `directory` is the current one by default. Raises InvalidSpecError with every problem that was
-    found, or NoSpecError where there is nothing to read.
+    `directory` is the current one by default, `lock` a lock file instead of those beside the mirrors.
+    Raises InvalidSpecError with every problem that was found, or NoSpecError where there is nothing to read.
     """
     chosen = tuple(paths) or default_paths(directory if directory is not None else Path())
     files = find_files(chosen)
@@ -35,7 +38,7 @@ def load(paths: Sequence[Path] = (), *, directory: Path | None = None) -> Spec:
     problems = Problems()
     documents = read(files, problems)
     check_nothing_is_left_out(files, problems)
-    settings = _settings(documents, root, problems)
+    settings = read_settings(documents, root, problems)
     registries = read_registries(documents, problems)
     server = _server(documents, registries, problems)
     resolved = [
@@ -43,13 +46,25 @@ def load(paths: Sequence[Path] = (), *, directory: Path | None = None) -> Spec:
         for merged in merge_all(documents, problems)
         if (mirror := resolve(merged, registries, problems)) is not None
     ]
+    retention = _retention(documents, registries, problems)
+    projects = _projects(documents, registries, problems)
+    if projects:
+        resolved, retention = _held(projects, documents, resolved, retention, problems)
     mirrors = tuple(sorted((mirror for _, mirror in resolved), key=lambda mirror: mirror.name))
     policies, trust_roots = _verification(documents, registries, resolved, problems)
     known = [mirror for mirror in mirrors if not _speaks_of(mirror, registries.broken)]
     check(known, registries.by_name, problems, server)
+    _check_retention(retention, known, registries, problems)
     if not documents and not problems.found:
         raise NoSpecError(str(chosen[0]), "there is no document of regsync in it")
+    locks = read_locks(mirrors, lock, problems)
     problems.raise_any()
+    named: dict[str, Sequence[object]] = {
+        "policies": tuple(policies.values()),
+        "trustRoots": tuple(trust_roots.values()),
+        "retention": tuple(policy for _, policy in retention),
+        "projects": projects,
+    }
     return Spec(
         registries=registries.by_name,
         mirrors=mirrors,
@@ -57,7 +72,10 @@ def load(paths: Sequence[Path] = (), *, directory: Path | None = None) -> Spec:
         server=server,
         policies=policies,
         trust_roots=trust_roots,
-        digest=spec_digest(registries.by_name, mirrors, settings, root, policies, trust_roots),
+        retention=tuple(policy for _, policy in retention),
+        projects=projects,
+        digest=spec_digest(registries.by_name, mirrors, settings, root, named, locks),
+        lock=locks,
         root=root,
         files=tuple(file.path for file in files),
     )
@@ -99,6 +117,56 @@ def _asks(document: Document) -> bool:
     return any(isinstance(one, Entries) and "verify" in one.entries for one in (spec, *below))
 
 
+def _retention(
+    documents: Sequence[Document], registries: Registries, problems: Problems
+) -> "list[tuple[Document, RetentionPolicy]]":
+    if not any(one.kind == "RetentionPolicy" for one in documents):
+        return []
+    from regsync.spec.retention_reading import read_retention
+
+    return read_retention(documents, registries, problems)
+
+
+def _check_retention(
+    retention: "Sequence[tuple[Document, RetentionPolicy]]",
+    mirrors: Sequence[Mirror],
+    registries: Registries,
+    problems: Problems,
+) -> None:
+    if retention:
+        from regsync.spec.retention_check import check_retention
+
+        known = registries.by_name
+        whole = [one for one in retention if all(glob.registry in known for glob in one[1].repositories)]
+        check_retention(whole, mirrors, known, problems)
+
+
+def _projects(
+    documents: Sequence[Document], registries: Registries, problems: Problems
+) -> "tuple[Project, ...]":
+    if not any(one.kind == "Project" for one in documents):
+        return ()
+    from regsync.spec.project_reading import read_projects
+
+    return read_projects(documents, registries, problems)
+
+
+def _held(
+    projects: "tuple[Project, ...]",
+    documents: Sequence[Document],
+    resolved: list[tuple[Merged, Mirror]],
+    retention: "list[tuple[Document, RetentionPolicy]]",
+    problems: Problems,
+) -> "tuple[list[tuple[Merged, Mirror]], list[tuple[Document, RetentionPolicy]]]":
+    """Mirrors and retention with what their Projects add; what they may not do goes to `problems`."""
+    from regsync.spec.project_check import hold_mirrors, hold_retention
+    from regsync.spec.project_files import Ownership, check_files
+
+    ownership = Ownership(projects)
+    check_files(documents, ownership, problems)
+    return hold_mirrors(resolved, ownership, problems), hold_retention(retention, ownership, problems)
+
+
 def _server(documents: Sequence[Document], registries: Registries, problems: Problems) -> "Server | None":
     own = [document for document in documents if document.kind == "Server"]
     if not own:
@@ -106,15 +174,3 @@ def _server(documents: Sequence[Document], registries: Registries, problems: Pro
     from regsync.spec.server_reading import read_server
 
     return read_server(own, registries, problems)
-
-
-def _settings(documents: Sequence[Document], root: Path, problems: Problems) -> Settings:
-    found = [document for document in documents if document.kind == "Settings"]
-    for document in found[1:]:
-        message = f"there is at most one Settings; the first is at {found[0].root.position}"
-        problems.add(document.root.position, "", message)
-    if not found or not isinstance(found[0].model, SettingsDocument):
-        return Settings(root / DEFAULT_STATE)
-    keys = found[0].model.spec
-    state = root / DEFAULT_STATE if keys.state is None else absolute(found[0], keys.state)
-    return Settings(state, DEFAULT_CONCURRENCY if keys.concurrency is None else keys.concurrency)

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from regsync.spec import fields
 from regsync.spec.fields import one_of
 from regsync.spec.keys import Keys
+from regsync.spec.pruning_keys import Cron, HistoryKeys, PruneKeys, TimeZone
 from regsync.spec.rule_keys import Rule
 
 
@@ -154,6 +155,16 @@ class MirrorKeys(Keys):
         description="Names of policies that images have to meet before a tag moves to them, besides those "
         "that apply by their own globs.",
     )
+    prune: PruneKeys | None = Field(
+        None, description="Delete what the selection no longer yields; without it nothing is deleted."
+    )
+    history: HistoryKeys | None = Field(
+        None, description="Keep what a moved tag pointed to, under a tag of its own, for rollback."
+    )
+    schedule: Cron | None = Field(
+        None, description="When `regsync run` runs it: cron with five fields, or @daily and the like."
+    )
+    timezone: TimeZone | None = Field(None, description="The time zone of `schedule` (UTC).")
 
     @model_validator(mode="after")
     def _images_stand_alone(self) -> "MirrorKeys":

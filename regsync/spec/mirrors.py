@@ -28,6 +28,7 @@ from regsync.spec.model import (
 )
 from regsync.spec.nodes import Spot, Step
 from regsync.spec.problems import Problems
+from regsync.spec.pruning_keys import history, prune_policy, schedule
 from regsync.spec.reading import Document
 from regsync.spec.registries import Registries, is_docker_hub, refuse_repeated_names
 from regsync.spec.tag_rules import tag_rule
@@ -106,6 +107,7 @@ def resolve(merged: Merged, registries: Registries, problems: Problems) -> Mirro
     repositories = _repositories(merged, problems)
     _check_completeness(merged, sources, problems)
     _check_placeholders(merged, sources, targets, problems)
+    _check_timezone(merged, problems)
     _check_hub_names(sources, repositories, registries, merged, problems)
     if len(problems.found) > before or merged.document.dropped or merged.unknown:
         return None
@@ -130,6 +132,9 @@ def resolve(merged: Merged, registries: Registries, problems: Problems) -> Mirro
         referrers=_referrers(merged.get("referrers")),
         immutable=tuple(merged.get("immutable") or ()),
         verify=tuple(dict.fromkeys(merged.get("verify") or ())),
+        prune=prune_policy(merged.get("prune")),
+        history=history(merged.get("history")),
+        schedule=schedule(merged.get("schedule"), merged.get("timezone")),
         position=merged.document.root.position,
     )
 
@@ -227,6 +232,13 @@ def _check_placeholders(
     if many and not any(target.has_placeholder for target in targets) and targets:
         spot = merged.at("targets")
         problems.add(spot.position, spot.path, "many repositories would go to one: put {repository} into it")
+
+
+def _check_timezone(merged: Merged, problems: Problems) -> None:
+    """In defaults it may be for those mirrors that have a schedule."""
+    if merged.lacks("schedule") and merged.origins.get("timezone") is merged.document:
+        spot = merged.at("timezone")
+        problems.add(spot.position, spot.path, "it has no effect without a schedule")
 
 
 def _is_single(written: Any) -> bool:

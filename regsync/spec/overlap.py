@@ -146,7 +146,7 @@ def _squeeze(glob: str) -> str:
 @lru_cache(maxsize=4096)
 def globs_meet(one: str, other: str) -> bool:
     """Whether some tag matches both globs."""
-    first, second = _atoms(one), _atoms(other)
+    first, second = atoms(one), atoms(other)
     reachable = {(0, 0)}
     waiting = [(0, 0)]
     while waiting:
@@ -172,15 +172,17 @@ def _steps(first: list[str], second: list[str], i: int, j: int) -> Iterator[tupl
         yield i, j + 1
         if a is not None and a != _ANY:
             yield i + 1, j
-    if a is not None and b is not None and _ANY not in (a, b) and _characters(a) & _characters(b):
+    if a is not None and b is not None and _ANY not in (a, b) and characters(a) & characters(b):
         yield i + 1, j + 1
 
 
-def _atoms(glob: str) -> list[str]:
+def atoms(glob: str) -> list[str]:
+    """The pieces of a glob: characters, classes, and stars."""
     return re.findall(r"\[.[^\]]*\]|\*+|.", glob.replace("**", _ANY), re.DOTALL)
 
 
 @lru_cache(maxsize=1024)
-def _characters(atom: str) -> frozenset[str]:
+def characters(atom: str) -> frozenset[str]:
+    """What one piece that is no star matches."""
     whole = compile_glob(atom).fullmatch if is_glob(atom) else re.compile(re.escape(atom)).fullmatch
     return frozenset(character for character in map(chr, range(33, 127)) if whole(character))

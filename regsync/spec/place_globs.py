@@ -6,7 +6,7 @@ reference. Which locations such a glob is met by is decided in `applying`: by th
 
 import re
 from collections.abc import Sequence, Set
-from functools import cache
+from functools import cache, lru_cache
 
 from regsync.oci.reference import DOCKER_HUB, InvalidReferenceError, is_host, may_hold_a_password, parse_host
 from regsync.spec.applying import host_of
@@ -14,7 +14,7 @@ from regsync.spec.globs import compile_glob, is_glob, matches
 from regsync.spec.locations import hub_objection
 from regsync.spec.model import RemotePlace
 from regsync.spec.nodes import Spot
-from regsync.spec.overlap import globs_meet
+from regsync.spec.overlap import atoms, characters, globs_meet
 from regsync.spec.problems import Problems, nearest
 from regsync.spec.registries import NO_CREDENTIALS, Registries, is_docker_hub
 
@@ -111,6 +111,42 @@ def _parts_meet(one: Sequence[str], other: Sequence[str]) -> bool:
         return globs_meet(one[i], other[j]) and meet(i + 1, j + 1)
 
     return meet(0, 0)
+
+
+def is_within(inner: str, outer: str) -> bool:
+    """Whether certainly all that matches `inner`, a glob or a name, matches `outer` too."""
+    return _parts_within(_parts(inner), _parts(outer))
+
+
+def _parts_within(inner: Sequence[str], outer: Sequence[str]) -> bool:
+    @cache
+    def within(i: int, j: int) -> bool:
+        if j == len(outer):
+            return i == len(inner)
+        if outer[j] == ANY:
+            return within(i, j + 1) or (i < len(inner) and within(i + 1, j))
+        if i == len(inner) or inner[i] == ANY:
+            return False
+        return _part_within(inner[i], outer[j]) and within(i + 1, j + 1)
+
+    return within(0, 0)
+
+
+@lru_cache(maxsize=4096)
+def _part_within(inner: str, outer: str) -> bool:
+    mine, theirs = atoms(inner), atoms(outer)
+
+    @cache
+    def within(i: int, j: int) -> bool:
+        if j == len(theirs):
+            return i == len(mine)
+        if theirs[j] == "*":
+            return within(i, j + 1) or (i < len(mine) and within(i + 1, j))
+        if i == len(mine) or mine[i] == "*":
+            return False
+        return characters(mine[i]) <= characters(theirs[j]) and within(i + 1, j + 1)
+
+    return within(0, 0)
 
 
 def is_plain_or_any(glob: str) -> bool:

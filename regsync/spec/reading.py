@@ -63,7 +63,7 @@ def read(files: Sequence[SourceFile], problems: Problems) -> list[Document]:
 
 
 def check_nothing_is_left_out(files: Sequence[SourceFile], problems: Problems) -> None:
-    """A parent directory's defaults, or policies, that the paths leave out are an error.
+    """A parent directory's defaults, Projects or policies that the paths leave out are an error.
 
     `sync teams/web` must not silently do without what teams/defaults.yaml says. What comes on stdin was
     put together by another tool, from the same files maybe: it is whole.
@@ -85,7 +85,7 @@ def _applies_unnamed(document: Document) -> bool:
     A policy does by its globs. One without, and a root, are missed by whatever names them.
     """
     if document.kind != "VerificationPolicy":
-        return document.kind == "MirrorDefaults"
+        return document.kind in ("MirrorDefaults", "Project")
     spec = document.root.entries.get("spec")
     return not isinstance(spec, Entries) or not spec.entries.keys().isdisjoint(("images", "targets"))
 

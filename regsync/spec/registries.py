@@ -19,6 +19,7 @@ from regsync.spec.model import (
     StorePlace,
     Tls,
 )
+from regsync.spec.nodes import Step
 from regsync.spec.problems import Problems, nearest
 from regsync.spec.reading import Document
 from regsync.spec.registry_keys import RegistryKeys, SecretSource
@@ -183,8 +184,8 @@ def _auth(document: Document, keys: RegistryKeys) -> Auth:
         return Auth(None)
     login = None
     if auth.username is not None and auth.password is not None:
-        username = _secret(document, auth.username, "username")
-        login = Login(username, _secret(document, auth.password, "password"))
+        username = secret_ref(document, auth.username, "auth", "username")
+        login = Login(username, secret_ref(document, auth.password, "auth", "password"))
     return Auth(login, tuple(auth.realms))
 
 
@@ -252,9 +253,11 @@ def _share_limits(found: Registries, documents: Sequence[Document], problems: Pr
             found.declared[name] = replace(registry, limits=setters[registry.place.host].limits)
 
 
-def _secret(document: Document, source: SecretSource, key: str) -> SecretRef:
-    spot = document.at("spec", "auth", key)
-    wanted_by = f"{spot.position}: Registry {document.name}: {spot.path}"
+def secret_ref(document: Document, source: SecretSource, *path: Step) -> SecretRef:
+    """Where the secret is that stands at a path below `spec`."""
+    spot = document.at("spec", *path)
+    named = f" {document.name}" if document.name else ""
+    wanted_by = f"{spot.position}: {document.kind}{named}: {spot.path}"
     if source.env is not None:
         return SecretRef.from_env(source.env, wanted_by)
     return SecretRef.from_file(absolute(document, source.file or ""), wanted_by)

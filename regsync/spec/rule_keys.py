@@ -1,6 +1,6 @@
 """Keys of a tag rule."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -10,6 +10,8 @@ from regsync.spec.fields import one_of
 from regsync.spec.globs import compile_glob, is_glob
 from regsync.spec.keys import Keys
 from regsync.spec.regexes import compile_regex
+
+SELECTORS = ("names", "glob", "regex", "semver")
 
 
 class SemverKeys(Keys):
@@ -75,7 +77,12 @@ class RuleKeys(Keys):
     )
 
     @model_validator(mode="after")
-    def _fits_together(self) -> "RuleKeys":
+    def _fits_together(self) -> Self:
+        self.check()
+        return self
+
+    def check(self) -> None:
+        """Raise ValueError for keys that do not fit together."""
         _one_selector(self)
         groups = compile_regex(self.regex).groupindex if self.regex is not None else {}
         for key, name in _named_groups(self):
@@ -94,7 +101,6 @@ class RuleKeys(Keys):
                 )
         elif self.per is not None and self.per not in groups:
             raise ValueError(f"per: expected major, minor or a named group of the regex, found {self.per!r}")
-        return self
 
 
 def _sorts_semver(rule: RuleKeys) -> bool:
@@ -102,7 +108,7 @@ def _sorts_semver(rule: RuleKeys) -> bool:
 
 
 def _one_selector(rule: RuleKeys) -> None:
-    given = [name for name in ("names", "glob", "regex", "semver") if getattr(rule, name) is not None]
+    given = [name for name in SELECTORS if getattr(rule, name) is not None]
     if given == ["regex", "semver"]:
         if not isinstance(rule.semver, SemverKeys):
             raise ValueError("semver beside regex says where the version is: {of: GROUP, range: RANGE}")
@@ -125,7 +131,8 @@ def _named_groups(rule: RuleKeys) -> list[tuple[str, str]]:
     return named
 
 
-def _name_or_glob(value: object) -> str:
+def name_or_glob(value: object) -> str:
+    """A tag, or a glob over tags."""
     text = scalars.text(value)
     if is_glob(text):
         compile_glob(text)
@@ -135,7 +142,7 @@ def _name_or_glob(value: object) -> str:
 
 
 Rule = Annotated[
-    Annotated[str, BeforeValidator(_name_or_glob), fields.Text, fields.schema(["string", "number"])]
+    Annotated[str, BeforeValidator(name_or_glob), fields.Text, fields.schema(["string", "number"])]
     | Annotated[RuleKeys, fields.Mapping],
     one_of("a tag, a glob, or a mapping with names, glob, regex or semver"),
 ]

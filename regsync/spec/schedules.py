@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-DEFAULT_TIMEZONE = "UTC"
+UTC = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +10,7 @@ class Schedule:
     """A cron expression of five fields, or `@daily` and the like, read in an IANA time zone."""
 
     cron: str
-    timezone: str = DEFAULT_TIMEZONE
+    timezone: str = UTC
 
     def __str__(self) -> str:
         return f"{self.cron} ({self.timezone})"

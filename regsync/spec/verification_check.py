@@ -2,30 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from regsync.errors import SpecError
-from regsync.oci.reference import RepositoryName
 from regsync.spec.applying import names_of
 from regsync.spec.documents import MirrorDefaultsDocument, MirrorDocument
-from regsync.spec.expand import needs_listing, units
 from regsync.spec.mirrors import Merged
-from regsync.spec.model import (
-    IndexForm,
-    Location,
-    LocationTemplate,
-    Mirror,
-    ReferrersMode,
-    Registry,
-    RepositoryGlobs,
-)
+from regsync.spec.model import IndexForm, Mirror, ReferrersMode, Registry
 from regsync.spec.nodes import Spot
-from regsync.spec.place_globs import ANY, may_meet
+from regsync.spec.place_globs import may_meet
 from regsync.spec.problems import Problems, nearest
+from regsync.spec.project_keys import ProjectDocument
+from regsync.spec.reaching import reach
 from regsync.spec.reading import Document
 from regsync.spec.server_keys import ServerDocument
 from regsync.spec.verification import Scope, VerificationPolicy
 from regsync.spec.verification_reading import Verification
-
-_REPOSITORY = "{repository}"
 
 
 def check_names(documents: Sequence[Document], verification: Verification, problems: Problems) -> None:
@@ -57,7 +46,7 @@ def check_names(documents: Sequence[Document], verification: Verification, probl
 def _named(documents: Sequence[Document]) -> Iterator[tuple[str, Spot]]:
     for document in documents:
         match document.model:
-            case MirrorDocument() | MirrorDefaultsDocument():
+            case MirrorDocument() | MirrorDefaultsDocument() | ProjectDocument():
                 for number, name in enumerate(document.model.spec.verify or ()):
                     yield name, document.at("spec", "verify", number)
             case ServerDocument():
@@ -111,7 +100,7 @@ def _applying(
     mirror: Mirror, policies: Mapping[str, VerificationPolicy], registries: Mapping[str, Registry]
 ) -> Iterator[VerificationPolicy]:
     """Policies that a mirror names, and those that apply, or may, to what it copies."""
-    sources, targets = _reach(mirror)
+    sources, targets = reach(mirror)
     here = [name for one in sources for name in names_of(one, registries)]
     there = [name for one in targets for name in names_of(one, registries)]
     for name, policy in policies.items():
@@ -121,26 +110,3 @@ def _applying(
 
 def _may_meet(globs: Sequence[str], names: Sequence[str]) -> bool:
     return any(may_meet(glob, name) for glob in globs for name in names)
-
-
-def _reach(mirror: Mirror) -> tuple[list[Location], list[Location]]:
-    """Where a mirror reads and writes; where that needs a listing, globs stand for repositories."""
-    if needs_listing(mirror):
-        assert isinstance(mirror.repositories, RepositoryGlobs)  # noqa: S101 - only then
-        globs = mirror.repositories.include
-        return (
-            [_shaped(one, glob) for one in mirror.sources for glob in globs],
-            [_shaped(one, glob) for one in mirror.targets for glob in globs],
-        )
-    try:
-        found = units(mirror)
-    except SpecError:  # which `check` tells of
-        return [], []
-    return [one for unit in found for one in unit.sources], [one for unit in found for one in unit.targets]
-
-
-def _shaped(template: LocationTemplate, glob: str) -> Location:
-    """A template as a glob: at least all that it can become with repositories that `glob` matches."""
-    parts = template.path.replace("{namespace}/{basename}", _REPOSITORY).split("/")
-    shaped = [glob if part == _REPOSITORY else ANY if "{" in part else part for part in parts]
-    return Location(template.registry, RepositoryName("/".join(shaped)))
