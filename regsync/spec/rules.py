@@ -107,6 +107,13 @@ class _Facts:
         return None
 
 
+def can_place(rule: TagRule, candidate: Candidate) -> bool:
+    """Whether the rule's `sort` and `per` can read the tag: what they cannot read they say nothing about."""
+    if rule.names or (rule.newest is None and rule.sort is None):
+        return True
+    return _readable(rule, candidate) and (rule.newest is None or _group(rule, candidate) is not None)
+
+
 def _sortable(rule: TagRule, found: list[Candidate], reasons: Reasons | None) -> list[Candidate]:
     """Drop what the rule's sort cannot read; `names` are not sorted."""
     if rule.names or rule.sort is None:
