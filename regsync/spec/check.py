@@ -1,37 +1,27 @@
 """Checks across mirrors: what each alone is right about and all together are not.
 
-Two mirrors that could write the same tag of one target, a target equal to its source, and cycles.
-Whether two could write the same tag is decided as in `overlap`: literal names exactly, patterns by
-what they can produce.
+Two mirrors that could write the same tag of one target, that would delete each other's tags or keep former
+images under them, a target equal to its source, and cycles. Whether two could write the same tag is
+decided as in `overlap`: literal names exactly, patterns by what they can produce.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations, product
+from itertools import product
 from typing import TYPE_CHECKING
 
 from regsync.errors import SpecError
-from regsync.oci.reference import RepositoryName
 from regsync.spec.expand import needs_listing
-from regsync.spec.flow import ANY, Flow, MirrorCycleError, Reach, levels, shape
-from regsync.spec.globs import matches
-from regsync.spec.model import (
-    Location,
-    LocationTemplate,
-    Mirror,
-    Position,
-    Registry,
-    RepositoryGlobs,
-    StorePlace,
-    Unit,
-)
-from regsync.spec.overlap import Writes, common_tag, globs_meet
+from regsync.spec.flow import ANY, Flow, MirrorCycleError, Reach, levels
+from regsync.spec.meeting import Meeting, meetings
+from regsync.spec.model import Location, LocationTemplate, Mirror, Position, Registry, StorePlace
+from regsync.spec.overlap import common_tag
 from regsync.spec.problems import Problems
+from regsync.spec.pruning import Owns
 
 if TYPE_CHECKING:
     from regsync.spec.server import Server, Upstream
 
 NOWHERE = Position("", 1, 1)
-Target = tuple[str, str]  # place key and repository
 
 
 def check(
@@ -48,7 +38,7 @@ def check(
         except SpecError as cause:
             _add(problems, mirror, "spec.targets", str(cause))
     same = {flow.mirror.name for flow in flows if _refuse_own_source(flow, registries, problems)}
-    _refuse_common_tags(flows, registries, problems)
+    _refuse_meetings(flows, registries, problems)
     if server is not None and server.store is not None:
         _refuse_upstreams(flows, StorePlace(server.store).key, server.upstreams, problems)
     try:
@@ -101,106 +91,68 @@ def _path(place: Location | LocationTemplate) -> str:
     return place.path.replace("{namespace}/{basename}", "{repository}")
 
 
-def _refuse_common_tags(
-    flows: Sequence[Flow], registries: Mapping[str, Registry], problems: Problems
-) -> None:
-    """Report each pair of mirrors once, at the later of them."""
-    reported: set[tuple[str, str]] = set()
-    for one, other, what in (*_known_clashes(flows, registries), *_listed_clashes(flows, registries)):
-        pair = (one.name, other.name)
-        if pair not in reported:
-            reported.add(pair)
-            _report(problems, one, other, what)
+def _refuse_meetings(flows: Sequence[Flow], registries: Mapping[str, Registry], problems: Problems) -> None:
+    """Note of each pair of mirrors the first that is wrong of each kind, at the later of them."""
+    reported: set[tuple[str, str, str]] = set()
+    for meeting in meetings(flows, registries):
+        for path, of_one, of_other in _clashes(meeting):
+            key = (path, meeting.one.name, meeting.other.name)
+            if key not in reported:
+                reported.add(key)
+                _report(problems, meeting, path, of_one, of_other)
 
 
-def _known_clashes(
-    flows: Sequence[Flow], registries: Mapping[str, Registry]
-) -> Iterator[tuple[Mirror, Mirror, str]]:
-    """Pairs of mirrors whose repositories are all known."""
-    by_target: dict[Target, list[tuple[Flow, Unit]]] = {}
-    for flow in flows:
-        for unit in flow.units:
-            for target in unit.targets:
-                key = (_key(target, registries), str(target.repository))
-                by_target.setdefault(key, []).append((flow, unit))
-    for (place, repository), writers in sorted(by_target.items(), key=lambda one: one[0]):
-        for (one, first), (other, second) in combinations(writers, 2):
-            tag = common_tag(Writes.of_unit(first), Writes.of_unit(second)) if one is not other else None
-            if tag is not None:
-                yield one.mirror, other.mirror, f"{tag} of {place}/{repository}"
+def _clashes(meeting: Meeting) -> Iterator[tuple[str, str, str]]:
+    """What is wrong with two mirrors at one repository: the key, and what is said of each to the other."""
+    tag = common_tag(meeting.ones, meeting.others)
+    if tag is not None:
+        also = f"also writes {tag} of {meeting.where}"
+        yield "spec.targets", also, also
+    yield from _prune_clashes(meeting)
+    if tag is None and (meeting.one.history or meeting.other.history):
+        yield from _history_clashes(meeting)
 
 
-def _listed_clashes(
-    flows: Sequence[Flow], registries: Mapping[str, Registry]
-) -> Iterator[tuple[Mirror, Mirror, str]]:
-    """Pairs of mirrors of which at least one takes its repositories from a listing."""
-    listing = [flow for flow in flows if needs_listing(flow.mirror)]
-    for number, flow in enumerate(listing):
-        later = listing[number + 1 :]
-        for other in (*(one for one in flows if one.units), *later):
-            found = _known_meets(flow.mirror, other, registries)
-            found = found or _globs_meet(flow.mirror, other.mirror, registries)
-            if found is not None:
-                yield flow.mirror, other.mirror, found
+def _prune_clashes(meeting: Meeting) -> Iterator[tuple[str, str, str]]:
+    where, ways = meeting.where, "let one mirror do both, or take prune out of one of them"
+    one, other = meeting.one.prune, meeting.other.prune
+    if one is not None and other is not None:
+        also = f"also prunes {where}, so that each could delete what the other leaves: {ways}"
+        yield "spec.prune", also, also
+        return
+    for policy, of_one in ((one, True), (other, False)):
+        if policy is not None and policy.owns is Owns.REPOSITORY:
+            owner = f"owns all of {where} (prune.owns), and this mirror writes there too: {ways}"
+            guest = f"also writes to {where}, all of which this mirror owns (prune.owns): {ways}"
+            yield ("spec.prune", owner, guest) if of_one else ("spec.prune", guest, owner)
 
 
-def _report(problems: Problems, one: Mirror, other: Mirror, what: str) -> None:
+def _history_clashes(meeting: Meeting) -> Iterator[tuple[str, str, str]]:
+    """Tags for former images that the other mirror may write, or may give to images of its own."""
+    one, other = meeting.one.history, meeting.other.history
+    ones = meeting.ones.history(one) if one is not None else None
+    others = meeting.others.history(other) if other is not None else None
+    ways = f"at {meeting.where}: give history.tag another form, or exclude such tags"
+    if ones is not None and common_tag(ones, meeting.others) is not None:
+        yield (
+            "spec.history",
+            f"keeps former images under tags that this one may write {ways}",
+            (f"may write tags under which this one keeps former images {ways}"),
+        )
+    if others is not None and common_tag(meeting.ones, others) is not None:
+        yield (
+            "spec.history",
+            f"may write tags under which this one keeps former images {ways}",
+            (f"keeps former images under tags that this one may write {ways}"),
+        )
+    if ones is not None and others is not None and one != other and common_tag(ones, others) is not None:
+        also = f"may keep former images under the same tags {ways}"
+        yield "spec.history", also, also
+
+
+def _report(problems: Problems, meeting: Meeting, path: str, of_one: str, of_other: str) -> None:
     """Note a clash at the mirror whose name comes later, naming the other."""
-    first, second = sorted((one, other), key=lambda mirror: mirror.name)
+    swapped = meeting.other.name < meeting.one.name
+    first, second = (meeting.other, meeting.one) if swapped else (meeting.one, meeting.other)
     where = f" (at {first.position})" if first.position is not None else ""
-    _add(problems, second, "spec.targets", f"mirror {first.name}{where} also writes {what}")
-
-
-def _known_meets(mirror: Mirror, other: Flow, registries: Mapping[str, Registry]) -> str | None:
-    """What a mirror with repository globs may write as well as the known units of another."""
-    mine = Writes.of(mirror.rules, (), mirror.rename, mirror.exclude_tags)
-    for template in mirror.targets:
-        place = _key(template, registries)
-        for unit in other.units:
-            for target in unit.targets:
-                if _key(target, registries) == place and _may_be(template, mirror, target.repository):
-                    tag = common_tag(mine, Writes.of_unit(unit))
-                    if tag is not None:
-                        return f"{tag} of {place}/{target.repository}"
-    return None
-
-
-def _globs_meet(mirror: Mirror, other: Mirror, registries: Mapping[str, Registry]) -> str | None:
-    """What two mirrors with repository globs may both write."""
-    if not isinstance(mirror.repositories, RepositoryGlobs):
-        return None
-    if not isinstance(other.repositories, RepositoryGlobs):
-        return None
-    tag = common_tag(
-        Writes.of(mirror.rules, (), mirror.rename, mirror.exclude_tags),
-        Writes.of(other.rules, (), other.rename, other.exclude_tags),
-    )
-    if tag is None:
-        return None
-    for one, two in product(mirror.targets, other.targets):
-        place = _key(one, registries)
-        apart = one.path == two.path and _apart(mirror.repositories, other.repositories)
-        if place == _key(two, registries) and not apart and globs_meet(shape(one.path), shape(two.path)):
-            return f"{tag} of repositories like {place}/{one.path}"
-    return None
-
-
-def _may_be(template: LocationTemplate, mirror: Mirror, repository: RepositoryName) -> bool:
-    """Whether the template can become `repository`, and the globs take what it then stands for."""
-    globs = mirror.repositories
-    assert isinstance(globs, RepositoryGlobs)  # noqa: S101 - only such mirrors come here
-    before, found, behind = template.path.partition("{repository}")
-    if not found or "{" in behind or "{" in before:
-        return globs_meet(shape(template.path), repository)
-    if not repository.startswith(before) or not repository.endswith(behind):
-        return False
-    name = repository[len(before) : len(repository) - len(behind)]
-    taken = any(matches(glob, name) for glob in globs.include)
-    return taken and not any(matches(glob, name) for glob in globs.exclude)
-
-
-def _apart(one: RepositoryGlobs, other: RepositoryGlobs) -> bool:
-    """Whether what one includes is certainly not what the other does."""
-    if set(one.include) <= set(other.exclude) or set(other.include) <= set(one.exclude):
-        return True
-    return not any(globs_meet(first, second) for first in one.include for second in other.include)
+    _add(problems, second, path, f"mirror {first.name}{where} {of_other if swapped else of_one}")

@@ -14,13 +14,15 @@ from functools import lru_cache
 from typing import Any
 
 from regsync.oci.reference import Tag
-from regsync.spec.globs import compile_glob, is_glob, matches_any
-from regsync.spec.model import Pin, TagRule, Unit
+from regsync.spec.globs import MAX_LENGTH, compile_glob, is_glob, matches_any
+from regsync.spec.history import History, history_pieces
+from regsync.spec.model import Pin, SemverMatch, TagRule, Unit
 from regsync.spec.regexes import compile_regex
 from regsync.spec.renaming import Template, parse_template
 from regsync.spec.versions import parse_range, parse_version
 
 _ANY = "*"
+_IDENTITY = parse_template("{tag}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,33 @@ class Writes:
     def of_unit(cls, unit: Unit) -> "Writes":
         """What a unit may write."""
         return cls.of(unit.rules, unit.pinned, unit.rename, unit.exclude_tags)
+
+    def history(self, history: History) -> "Writes":
+        """What the tags for former images of these can be."""
+        names = [(TagRule(names=(Tag(name),)), _IDENTITY) for name in sorted(self.names)]
+        known = [*names, *((rule, self.rename) for rule in self.patterns)]
+        return Writes(frozenset(), tuple(_former(history, *one) for one in known), _IDENTITY)
+
+
+def _former(history: History, rule: TagRule, rename: Template) -> TagRule:
+    """A glob of the tags that former images get.
+
+    Behind a version they are pre-releases of it, and those belong to no range that is apart from its own.
+    """
+    shape, glob = _shape(rule, rename), ""
+    for before, field, length in history_pieces(history.tag):
+        parts = {"tag": shape, "date": "[0-9]" * 8, "digest": "[0-9a-f]" * min(length, 16)}
+        glob += before + parts.get(field, "") + ("?" * (length - 16) if field == "digest" else "")
+    semver = _range_of(rule) if rename.is_identity and history.tag.startswith("{tag}-") else None
+    return TagRule(glob=glob if len(glob) <= MAX_LENGTH else _ANY, semver=semver)
+
+
+def _range_of(rule: TagRule) -> SemverMatch | None:
+    """The versions of a rule over plain versions, or of a name that is one."""
+    if rule.names:
+        version = parse_version(rule.names[0])
+        return None if version is None else SemverMatch(f"{version.major}.{version.minor}.{version.patch}")
+    return rule.semver if rule.regex is None else None
 
 
 def common_tag(one: Writes, other: Writes) -> str | None:
