@@ -4,7 +4,7 @@ It decides nothing by itself: manifests, blobs, uploads, listings, referrers and
 their own. Whatever it raises names `host/repository`.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Container
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Container, Mapping
 from contextlib import AbstractAsyncContextManager
 from urllib.parse import quote
 
@@ -13,11 +13,12 @@ import anyio
 from regsync.clock import Clock
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.protocol import Chunks, Source
+from regsync.content.tag_times import TagTimes
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.manifest import parse_manifest
 from regsync.oci.reference import RepositoryName, Tag
-from regsync.remote import listing
+from regsync.remote import listing, states
 from regsync.remote.blobs import Blobs
 from regsync.remote.deletion import Deletion
 from regsync.remote.endpoint import Endpoint
@@ -210,6 +211,10 @@ class RemoteRepository:
     def tags(self) -> AbstractAsyncContextManager[AsyncIterator[tuple[Tag, Descriptor | None]]]:
         """Every tag; see `listing.tags`."""
         return listing.tags(self._endpoint)
+
+    async def times(self) -> Mapping[Tag, TagTimes] | None:
+        """When each tag was put and pulled, where the registry is one of ours; else None."""
+        return await states.times(self._endpoint) if self._endpoint.provider.has_states else None
 
     async def referrers(
         self, subject: Digest, *, listed: Container[Tag] | None = None

@@ -6,7 +6,9 @@ whoever asks does without.
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from datetime import datetime
 
+from regsync.content.tag_times import TagTimes
 from regsync.content.tags_state import TagsState
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest, InvalidDigestError
@@ -20,6 +22,7 @@ from regsync.remote.session import Session
 
 PAGE = 10_000  # entries; the most that the server gives at once
 DEEPEST = 32  # parts of a name; longer names are rolled up
+MAX_TIME = 40  # characters
 TRIES = 3  # times that a state which changes while it is read is begun again
 
 _Page = Mapping[str, object]
@@ -30,10 +33,32 @@ async def tags(endpoint: Endpoint) -> Mapping[Tag, Descriptor] | None:
 
     Raises InvalidListingError, EndlessListingError, and what the session raises.
     """
-    url, where = f"{endpoint.base}/_regsync/state?n={PAGE}", endpoint.name
-    request = Request(Kind.LIST, "GET", url, endpoint.pull, limit=MAX_PAGE_SIZE)
-    found = await _whole(endpoint.session, request, "tags", where)
-    return None if found is None else dict(_described(entry, where) for entry in found.items())
+    found = await _whole(endpoint.session, _of_one(endpoint), "tags", endpoint.name)
+    return None if found is None else dict(_described(entry, endpoint.name) for entry in found.items())
+
+
+async def repository(endpoint: Endpoint) -> TagsState | None:
+    """The state of one repository; None where there is no such answer, or no such repository.
+
+    Raises InvalidListingError, and what the session raises.
+    """
+    url = f"{endpoint.base}/_regsync/state?n=0"
+    try:
+        response = await endpoint.session.send(
+            Request(Kind.LIST, "GET", url, endpoint.pull, limit=MAX_PAGE_SIZE)
+        )
+    except NotFoundError:
+        return None
+    return _state(read_object(response, where=endpoint.name), endpoint.name)
+
+
+async def times(endpoint: Endpoint) -> Mapping[Tag, TagTimes] | None:
+    """When every tag of a repository was put and pulled; None where the server has no such answer.
+
+    Raises as `tags` does.
+    """
+    found = await _whole(endpoint.session, _of_one(endpoint), "tags", endpoint.name)
+    return None if found is None else dict(_timed(entry, endpoint.name) for entry in found.items())
 
 
 async def repositories(session: Session) -> Mapping[RepositoryName, TagsState] | None:
@@ -46,8 +71,14 @@ async def repositories(session: Session) -> Mapping[RepositoryName, TagsState] |
     found = await _whole(session, request, "children", where)
     if found is None:
         return None
-    read = (_state(entry, where) for entry in found.items())
-    return {name: state for name, state, is_one in read if is_one}
+    return {
+        name: state for name, state, is_one in (_named(entry, where) for entry in found.items()) if is_one
+    }
+
+
+def _of_one(endpoint: Endpoint) -> Request:
+    url = f"{endpoint.base}/_regsync/state?n={PAGE}"
+    return Request(Kind.LIST, "GET", url, endpoint.pull, limit=MAX_PAGE_SIZE)
 
 
 async def _whole(session: Session, request: Request, key: str, where: str) -> dict[str, object] | None:
@@ -88,15 +119,43 @@ def _described(entry: tuple[str, object], where: str) -> tuple[Tag, Descriptor]:
     raise InvalidListingError(f"odd: {name[:80]!r} is not described", where=where)
 
 
-def _state(entry: tuple[str, object], where: str) -> tuple[RepositoryName, TagsState, bool]:
+def _named(entry: tuple[str, object], where: str) -> tuple[RepositoryName, TagsState, bool]:
     """A name with its state, and whether that is of one repository alone."""
     name, value = entry
     shown = value if isinstance(value, dict) else {}
-    count, repositories = shown.get("tagCount"), shown.get("repositories")
-    if not isinstance(count, int) or not isinstance(repositories, int):
-        raise InvalidListingError(f"odd: {name[:80]!r} is not described", where=where)
+    try:
+        return RepositoryName.parse(name), _state(shown, where), shown.get("repositories") == 1
+    except InvalidReferenceError as cause:
+        raise InvalidListingError(f"odd: {str(cause)[:200]}", where=where) from cause
+
+
+def _timed(entry: tuple[str, object], where: str) -> tuple[Tag, TagTimes]:
+    name, value = entry
+    shown = value if isinstance(value, dict) else {}
+    try:
+        tag = Tag.parse(name)
+    except InvalidReferenceError as cause:
+        raise InvalidListingError(f"odd: {str(cause)[:200]}", where=where) from cause
+    return tag, TagTimes(_moment(shown.get("pushedAt")), _moment(shown.get("pulledAt")))
+
+
+def _moment(value: object) -> datetime | None:
+    """A time in RFC 3339; None, which is not known, for anything else."""
+    if not isinstance(value, str) or len(value) > MAX_TIME:
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
+
+
+def _state(shown: _Page, where: str) -> TagsState:
+    count = shown.get("tagCount")
+    if not isinstance(count, int):
+        raise InvalidListingError("a state that does not say how many tags there are", where=where)
     try:
         digest, referrers = (Digest.parse(str(shown.get(key))) for key in ("digest", "referrers"))
-        return RepositoryName.parse(name), TagsState(digest, referrers, count), repositories == 1
-    except (InvalidReferenceError, InvalidDigestError) as cause:
+    except InvalidDigestError as cause:
         raise InvalidListingError(f"odd: {str(cause)[:200]}", where=where) from cause
+    return TagsState(digest, referrers, count)

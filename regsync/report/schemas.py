@@ -265,7 +265,11 @@ def state_schema() -> Schema:
         **{"repositories": _COUNT, "tagCount": _COUNT},
     }
     size = _described(_COUNT, "Of the manifest, in bytes.")
-    tag = _object({"digest": _DIGEST_TEXT, "mediaType": _TEXT, "size": size, "pushedAt": _TIME})
+    pulled = _described(_TIME, "By the tag or by its digest; missing where no pull is known.")
+    tag = _object(
+        {"digest": _DIGEST_TEXT, "mediaType": _TEXT, "size": size, "pushedAt": _TIME, "pulledAt": pulled},
+        {"pulledAt"},
+    )
     tags: Schema = {"type": "object", "propertyNames": _TAG_TEXT, "additionalProperties": tag}
     children: Schema = {"type": "object", "additionalProperties": _object(rolled_up)}
     repository = {"name": _TEXT, "digest": digest, "referrers": referrers, "tagCount": _COUNT, "tags": tags}

@@ -51,7 +51,7 @@ class States:
         self.kept = 0  # states of repositories in memory
 
     async def repository(self, request: Request, name: RepositoryName) -> Response:
-        """The tags of one repository: digest, size and time of the last push of each."""
+        """The tags of one repository: digest, size and times of the last push and pull of each."""
         limit, last = page_of(request, most=MAX_PAGE)
         state = next(iter(await self._states(state_of, name)), None)
         if state is None and await self._store.repository(name).tag_page("", 1) is None:
@@ -66,6 +66,7 @@ class States:
                 "mediaType": one.desc.media_type,
                 "size": one.desc.size,
                 "pushedAt": _timestamp(one.pushed_at),
+                **({} if one.pulled_at is None else {"pulledAt": _timestamp(one.pulled_at)}),
             }
             for one in page[:limit]
         }

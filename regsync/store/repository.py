@@ -4,8 +4,9 @@ The caller is trusted: a blob that any repository of the store has is taken from
 bytes. Who serves others asks them for the bytes, or for the right to pull (DESIGN.md, section 7).
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Container, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Container, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +16,7 @@ from sqlalchemy import Connection
 from regsync.content.errors import ContentNotFoundError, DigestMismatchError, SizeMismatchError
 from regsync.content.protocol import Chunks, Source
 from regsync.content.references import Children
+from regsync.content.tag_times import TagTimes
 from regsync.content.verified import AlreadyVerified, verified, verified_manifest
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
@@ -27,6 +29,7 @@ from regsync.store.incoming import Incoming
 from regsync.store.leases import Leases
 from regsync.store.pulls import LastPulls, last_pulls
 from regsync.store.sessions import Ending, Sessions
+from regsync.store.states import tag_states
 
 Found = TypeVar("Found")
 _LARGE = 64 * 1024 * 1024  # bytes; one that may take longer to come than a lease lasts
@@ -326,6 +329,17 @@ class BuiltinRepository:
         """When its tags and manifests were last pulled, as far as that is known."""
         return await self._catalogue.scan(lambda one: last_pulls(one, self.repository))
 
+    async def times(self) -> Mapping[Tag, TagTimes]:
+        """When each tag was put and pulled, as far as that is known."""
+        found: dict[Tag, TagTimes] = {}
+        after = ""
+        while page := await self._catalogue.scan(
+            lambda one, after=after: tag_states(one, self.repository, after, queries.PAGE)  # type: ignore[misc]
+        ):
+            found.update((one.tag, TagTimes(_moment(one.pushed_at), _moment(one.pulled_at))) for one in page)
+            after = page[-1].tag
+        return found
+
     def can_mount_from(self, other: Source) -> bool:
         """Whether `other` is a repository of the same store."""
         return isinstance(other, BuiltinRepository) and other._catalogue is self._catalogue
@@ -353,3 +367,7 @@ class BuiltinRepository:
     async def untag(self, tag: Tag) -> None:
         """Delete one tag; its manifest stays. Raises ContentNotFoundError."""
         await self._catalogue.change(partial(changes.untag, repository=self._me, tag=tag))
+
+
+def _moment(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else datetime.fromtimestamp(microseconds / 1_000_000, UTC)

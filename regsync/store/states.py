@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Select, bindparam, or_, select
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import SHA256, Digest
 from regsync.oci.reference import RepositoryName, Tag
-from regsync.store.schema import manifests, repositories, tags
+from regsync.store.schema import manifest_pulls, manifests, repositories, tag_pulls, tags
 
 _TOGETHER = 2000  # rows fetched at once
 NO_LINES = Digest.of(b"")
@@ -37,11 +37,27 @@ _REFERRERS = (
 _NAMES = select(repositories.c.name).order_by(repositories.c.name)
 _Narrow = Callable[[Select[Any]], Select[Any]]
 _PAGE = (
-    select(tags.c.name, tags.c.digest, tags.c.pushed_at, manifests.c.media_type, manifests.c.size)
+    select(
+        tags.c.name,
+        tags.c.digest,
+        tags.c.pushed_at,
+        manifests.c.media_type,
+        manifests.c.size,
+        tag_pulls.c.pulled_at.label("tag_pulled_at"),
+        manifest_pulls.c.pulled_at.label("manifest_pulled_at"),
+    )
     .select_from(
         _tagged.join(
             manifests,
             (manifests.c.repository_id == tags.c.repository_id) & (manifests.c.digest == tags.c.digest),
+        )
+        .outerjoin(
+            tag_pulls, (tag_pulls.c.repository_id == tags.c.repository_id) & (tag_pulls.c.name == tags.c.name)
+        )
+        .outerjoin(
+            manifest_pulls,
+            (manifest_pulls.c.repository_id == tags.c.repository_id)
+            & (manifest_pulls.c.digest == tags.c.digest),
         )
     )
     .where(repositories.c.name == bindparam("repository"), tags.c.name > bindparam("after"))
@@ -62,11 +78,16 @@ class RepositoryState:
 
 @dataclass(frozen=True, slots=True)
 class TagState:
-    """One tag, what it points to, and when it was last put (microseconds since 1970, UTC)."""
+    """One tag, what it points to, when it was last put and last pulled (microseconds since 1970, UTC).
+
+    A pull by the digest that it points to counts. No pull is known of one that was never pulled, and of none
+    before the catalogue was rebuilt.
+    """
 
     tag: Tag
     desc: Descriptor
     pushed_at: int
+    pulled_at: int | None
 
 
 def state_of(connection: Connection, name: str) -> Sequence[RepositoryState]:
@@ -120,7 +141,12 @@ def tag_states(
     """At most `limit` tags that come after `after`, in the order of their bytes."""
     asked = {"repository": repository, "after": after, "limit": limit}
     return [
-        TagState(Tag(row.name), Descriptor(row.media_type, Digest.parse(row.digest), row.size), row.pushed_at)
+        TagState(
+            Tag(row.name),
+            Descriptor(row.media_type, Digest.parse(row.digest), row.size),
+            row.pushed_at,
+            max((at for at in (row.tag_pulled_at, row.manifest_pulled_at) if at is not None), default=None),
+        )
         for row in connection.execute(_PAGE, asked)
     ]
 

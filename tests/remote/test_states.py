@@ -1,11 +1,13 @@
 """What our own server tells in one answer, and tags that are only confirmed."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.protocol import ListsTags
+from regsync.content.tag_times import TagTimes
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
@@ -38,6 +40,31 @@ async def test_a_repository_that_our_server_lacks_is_not_found(regsync_server: R
     async with opened(regsync_server, provider=OURS) as repository:
         with pytest.raises(ContentNotFoundError):
             await listed(repository)
+
+
+async def test_our_own_server_tells_when_tags_were_put_and_pulled(fake_registry: FakeRegistry) -> None:
+    entry = {"digest": APP.digest, "mediaType": APP.media_type, "size": APP.size}
+    put = {**entry, "pushedAt": "2026-01-01T12:00:00.5Z"}
+    pulled = {**put, "pulledAt": "2026-01-02T12:00:00Z"}
+    odd = {**entry, "pushedAt": "yesterday", "pulledAt": "2026-01-02T12:00:00"}
+    document = {"digest": "sha256:1", "tags": {"v1": put, "v2": pulled, "odd": odd}}
+    fake_registry.add("team/app", APP, "v1")
+    fake_registry.on("GET", ".*/_regsync/state", respond(200, document))
+    async with opened(fake_registry, provider=OURS) as repository:
+        times = await repository.times()
+    put_at, pulled_at = datetime(2026, 1, 1, 12, 0, 0, 500_000, UTC), datetime(2026, 1, 2, 12, tzinfo=UTC)
+    assert times == {
+        V1: TagTimes(put_at),
+        Tag("v2"): TagTimes(put_at, pulled_at),
+        Tag("odd"): TagTimes(),
+    }
+
+
+async def test_other_registries_tell_no_times(fake_registry: FakeRegistry) -> None:
+    fake_registry.add("team/app", APP, "v1")
+    async with opened(fake_registry) as generic, opened(fake_registry, provider=OURS) as called_ours:
+        assert await generic.times() is None
+        assert await called_ours.times() is None
 
 
 async def test_who_is_called_ours_and_is_not_is_listed_as_others_are(fake_registry: FakeRegistry) -> None:

@@ -1,6 +1,7 @@
 """What a client was told is there stays until it can be done; what it pulls is remembered."""
 
 import errno
+import json
 import os
 from collections.abc import Mapping
 from datetime import timedelta
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from regsync.content.durable import StorageDeviceError
+from regsync.content.tag_times import TagTimes
 from regsync.errors import RegsyncError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName, Tag
@@ -82,6 +84,10 @@ async def test_the_last_pull_of_a_tag_and_of_a_manifest_is_remembered(
         pulls = await server.store.repository(APP).last_pulls()
         assert pulls.tags == {Tag("v1"): START}
         assert pulls.manifests == {digest: START + timedelta(seconds=60)}
+        times = await server.store.repository(APP).times()
+        assert times == dict.fromkeys((Tag("v1"), Tag("v2")), TagTimes(START, START + timedelta(seconds=60)))
+        reply = await server.get("/v2/team/app/_regsync/state")
+        assert json.loads(reply.body)["tags"]["v2"]["pulledAt"] == "2026-01-01T12:01:00Z"
 
 
 async def test_pulls_are_not_in_the_journal_and_go_with_what_was_pulled(
