@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from regsync.cli.durations import duration
-from regsync.cli.options import RunOptions, run_options
+from regsync.cli.options import RunOptions, locked_option, run_options
 from regsync.cli.sync import wait_option
 from regsync.regular_file import STDIN
 
@@ -21,9 +21,10 @@ from regsync.regular_file import STDIN
     metavar="DURATION",
     help="Refuse a plan that is older.",
 )
+@locked_option
 @wait_option
 @run_options
-def command(run: RunOptions, plan: Path, max_age: timedelta, wait: timedelta) -> int:
+def command(run: RunOptions, plan: Path, max_age: timedelta, wait: timedelta, locked: bool) -> int:  # noqa: FBT001
     """Carry out exactly a saved plan.
 
     PLAN is a file that `regsync plan --out` wrote, PATH the spec that it was made from: credentials
@@ -39,7 +40,7 @@ def command(run: RunOptions, plan: Path, max_age: timedelta, wait: timedelta) ->
     if plan == STDIN and STDIN in run.paths:
         raise click.UsageError("stdin holds the plan or the spec, not both: name a file for one of them.")
     saved = read_plan(plan)
-    spec = load_spec(run)
+    spec = load_spec(run, locked=locked)
     chosen = narrow_plan(saved, spec) if run.mirror or run.label else saved
     _, code = run_to_report(
         spec,

@@ -26,6 +26,7 @@ class RunOptions:
     label: Mapping[str, str]
     mirror: tuple[str, ...]
     state: Path | None
+    lock: Path | None  # None: those beside the files of the mirrors
     log_format: str  # text | json
     no_color: bool
 
@@ -33,6 +34,19 @@ class RunOptions:
 def run_options(function: _F) -> Callable[..., object]:
     """Give a command the options of RunOptions, and its function one of those as `run`."""
     return log_format_option(color_option(_output(_report(_narrowing(_paths(_gather(function)))))))
+
+
+def own_answer_options(formats: tuple[str, ...]) -> Callable[[_F], Callable[..., object]]:
+    """The same for a verb that answers with something of its own, in `formats`, and writes no reports."""
+
+    def decorate(function: _F) -> Callable[..., object]:
+        @wraps(function)
+        def without_reports(**values: Any) -> object:
+            return _gather(function)(report=(), **values)
+
+        return log_format_option(color_option(output_option(formats)(_narrowing(_paths(without_reports)))))
+
+    return decorate
 
 
 def _gather(function: _F) -> Callable[..., object]:
@@ -161,6 +175,12 @@ def _narrowing(function: Callable[..., object]) -> Callable[..., object]:
     options = (
         state_option,
         click.option(
+            "--lock",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="The lock file, instead of regsync.lock beside the files that hold mirrors.",
+        ),
+        click.option(
             "--mirror", multiple=True, metavar="NAME", help="Only this mirror; may be given several times."
         ),
         click.option(
@@ -177,4 +197,9 @@ def _narrowing(function: Callable[..., object]) -> Callable[..., object]:
     return function
 
 
+locked_option = click.option(
+    "--locked",
+    is_flag=True,
+    help="Keep to the lock file: its tags at its digests, and no others moved or deleted.",
+)
 exit_zero_option = click.option("--exit-zero", is_flag=True, help="Exit with 0 when changes are pending.")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from regsync.cli.options import RunOptions, exit_zero_option, run_options, writable_file
+from regsync.cli.options import RunOptions, exit_zero_option, locked_option, run_options, writable_file
 
 
 @click.command("plan")
@@ -16,9 +16,10 @@ from regsync.cli.options import RunOptions, exit_zero_option, run_options, writa
     help="Write the plan to FILE, for review and for `regsync apply`; exactly what `-o json` prints.",
 )
 @click.option("--explain", is_flag=True, help="Say of each tag which rule and step kept or dropped it.")
+@locked_option
 @exit_zero_option
 @run_options
-def command(run: RunOptions, out: Path | None, explain: bool, exit_zero: bool) -> int:  # noqa: FBT001
+def command(run: RunOptions, out: Path | None, explain: bool, exit_zero: bool, locked: bool) -> int:  # noqa: FBT001
     """Show what a sync would change, and write nothing.
 
     Both sides are asked, and whether the targets may be written. Exits with 2 when changes are
@@ -28,4 +29,5 @@ def command(run: RunOptions, out: Path | None, explain: bool, exit_zero: bool) -
     from regsync.cli.planning import plan_over
     from regsync.reconcile.run import Explain
 
-    return plan_over(run, explain=Explain.YES if explain else Explain.NO, out=out, exit_zero=exit_zero)
+    wanted = Explain.YES if explain else Explain.NO
+    return plan_over(run, explain=wanted, out=out, exit_zero=exit_zero, locked=locked)

@@ -11,10 +11,15 @@ from regsync.reconcile.run import Explain, make_plan
 
 
 def plan_over(
-    run: RunOptions, *, explain: Explain = Explain.NO, out: Path | None = None, exit_zero: bool = False
+    run: RunOptions,
+    *,
+    explain: Explain = Explain.NO,
+    out: Path | None = None,
+    exit_zero: bool = False,
+    locked: bool = False,
 ) -> int:
     """Plan, answer, and return the exit code."""
-    spec = load_spec(run)
+    spec = load_spec(run, locked=locked)
     plan = run_to_plan(
         spec,
         lambda spec, clock, emit: reading_engine(spec, run, clock, emit),

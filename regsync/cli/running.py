@@ -17,14 +17,19 @@ from regsync.reconcile.engine import Engine
 from regsync.reconcile.events import Emit
 from regsync.report.events_log import Tense
 from regsync.spec.load import load
+from regsync.spec.locked import locked_spec
 from regsync.spec.model import Spec
 
 Open = Callable[[Spec, Clock, Emit], AbstractAsyncContextManager[Engine]]
 
 
-def load_spec(run: RunOptions) -> Spec:
-    """The spec that the paths name, with the mirrors that the options leave. Raises SpecError, UsageError."""
-    return narrow(load(run.paths), run.mirror, run.label)
+def load_spec(run: RunOptions, *, locked: bool = False) -> Spec:
+    """The spec that the paths name, with the mirrors that the options leave. Raises SpecError, UsageError.
+
+    `locked`: with `--locked`; then a mirror that the lock file does not cover is a SpecError too.
+    """
+    spec = narrow(load(run.paths, lock=run.lock), run.mirror, run.label)
+    return locked_spec(spec) if locked else spec
 
 
 def run_to_report(

@@ -1,11 +1,15 @@
 """`regsync sync`: plan and apply in one pass."""
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from regsync.cli.durations import duration
-from regsync.cli.options import RunOptions, exit_zero_option, run_options
+from regsync.cli.options import RunOptions, exit_zero_option, locked_option, run_options
+
+if TYPE_CHECKING:
+    from regsync.spec.model import Spec
 
 wait_option = click.option(
     "--wait",
@@ -19,10 +23,11 @@ wait_option = click.option(
 
 @click.command("sync")
 @click.option("--dry-run", is_flag=True, help="Only plan, as `regsync plan` does.")
+@locked_option
 @exit_zero_option
 @wait_option
 @run_options
-def command(run: RunOptions, wait: timedelta, dry_run: bool, exit_zero: bool) -> int:  # noqa: FBT001
+def command(run: RunOptions, wait: timedelta, dry_run: bool, exit_zero: bool, locked: bool) -> int:  # noqa: FBT001
     """Make the targets hold what the spec says.
 
     Safe to kill at any moment and to run twice: a tag appears on a target only when all it needs is
@@ -34,16 +39,17 @@ def command(run: RunOptions, wait: timedelta, dry_run: bool, exit_zero: bool) ->
     if dry_run:
         from regsync.cli.planning import plan_over
 
-        return plan_over(run, exit_zero=exit_zero)
-    return _sync(run, wait)
+        return plan_over(run, exit_zero=exit_zero, locked=locked)
+    from regsync.cli.running import load_spec
+
+    return _sync(run, wait, load_spec(run, locked=locked))
 
 
-def _sync(run: RunOptions, wait: timedelta) -> int:
+def _sync(run: RunOptions, wait: timedelta, spec: "Spec") -> int:
     from regsync.cli.engines import ledger_path, writing_engine
-    from regsync.cli.running import load_spec, run_to_report
+    from regsync.cli.running import run_to_report
     from regsync.reconcile.run import sync
 
-    spec = load_spec(run)
     first = not ledger_path(spec, run).exists()
     report, code = run_to_report(
         spec,

@@ -131,7 +131,11 @@ class Observer:
 
     async def find(self, digest: Digest) -> Found:
         """Content that a plan names by its digest at the source; raises TagNotFoundError."""
-        return await self._find(Wanted(None, None, digest), read=True)
+        return await self.look_up(Wanted(None, None, digest))
+
+    async def look_up(self, wanted: Wanted) -> Found:
+        """What a source has, whatever the targets have; raises what reading raises."""
+        return await self._find(wanted, read=True)
 
     async def locate(self, wanted: Wanted) -> Found:
         """What a source has, as cheaply as it says; raises what `observe` makes a problem of."""

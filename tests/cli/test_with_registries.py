@@ -294,7 +294,10 @@ async def test_a_registry_gets_nothing_more_from_a_run_whose_lease_ran_out(
     spec = write_spec(
         tmp_path / "regsync.yaml", fake_registry.url, fake_registry.url, repository="app", copy="copy"
     )
-    run, clock = RunOptions((spec,), "text", (), {}, (), tmp_path / "ledger.db", "text", True), FrozenClock()
+    run, clock = (
+        RunOptions((spec,), "text", (), {}, (), tmp_path / "ledger.db", None, "text", True),
+        FrozenClock(),
+    )
     desc = Descriptor(app.media_type, Digest.parse(app.digest), app.size)
 
     opened = writing_engine(load_spec(run), run, clock, ignore, command="sync", wait=timedelta())
