@@ -10,8 +10,11 @@ from regsync.cli import streams
 from regsync.cli.failures import Manner, show
 from regsync.cli.options import REPORT_SUFFIXES
 from regsync.errors import RegsyncError
+from regsync.plan.check import CheckReport
 from regsync.plan.model import Plan, Report
-from regsync.report.style import COLOUR, PLAIN
+from regsync.report.style import COLOUR, PLAIN, Style
+
+Document = Plan | Report | CheckReport
 
 
 class UnwritableFileError(RegsyncError):
@@ -21,12 +24,12 @@ class UnwritableFileError(RegsyncError):
         super().__init__(f"{path}: cannot be written: {cause.strerror or cause}")
 
 
-def present(document: Plan | Report, output: str, manner: Manner) -> None:
+def present(document: Document, output: str, manner: Manner) -> None:
     """Write the answer to stdout."""
     streams.answer(render(document, output, colours=manner))
 
 
-def write_reports(document: Plan | Report, paths: Sequence[Path], manner: Manner) -> bool:
+def write_reports(document: Document, paths: Sequence[Path], manner: Manner) -> bool:
     """Write every `--report`, and tell of those that cannot be; whether all were written."""
     written = [write_or_tell(path, render(document, REPORT_SUFFIXES[path.suffix]), manner) for path in paths]
     return all(written)
@@ -42,8 +45,11 @@ def write_or_tell(path: Path, pieces: Iterable[str], manner: Manner) -> bool:
     return True
 
 
-def render(document: Plan | Report, output: str, *, colours: Manner | None = None) -> Iterator[str]:
+def render(document: Document, output: str, *, colours: Manner | None = None) -> Iterator[str]:
     """The document in a format, with colours only where text goes to a terminal."""
+    wanted = colours is not None and streams.wants_colour(sys.stdout, forbidden=colours.no_color)
+    if isinstance(document, CheckReport):
+        return _render_check(document, output, COLOUR if wanted else PLAIN)
     match output:
         case "json":
             from regsync.report import json_report
@@ -55,8 +61,22 @@ def render(document: Plan | Report, output: str, *, colours: Manner | None = Non
             return markdown.render(document)
     from regsync.report import text
 
-    wanted = colours is not None and streams.wants_colour(sys.stdout, forbidden=colours.no_color)
     return text.render(document, COLOUR if wanted else PLAIN)
+
+
+def _render_check(report: CheckReport, output: str, style: Style) -> Iterator[str]:
+    match output:
+        case "json":
+            from regsync.report import check_json
+
+            return check_json.render(report)
+        case "markdown":
+            from regsync.report import check_markdown
+
+            return check_markdown.render(report)
+    from regsync.report import check_text
+
+    return check_text.render(report, style)
 
 
 def write_file(path: Path, pieces: Iterable[str]) -> None:

@@ -107,13 +107,15 @@ class SpecPlaces:
             case RemotePlace():
                 return await self._remote().repositories(registry)
 
-    async def states(self, registry: str) -> Mapping[RepositoryName, TagsState] | None:
-        """What all repositories hold, of our own stores and servers; None of others."""
+    async def states(
+        self, registry: str, wanted: Collection[RepositoryName]
+    ) -> Mapping[RepositoryName, TagsState] | None:
+        """What repositories hold, of our own stores and servers; None of others."""
         match self._spec.registries[registry].place:
             case StorePlace(path):
                 return await _states_of(self._stores.get(path))
             case RemotePlace():
-                return await self._remote().states(registry)
+                return await self._remote().states(registry, wanted)
         return None
 
     async def may_push(self, location: Location) -> None:

@@ -6,7 +6,7 @@ from regsync.cli.engines import reading_engine
 from regsync.cli.exit_codes import FAILED, worse
 from regsync.cli.options import RunOptions, manner
 from regsync.cli.output import render, write_or_tell
-from regsync.cli.running import forgive_pending, load_spec, present_plan, run_to_plan
+from regsync.cli.running import forgive_pending, load_spec, present_plan, run_to_read
 from regsync.reconcile.run import Explain, make_plan
 
 
@@ -20,7 +20,7 @@ def plan_over(
 ) -> int:
     """Plan, answer, and return the exit code."""
     spec = load_spec(run, locked=locked)
-    plan = run_to_plan(
+    plan = run_to_read(
         spec,
         lambda spec, clock, emit: reading_engine(spec, run, clock, emit),
         lambda engine: make_plan(spec, engine, explain=explain),

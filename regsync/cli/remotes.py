@@ -1,9 +1,10 @@
 """Registries over HTTP, built from a spec: credentials, TLS, limits; one session each, when first used."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from regsync.cli.upload_sessions import LedgerUploads
 from regsync.clock import Clock
+from regsync.content.concurrently import for_each
 from regsync.content.tags_state import TagsState
 from regsync.oci.reference import DOCKER_HUB, RepositoryName
 from regsync.reconcile.events import Emit, RegistryWaited
@@ -24,6 +25,8 @@ from regsync.remote.tls import TlsFiles
 from regsync.remote.transport import Transports
 from regsync.remote.upload import Upload
 from regsync.spec.model import Location, Registry, RemotePlace, Spec
+
+FEW = 8  # repositories that are asked for their state one by one, not for that of the whole registry
 
 
 class Remotes:
@@ -57,10 +60,18 @@ class Remotes:
         registry = self._spec.registries[name]
         return sorted(await catalog.repositories(self._session(registry), _provider(registry)))
 
-    async def states(self, name: str) -> Mapping[RepositoryName, TagsState] | None:
-        """What all repositories of a server of ours hold, in one answer; None of others."""
+    async def states(
+        self, name: str, wanted: Collection[RepositoryName]
+    ) -> Mapping[RepositoryName, TagsState] | None:
+        """What repositories of a server of ours hold, in one answer where many are wanted; None of others."""
         registry = self._spec.registries[name]
-        return await states.repositories(self._session(registry)) if _provider(registry).has_states else None
+        if not _provider(registry).has_states:
+            return None
+        if len(wanted) > FEW:
+            return await states.repositories(self._session(registry))
+        endpoints = [Endpoint.of(self._session(registry), one, _provider(registry)) for one in wanted]
+        found = zip(wanted, await for_each(states.repository, endpoints), strict=True)
+        return {repository: state for repository, state in found if state is not None}
 
     async def may_push(self, location: Location) -> None:
         """Ask for the right to push, without writing.

@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
 
 import anyio
 
 from regsync.cli.exit_codes import DONE, FAILED, PENDING, worse
 from regsync.cli.narrow import narrow
 from regsync.cli.options import RunOptions, manner
-from regsync.cli.output import present, write_reports
+from regsync.cli.output import Document, present, write_reports
 from regsync.cli.signals import Stop, run_until_signal
 from regsync.cli.story import told
 from regsync.clock import Clock, SystemClock
@@ -20,6 +21,7 @@ from regsync.spec.load import load
 from regsync.spec.locked import locked_spec
 from regsync.spec.model import Spec
 
+R = TypeVar("R")
 Open = Callable[[Spec, Clock, Emit], AbstractAsyncContextManager[Engine]]
 
 
@@ -51,17 +53,17 @@ def run_to_report(
     return report, answer(report, run, code)
 
 
-def run_to_plan(spec: Spec, open_engine: Open, work: Callable[[Engine], Awaitable[Plan]]) -> Plan:
+def run_to_read(spec: Spec, open_engine: Open, work: Callable[[Engine], Awaitable[R]]) -> R:
     """Do work that reads. Raises Interrupted: half a plan is none."""
     clock = SystemClock()
 
-    async def body(_: Stop) -> Plan:
+    async def body(_: Stop) -> R:
         async with open_engine(spec, clock, emit) as engine:
             return await work(engine)
 
     with told(manner(), clock, Tense.FUTURE) as emit:
-        plan, _ = run_until_signal(body)
-    return plan
+        found, _ = run_until_signal(body)
+    return found
 
 
 def present_plan(plan: Plan, run: RunOptions) -> int:
@@ -69,7 +71,7 @@ def present_plan(plan: Plan, run: RunOptions) -> int:
     return answer(plan, run, exit_code(problems_of(plan.actions), pending=len(plan.pending)))
 
 
-def answer(document: Plan | Report, run: RunOptions, code: int) -> int:
+def answer(document: Document, run: RunOptions, code: int) -> int:
     """Answer on stdout, then in files; the exit code is `code`, or that of a failed write if it is worse."""
     present(document, run.output, manner())
     return code if write_reports(document, run.report, manner()) else worse(code, FAILED)

@@ -1,6 +1,6 @@
 """What a run needs of the outside, so that it never learns what a place is made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from regsync.content.protocol import Store
@@ -37,6 +37,8 @@ class Places(Protocol):
 class KnowsStates(Protocol):
     """Can say of some registries what all of their repositories hold, in very few requests."""
 
-    async def states(self, registry: str) -> Mapping[RepositoryName, TagsState] | None:
-        """Every repository that has tags and may be seen; None where the registry has no such answer."""
+    async def states(
+        self, registry: str, wanted: Collection[RepositoryName]
+    ) -> Mapping[RepositoryName, TagsState] | None:
+        """At least those of `wanted` that have tags and may be seen; None where there is no such answer."""
         ...

@@ -20,7 +20,7 @@ _TABLE = "| | tag | digest | size | reason |\n|---|---|---|--:|---|\n"
 def render(document: Plan | Report, limit: int = MAX_LENGTH) -> Iterator[str]:
     """The document in pieces, at most `limit` characters together."""
     entries = entries_of(document)
-    page = _Page(limit - _RESERVE)
+    page = Page(limit - _RESERVE)
     page.add(_heading(document))
     page.add(_figures(document))
     problems = [entry for entry in entries if entry.problem is not None]
@@ -36,7 +36,7 @@ def render(document: Plan | Report, limit: int = MAX_LENGTH) -> Iterator[str]:
         yield f"\n*{' and '.join(what)} left out to keep this short; `-o json` has everything.*\n"
 
 
-class _Page:
+class Page:
     """Collects pieces until there is no room for the next."""
 
     def __init__(self, room: int) -> None:
@@ -87,7 +87,7 @@ def _figures(document: Plan | Report) -> str:
     return "\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def _add_problems(page: _Page, entries: list[Entry]) -> int:
+def _add_problems(page: Page, entries: list[Entry]) -> int:
     if not entries or not page.add("\n#### What needs attention\n\n"):
         return len(entries)
     for number, entry in enumerate(entries):
@@ -104,14 +104,14 @@ def _problem(entry: Entry) -> str:
     return text + (f"  - {code_span(problem.hint)}\n" if problem.hint is not None else "")
 
 
-def _add_groups(page: _Page, entries: list[Entry]) -> int:
+def _add_groups(page: Page, entries: list[Entry]) -> int:
     left_out = 0
     for group in groups_of(entries):
         left_out += _add_group(page, group)
     return left_out
 
 
-def _add_group(page: _Page, group: Group) -> int:
+def _add_group(page: Page, group: Group) -> int:
     title = f"{group.mirror}: {group.source} → {group.target} ({group.counts})"
     opening = f"\n<details><summary>{html_text(title)}</summary>\n\n{_TABLE}"
     if not page.add(opening, _CLOSING + _row(group.entries[0])):
@@ -136,7 +136,7 @@ def _row(entry: Entry) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
-def _add_warnings(page: _Page, warnings: tuple[str, ...]) -> int:
+def _add_warnings(page: Page, warnings: tuple[str, ...]) -> int:
     if not warnings or not page.add("\n#### Warnings\n\n"):
         return len(warnings)
     for number, warning in enumerate(warnings):
@@ -145,7 +145,7 @@ def _add_warnings(page: _Page, warnings: tuple[str, ...]) -> int:
     return 0
 
 
-def _add_explanations(page: _Page, explanations: tuple[Explanation, ...]) -> int:
+def _add_explanations(page: Page, explanations: tuple[Explanation, ...]) -> int:
     if not explanations:
         return 0
     opening = "\n<details><summary>Why each tag was kept or dropped</summary>\n\n"

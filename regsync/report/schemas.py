@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from regsync.plan.check import Drift, Owner, State
 from regsync.plan.document import API_VERSION
 from regsync.plan.model import Cause, Outcome, Verb
 from regsync.spec.verification import Mode
@@ -58,6 +59,40 @@ def report_schema() -> Schema:
             "actions": _list(_action({"outcome": outcomes, "problem": _nullable(_problem())})),
             "run": _run(),
         },
+    )
+
+
+def check_schema() -> Schema:
+    """What `check -o json` prints."""
+    place: dict[str, Schema] = {"mirror": _TEXT, "source": _LOCATION, "target": _LOCATION}
+    row: dict[str, Schema] = {
+        **place,
+        "target": _described(_LOCATION, "The source itself where that could not be read."),
+        "tag": _described(_nullable(_TAG_TEXT), "null: content without a tag, or a whole repository."),
+        "state": _enum(*(state.value for state in State)),
+        "digest": _described(_nullable(_DIGEST_TEXT), "What is there; null: nothing, or not known."),
+        "expected": _described(_nullable(_DIGEST_TEXT), "After trimming; null: nothing, or not known."),
+        "reason": _TEXT,
+        "drift": _described(_enum(*(kind.value for kind in Drift)), "Of what is drifted."),
+        "owner": _described(_enum(*(owner.value for owner in Owner)), "Of what is extra."),
+        "since": _described(_TIME, "When the source was first seen to have what is expected."),
+        "problem": _nullable(_problem()),
+    }
+    summary = {state.value: _COUNT for state in State if state is not State.EVIDENCE_MISSING}
+    kinds: Schema = {"type": "object", "additionalProperties": _COUNT}
+    requests: Schema = {"type": "object", "additionalProperties": kinds}
+    return _document(
+        "CheckReport",
+        {
+            "summary": _described(_object({**summary, "evidenceMissing": _COUNT}), "Tags over all places."),
+            "places": _list(_object({**place, "tags": _COUNT, "equal": _COUNT})),
+            "rows": _described(_list(_object(row, {"drift", "owner", "since"})), "What is not equal."),
+            "reread": _described(
+                _object(dict.fromkeys(("blobs", "bytes", "skipped", "unsampled"), _COUNT)), "With --deep."
+            ),
+            "run": _object({"id": _TEXT, "started": _TIME, "seconds": _SECONDS, "requests": requests}),
+        },
+        optional={"reread"},
     )
 
 
@@ -315,6 +350,7 @@ def _headed(kind: str) -> dict[str, Schema]:
 SCHEMAS = {
     "plan": plan_schema,
     "report": report_schema,
+    "check": check_schema,
     "event": event_schema,
     "inspection": inspection_schema,
     "verdicts": verdicts_schema,
@@ -380,7 +416,9 @@ def _judgement() -> Schema:
             "result": _RESULT,
             "reason": _nullable(_TEXT),
             "signers": _list(_TEXT),
-        }
+            "unmet": _described(_list(_TEXT), "Requirements that are not met, where any is to be met."),
+        },
+        {"unmet"},
     )
 
 
