@@ -1,6 +1,5 @@
 """`Mirror.history`: the tag under which a moved tag's former image stays, for `rollback`."""
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -8,12 +7,10 @@ from functools import lru_cache
 from regsync.errors import RegsyncError, SpecError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import InvalidReferenceError, Tag
+from regsync.spec.tag_templates import Pieces, read_pieces
 
 DEFAULT_TEMPLATE = "{tag}-{date}-{digest:12}"
 DEFAULT_KEEP = 10  # former images per tag
-MAX_LENGTH = 200  # characters of a template
-
-_FIELD = re.compile(r"\{([a-z]*)(?::([0-9]{1,3}))?\}")
 _FIELDS = ("tag", "date", "digest")
 
 
@@ -62,32 +59,19 @@ class History:
 
 
 @lru_cache(maxsize=256)
-def history_pieces(template: str) -> tuple[tuple[str, str, int], ...]:
-    """Fixed text, then the field behind it (or "") with the length of a digest; raises InvalidHistoryError.
+def history_pieces(template: str) -> Pieces:
+    """Fixed text and fields in turn; raises InvalidHistoryError.
 
     `{tag}` and `{digest}` have to be in it: without the one two tags, without the other two moves of one day
     would fight for one name.
     """
-    if len(template) > MAX_LENGTH:
-        raise InvalidHistoryError(template, f"longer than {MAX_LENGTH} characters")
-    pieces: list[tuple[str, str, int]] = []
-    position = 0
-    for found in _FIELD.finditer(template):
-        name, length = found.groups()
-        if name not in _FIELDS:
-            raise InvalidHistoryError(template, f"{{{name}}} is not one of {{tag}} {{date}} {{digest:12}}")
-        if length is not None and name != "digest":
-            raise InvalidHistoryError(template, f"only {{digest}} takes a length, not {{{name}}}")
-        if length is not None and not 4 <= int(length) <= 64:
-            raise InvalidHistoryError(template, "the length of {digest} is from 4 to 64 characters")
-        pieces.append((template[position : found.start()], name, int(length or 64)))
-        position = found.end()
-    pieces.append((template[position:], "", 0))
-    if any("{" in before or "}" in before for before, _, _ in pieces):
-        raise InvalidHistoryError(template, "a brace stands alone")
+    try:
+        pieces = read_pieces(template, _FIELDS)
+    except ValueError as cause:
+        raise InvalidHistoryError(template, str(cause)) from cause
     for wanted in ("tag", "digest"):
         if wanted not in {name for _, name, _ in pieces}:
             raise InvalidHistoryError(
-                template, f"{{{wanted}}} has to be in it, so that names are not used twice"
+                template, f"{{{wanted}}} has to be in it, so that no name is used for two images"
             )
-    return tuple(pieces)
+    return pieces

@@ -20,6 +20,7 @@ from regsync.spec.pruning import DeletionLimits, Owns, PrunePolicy
 from regsync.spec.reaching import reach
 from regsync.spec.reading import Document
 from regsync.spec.retention import RetentionPolicy
+from regsync.spec.scalars import written_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +146,8 @@ def _refuse_pruning(merged: Merged, mirror: Mirror, held: _Held) -> None:
     own = mirror.prune
     _refuse_limits(own.limits, most.limits, lambda key: merged.at("prune", key), held)
     if own.grace < most.grace:
-        shown = f"a grace of {_days(own.grace.total_seconds())} days"
-        held.refuse(merged.at("prune", "grace"), shown, f"{_days(most.grace.total_seconds())} at least")
+        shown = f"a grace of {written_duration(own.grace)}"
+        held.refuse(merged.at("prune", "grace"), shown, f"{written_duration(most.grace)} at least")
     if own.owns is Owns.REPOSITORY and most.owns is not Owns.REPOSITORY:
         held.refuse(merged.at("prune", "owns"), "owns: repository", f"owns: {most.owns.value}")
 
@@ -159,10 +160,6 @@ def _refuse_limits(own: DeletionLimits, most: DeletionLimits, at: Callable[[str]
         held.refuse(at("maxDeletePercent"), found, f"{most.max_delete_percent} at most")
 
 
-def _days(seconds: float) -> str:
-    return f"{seconds / 86400:g}"
-
-
 def _refuse_retention(document: Document, policy: RetentionPolicy, held: _Held) -> None:
     most = held.project.prune
     if most is None:
@@ -171,8 +168,8 @@ def _refuse_retention(document: Document, policy: RetentionPolicy, held: _Held) 
         _refuse_limits(policy.limits, most.limits, lambda key: document.at("spec", "limits", key), held)
         kept = policy.untagged_keep_for
         if kept is not None and kept < most.grace:
-            shown = f"untagged manifests kept for {_days(kept.total_seconds())} days"
-            allowed = f"{_days(most.grace.total_seconds())} at least"
+            shown = f"untagged manifests kept for {written_duration(kept)}"
+            allowed = f"{written_duration(most.grace)} at least"
             held.refuse(document.at("spec", "untagged", "keepFor"), shown, allowed)
     targets = held.project.targets
     for glob in policy.repositories:

@@ -1,6 +1,5 @@
 """`rename`: the tag under which a selected tag stands on the targets (DESIGN.md, section 3)."""
 
-import re
 from dataclasses import dataclass
 from datetime import UTC
 from functools import lru_cache
@@ -8,14 +7,12 @@ from functools import lru_cache
 from regsync.errors import RegsyncError, SpecError
 from regsync.oci.reference import InvalidReferenceError, Tag
 from regsync.spec.facts import TagFacts
+from regsync.spec.tag_templates import Pieces, read_pieces
 from regsync.spec.versions import Version
 
 IDENTITY = "{tag}"
-MAX_LENGTH = 200  # characters of a template
 PLACEHOLDERS = ("tag", "major", "minor", "patch", "digest", "date")
 _VERSION_PARTS = frozenset({"major", "minor", "patch"})
-
-_FIELD = re.compile(r"\{([a-z]*)(?::([0-9]{1,3}))?\}")
 
 
 class InvalidRenameError(SpecError, ValueError):
@@ -37,7 +34,7 @@ class Template:
     """A template, read: fixed text and fields in turn."""
 
     text: str
-    pieces: tuple[tuple[str, str, int], ...]  # text before, field (or ""), characters of a digest
+    pieces: Pieces
 
     @property
     def is_identity(self) -> bool:
@@ -94,22 +91,7 @@ class Template:
 @lru_cache(maxsize=256)
 def parse_template(text: str) -> Template:
     """Read a template; raises InvalidRenameError."""
-    if len(text) > MAX_LENGTH:
-        raise InvalidRenameError(text, f"longer than {MAX_LENGTH} characters")
-    pieces: list[tuple[str, str, int]] = []
-    position = 0
-    for found in _FIELD.finditer(text):
-        name, length = found.groups()
-        if name not in PLACEHOLDERS:
-            known = " ".join(f"{{{one}}}" for one in PLACEHOLDERS)
-            raise InvalidRenameError(text, f"{{{name}}} is not one of {known}")
-        if length is not None and name != "digest":
-            raise InvalidRenameError(text, f"only {{digest}} takes a length, not {{{name}}}")
-        if length is not None and not 4 <= int(length) <= 64:
-            raise InvalidRenameError(text, "the length of {digest} is from 4 to 64 characters")
-        pieces.append((text[position : found.start()], name, int(length or 64)))
-        position = found.end()
-    pieces.append((text[position:], "", 0))
-    if any("{" in before or "}" in before for before, _, _ in pieces):
-        raise InvalidRenameError(text, "a brace stands alone")
-    return Template(text, tuple(pieces))
+    try:
+        return Template(text, read_pieces(text, PLACEHOLDERS))
+    except ValueError as cause:
+        raise InvalidRenameError(text, str(cause)) from cause

@@ -85,6 +85,14 @@ def duration(value: object) -> timedelta:
         raise ValueError(f"expected a duration below 2,000,000 years, found {describe(value)}") from None
 
 
+def written_duration(value: timedelta) -> str:
+    """A duration as a spec has it, in the largest unit up to weeks that it is a whole number of."""
+    for unit in ("w", "d", "h", "m"):
+        if value and value % DURATION_UNITS[unit] == timedelta():
+            return f"{value // DURATION_UNITS[unit]}{unit}"
+    return f"{value // DURATION_UNITS['s']}s"
+
+
 def size(value: object) -> int:
     """Bytes, written with their unit, such as 64KiB 20MiB 1GB."""
     if isinstance(value, int) and not isinstance(value, bool):

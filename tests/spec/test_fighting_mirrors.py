@@ -68,7 +68,7 @@ def test_mirrors_with_globs_that_meet_must_not_both_prune(specs: Specs) -> None:
         pytest.param("tags: ['1.27']\nhistory: {}", "tags: [{semver: '>=1.26-0', exclude: ['1.27']}]", True,
                      id="a version inside of the range"),
         pytest.param("tags: [a]\nhistory: {tag: 'b-{tag}-{digest}'}",
-                     "tags: [b]\nhistory: {tag: '{tag}-a-{digest}'}", True, id="both keep some under the same"),
+                     "tags: [b]\nhistory: {tag: '{tag}-a-{digest}'}", True, id="the same names"),
         pytest.param("tags: [a]\nhistory: {}", "tags: [b]\nhistory: {}", False, id="each its own"),
         pytest.param("tags: [a]\nhistory: {tag: '" + "{date}" * 30 + "{tag}{digest}'}", "tags: [zz]", True,
                      id="a template that is too long to be told apart"),
