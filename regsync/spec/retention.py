@@ -8,7 +8,6 @@ from pathlib import Path
 from regsync.spec.globs import matches
 from regsync.spec.model import Location, Position, TagRule
 from regsync.spec.pruning import RETENTION_LIMITS, DeletionLimits
-from regsync.spec.scalars import written_duration
 from regsync.spec.schedules import Schedule
 
 
@@ -42,9 +41,9 @@ class KeepRule:
     def __str__(self) -> str:
         parts = [str(self.selector)] if self.selector is not None else []
         if self.pushed_within is not None:
-            parts.append(f"pushedWithin {written_duration(self.pushed_within)}")
+            parts.append(f"pushed within {self.pushed_within.total_seconds() / 86400:g} days")
         if self.pulled_within is not None:
-            parts.append(f"pulledWithin {written_duration(self.pulled_within)}")
+            parts.append(f"pulled within {self.pulled_within.total_seconds() / 86400:g} days")
         return ", ".join(parts)
 
 
