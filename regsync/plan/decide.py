@@ -18,6 +18,8 @@ def plan(spec_digest: Digest, observation: Observation, *, now: datetime) -> Pla
             planned = plan_tag(seen.unit, tag)
             actions.extend(planned)
             unchanged += len(tag.targets) - len(planned)
+    for scope in observation.scopes:
+        actions.extend(scope.actions)
     return Plan(
         spec_digest,
         now,
@@ -25,6 +27,7 @@ def plan(spec_digest: Digest, observation: Observation, *, now: datetime) -> Pla
         unchanged,
         observation.warnings,
         tuple(one for seen in observation.units for one in seen.explanations),
+        observation.knows_deletions,
     )
 
 

@@ -119,13 +119,14 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Which rule and step kept or dropped one tag of a source."""
+    """Which rule and step kept or dropped one tag of a source, or (with `target`) one on a target."""
 
     mirror: str
     source: Location
     tag: Tag
     kept: bool
     why: str
+    target: Location | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ class Plan:
     unchanged: int
     warnings: tuple[str, ...] = ()
     explanations: tuple[Explanation, ...] = ()
+    knows_deletions: bool = False  # whether there was any history to know them by
 
     @property
     def pending(self) -> tuple[Action, ...]:
@@ -159,6 +161,7 @@ class Plan:
         return summarise(
             ((action, action.problem.outcome if action.problem else Outcome.DONE) for action in self.actions),
             unchanged=self.unchanged,
+            knows_deletions=self.knows_deletions,
         )
 
 
@@ -196,6 +199,7 @@ class Report:
     run: RunInfo
     warnings: tuple[str, ...] = ()
     ended: Problem | None = None  # why the run ended before its time, other than by a signal
+    knows_deletions: bool = False  # whether there was any history to know them by
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -216,7 +220,8 @@ class Report:
     def summary(self) -> Summary:
         """How many tags did what."""
         changed = ((result.action, result.outcome) for result in self.results if not result.was_there)
-        return summarise(changed, unchanged=self.unchanged + sum(one.was_there for one in self.results))
+        unchanged = self.unchanged + sum(one.was_there for one in self.results)
+        return summarise(changed, unchanged=unchanged, knows_deletions=self.knows_deletions)
 
     @property
     def is_idle(self) -> bool:
@@ -224,7 +229,9 @@ class Report:
         return not self.run.interrupted and all(result.was_there for result in self.results)
 
 
-def summarise(outcomes: Iterable[tuple[Action, Outcome]], *, unchanged: int) -> Summary:
+def summarise(
+    outcomes: Iterable[tuple[Action, Outcome]], *, unchanged: int, knows_deletions: bool = False
+) -> Summary:
     """Count each tag once, under what became of it."""
     counts = dict.fromkeys(("create", "update", "delete", "blocked", "deferred", "degraded", "failed"), 0)
     for action, outcome in outcomes:
@@ -236,7 +243,8 @@ def summarise(outcomes: Iterable[tuple[Action, Outcome]], *, unchanged: int) -> 
             case _:
                 counts[outcome.value] += 1
     deletions = counts.pop("delete")
-    return Summary(delete=deletions or None, unchanged=unchanged, **counts)
+    known = deletions if deletions or knows_deletions else None
+    return Summary(delete=known, unchanged=unchanged, **counts)
 
 
 def exit_code(problems: Iterable[Problem], *, pending: int = 0) -> int:

@@ -6,6 +6,7 @@ from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
 from regsync.plan.judgement import Judgement
 from regsync.plan.model import Explanation, Problem
+from regsync.plan.pruning import Scope
 from regsync.spec.model import Location, Unit
 
 
@@ -54,3 +55,5 @@ class Observation:
 
     units: tuple[UnitSeen, ...]
     warnings: tuple[str, ...] = ()
+    scopes: tuple[Scope, ...] = ()  # what may be deleted, and why the rest stays
+    knows_deletions: bool = False  # whether there was any history to know them by

@@ -13,7 +13,7 @@ from regsync.errors import RefusedError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
 from regsync.plan.absence import Absence
-from regsync.plan.model import Action, Problem, Verb
+from regsync.plan.model import Action, Explanation, Problem, Verb
 from regsync.spec.globs import matches_any
 from regsync.spec.matching import is_digest_tag
 from regsync.spec.model import Location
@@ -118,28 +118,57 @@ def refusal(seen: PruneSeen, decision: Decision, count: int) -> PruneLimitError 
     return PruneLimitError(seen.mirror, seen.target, count, seen.policy, decision.total)
 
 
-def deletions(
-    seen: PruneSeen, decision: Decision, digests: Mapping[Tag, Digest], problem: Problem | None
-) -> tuple[Action, ...]:
-    """The actions of a decision; `digests` are what tags point to, those it lacks are gone already."""
-    return tuple(
-        Action(
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What one mirror deletes at one target repository, decided."""
+
+    seen: PruneSeen
+    decision: Decision
+    digests: Mapping[Tag, Digest]  # of the tags that are due; those that are not in it are gone already
+    planned: frozenset[Tag] | None = None  # all that may go, by a plan; None: whatever is due
+    problem: Problem | None = None  # why none of it goes
+    reads: tuple[Location, ...] = ()  # the sources of what the mirror brings there
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """One for each tag that nothing keeps."""
+        return tuple(
+            self._action(one)
+            for one in self.decision.due
+            if (self.planned is None or one.tag in self.planned)
+            and (self.problem is not None or one.tag in self.digests)
+        )
+
+    @property
+    def pending(self) -> tuple[Action, ...]:
+        """The actions that can be carried out."""
+        return self.actions if self.problem is None else ()
+
+    @property
+    def explanations(self) -> tuple[Explanation, ...]:
+        """Why each tag stays or goes."""
+        seen = self.seen
+        return tuple(
+            Explanation(seen.mirror, seen.source, one.tag, one.fate is not Fate.DUE, one.why, seen.target)
+            for one in self.decision.fates
+        )
+
+    def _action(self, one: TagFate) -> Action:
+        seen, digest = self.seen, self.digests.get(one.tag)
+        return Action(
             Verb.DELETE,
             seen.mirror,
             seen.source,
             seen.target,
             one.tag,
-            digests[one.tag],
-            digests[one.tag],
+            digest,
+            digest,
             None,
             one.why,
             source_tag=one.tag,
-            source_digest=digests[one.tag],
-            problem=problem,
+            source_digest=digest,
+            problem=self.problem,
         )
-        for one in decision.due
-        if one.tag in digests
-    )
 
 
 def _keeps(seen: PruneSeen, tag: Tag) -> str | None:

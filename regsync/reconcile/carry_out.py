@@ -57,7 +57,7 @@ class CarryOut:
         try:
             result = await self._attempt(action, found, target)
         except RegsyncError as error:
-            result = Result(action, *_outcome(error))
+            result = Result(action, *outcome_of(error))
             if isinstance(error, LeaseLostError):
                 self.run.end(error)
         self.run.engine.emit(ActionFinished(result))
@@ -141,13 +141,15 @@ class CarryOut:
     def _remember(self, action: Action, found: Found, target: TargetView, *, complete: bool) -> None:
         ledger, now = self.run.engine.ledger, self.run.now
         if action.tag is not None:
-            ledger.wrote(target.spot, action.tag, found.digest, now)
+            origin = self.run.spot(self.observer.unit.source)
+            ledger.wrote(target.spot, action.tag, found.digest, now, origin)
         ledger.saw(target.spot, found.digest, now)
         if complete:
             ledger.compared(target.spot, found.digest, now)
 
 
-def _outcome(error: RegsyncError) -> tuple[Outcome, Problem]:
+def outcome_of(error: RegsyncError) -> tuple[Outcome, Problem]:
+    """What an error on the way makes of an action."""
     problem = Problem.of(error)
     if isinstance(error, TargetMovedError):
         problem = Problem(Outcome.REFUSED, Cause.POLICY, problem.message, problem.hint)

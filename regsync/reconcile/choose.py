@@ -1,7 +1,7 @@
 """Choosing what a unit keeps: its rules over the tags that its sources list."""
 
-from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field, replace
 
 from regsync.content.concurrently import for_each
 from regsync.errors import RegsyncError
@@ -14,7 +14,7 @@ from regsync.reconcile.look import UnitView, Wanted
 from regsync.reconcile.repositories import SourceView
 from regsync.spec.facts import TagFacts
 from regsync.spec.model import Unit
-from regsync.spec.selection import Selection, next_facts, select
+from regsync.spec.selection import Selection, TagExplanation, next_facts, select
 
 
 class SourceTagsUnreadError(RegsyncError):
@@ -34,6 +34,11 @@ class Chosen:
     problems: tuple[Problem, ...] = ()  # of the repository as a whole
     lost: tuple[tuple[Tag, Problem], ...] = ()  # named tags that no source has
     explanations: tuple[Explanation, ...] = ()
+    lapsed: frozenset[Tag] = (
+        frozenset()
+    )  # what is not wanted for maxAge alone; found out where tags are pruned
+    doubts: tuple[str, ...] = ()  # why what is not wanted cannot be told for certain
+    explain: Callable[[], tuple[TagExplanation, ...]] = field(default=tuple, compare=False)
 
 
 async def choose(run: Run, view: UnitView, *, explain: bool = False) -> Chosen:
@@ -53,7 +58,8 @@ async def choose(run: Run, view: UnitView, *, explain: bool = False) -> Chosen:
     if not unit.rules:
         return Chosen(tuple(pinned))
     origins = _origins(view)
-    facts, failures = await _facts(run, unit, origins)
+    facts: dict[Tag, TagFacts] = {}
+    failures = await _read_facts(run, unit, origins, facts)
     selection = select(unit, origins, facts, now=run.now)
     problems = [Problem.of(problem) for problem in selection.problems]
     if selection.undecided:
@@ -63,14 +69,30 @@ async def choose(run: Run, view: UnitView, *, explain: bool = False) -> Chosen:
     lost = tuple((tag, _lost(unit, tag)) for tag in selection.missing if tag not in held)
     if selection.problems:
         return Chosen(tuple(pinned), tuple(problems), lost, explanations)
-    return Chosen((*_selected(selection, held), *pinned), tuple(problems), lost, explanations)
+    lapsed, doubts = await _lapsed(run, unit, origins, facts)
+    wanted = (*_selected(selection, held), *pinned)
+    return Chosen(wanted, tuple(problems), lost, explanations, lapsed, doubts, selection.explain)
 
 
-async def _facts(
-    run: Run, unit: Unit, origins: Mapping[Tag, SourceView]
-) -> tuple[dict[Tag, TagFacts], dict[Tag, RegsyncError]]:
-    """What decides about tags and no listing shows, and why some of it could not be read."""
-    facts: dict[Tag, TagFacts] = {}
+async def _lapsed(
+    run: Run, unit: Unit, origins: Mapping[Tag, SourceView], facts: dict[Tag, TagFacts]
+) -> tuple[frozenset[Tag], tuple[str, ...]]:
+    """What would be wanted whatever its age, under its names on the targets; and why that is not certain."""
+    if run.pruning is None or not run.pruning.is_on or all(rule.max_age is None for rule in unit.rules):
+        return frozenset(), ()
+    ageless = replace(unit, rules=tuple(replace(rule, max_age=None) for rule in unit.rules))
+    await _read_facts(run, ageless, origins, facts)
+    selection = select(ageless, origins, facts, now=run.now)
+    doubts = [str(problem) for problem in selection.problems]
+    if selection.undecided:
+        doubts.append(str(SourceTagsUnreadError(unit, selection.undecided, None)))
+    return frozenset(tag for _, tag in selection.tags), tuple(doubts)
+
+
+async def _read_facts(
+    run: Run, unit: Unit, origins: Mapping[Tag, SourceView], facts: dict[Tag, TagFacts]
+) -> dict[Tag, RegsyncError]:
+    """Add what decides about tags and no listing shows to `facts`; why some of it could not be read."""
     failures: dict[Tag, RegsyncError] = {}
 
     async def look_up(tag: Tag) -> None:
@@ -84,7 +106,7 @@ async def _facts(
         await for_each(look_up, sorted(wanted), at_once=run.engine.concurrency)
         if failures:
             break
-    return facts, failures
+    return failures
 
 
 def _selected(selection: Selection, held: Container[Tag | None]) -> list[Wanted]:

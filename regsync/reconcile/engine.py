@@ -23,6 +23,7 @@ from regsync.reconcile.verification import Verification
 from regsync.spec.model import Location, Spec, Unit
 
 if TYPE_CHECKING:
+    from regsync.reconcile.pruning import Pruning
     from regsync.trust.policy import CompiledPolicy
 
 BLOB_MEMORY = timedelta(hours=12)  # how long the ledger's word for a blob holds
@@ -109,6 +110,8 @@ class Run:
     transfers: Transfers = field(init=False)
     verification: Verification = field(init=False)
     ended: RegsyncError | None = None  # why the run ended before its time
+    id: str = ""  # under which the ledger remembers it; empty: it does not
+    pruning: "Pruning | None" = None  # what it may delete; None: nothing
     slots: CapacityLimiter = field(init=False)  # tags that are looked at, over all repositories
     _limiters: dict[str | frozenset[str], CapacityLimiter] = field(default_factory=dict)
     _destinations: dict[Location, Destination] = field(default_factory=dict)

@@ -29,6 +29,8 @@ async def expand(run: Run, mirrors: Sequence[Mirror]) -> tuple[list[Unit], list[
                     todo.append(unit)
         except RegsyncError as error:
             unseen.append(UnitSeen(_whole(mirror), (), (Problem.of(error),)))
+    if run.pruning is not None:
+        run.pruning.expect(todo, unseen)
     return todo, unseen
 
 

@@ -81,7 +81,12 @@ class Repositories:
             listed = await self._tags(location, store)
             if listed is None:
                 raise CannotListTagsError(location)
-        return SourceView(location, self.run.spot(location), store, listed, KeptShelf(store, listed))
+        spot = self.run.spot(location)
+        going = self.run.pruning.going(spot) if self.run.pruning is not None else None
+        shelf = KeptShelf(store, listed)
+        if going and listed is not None:  # an earlier mirror of a chain deletes them in this run
+            listed = {tag: desc for tag, desc in listed.items() if tag not in going}
+        return SourceView(location, spot, store, listed, shelf)
 
     async def evidence(self, location: Location) -> Shelf:
         """A repository where a policy keeps evidence; what cannot be listed is asked for one by one."""

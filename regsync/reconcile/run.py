@@ -14,11 +14,13 @@ from anyio.abc import TaskGroup
 from regsync.content.concurrently import for_each
 from regsync.errors import RegsyncError
 from regsync.plan.decide import plan, plan_repository, plan_tag
-from regsync.plan.model import Plan, Problem, Report, RunInfo, problems_of
+from regsync.plan.model import Plan, Problem, Report, RunInfo, Verb, problems_of
 from regsync.plan.observation import Observation, UnitSeen
 from regsync.plan.record import recorded
 from regsync.reconcile.apply_plan import NotDeclaredError, apply_actions, refuse_stale, refused
 from regsync.reconcile.chain import Feeding
+from regsync.reconcile.delete_planned import delete_planned
+from regsync.reconcile.deleting import delete
 from regsync.reconcile.engine import Engine, Run
 from regsync.reconcile.expanding import expand
 from regsync.reconcile.lanes import by_targets
@@ -26,6 +28,7 @@ from regsync.reconcile.look import Found
 from regsync.reconcile.observe import Observer
 from regsync.reconcile.pace import Pace
 from regsync.reconcile.planned import PlannedPlaces
+from regsync.reconcile.pruning import Pruning
 from regsync.reconcile.repositories import Repositories
 from regsync.reconcile.unit_work import Progress, UnitWork, not_done, observe_unit, sync_unit
 from regsync.spec.flow import mirror_order
@@ -49,17 +52,25 @@ async def make_plan(spec: Spec, engine: Engine, *, explain: Explain = Explain.NO
     seen: list[UnitSeen] = []
     async with anyio.create_task_group() as group:
         run = Run(replace(engine, places=places), spec, engine.clock.now(), group)
+        run.pruning = pruning = Pruning(run)
         for number, level in enumerate(levels):
+            repositories = Repositories(run)
+            await pruning.decide(repositories, Feeding(spec, [level]))
             todo, unseen = await expand(run, level)
             seen.extend(unseen)
-            repositories = Repositories(run)
             look = partial(observe_unit, run, repositories=repositories, explain=explain is Explain.YES)
             for found, observer, content in await for_each(look, todo, at_once=UNITS_AT_ONCE):
                 seen.append(found)
                 if number < len(levels) - 1:
                     await _assume_done(places, found, observer, content)
+        await pruning.decide(Repositories(run))
     warnings = (*run.warnings, *run.verification.warnings(), *engine.places.warnings())
-    return plan(spec.digest, Observation(tuple(seen), warnings), now=run.now)
+    observed = Observation(tuple(seen), warnings, tuple(pruning.scopes), pruning.is_known)
+    made = plan(spec.digest, observed, now=run.now)
+    if explain is Explain.NO:
+        return made
+    fates = tuple(one for scope in pruning.scopes for one in scope.explanations)
+    return replace(made, explanations=(*made.explanations, *fates))
 
 
 async def sync(
@@ -72,14 +83,18 @@ async def sync(
 
     async def body(run: Run, progress: Progress) -> None:
         levels = mirror_order(spec)
+        run.pruning = pruning = Pruning(run)
         async with anyio.create_task_group() as unawaited:
             for number, level in enumerate(levels, 1):
+                repositories = Repositories(run)
+                await pruning.decide(repositories, Feeding(spec, [level]))
                 todo, unseen = await expand(run, level)
                 progress.left.extend(one for seen in unseen for one in not_done(plan_repository(seen)))
                 read, unread = Feeding(spec, levels[number:]).part(todo)
-                repositories = Repositories(run)
                 unawaited.start_soon(_sync_units, run, progress, repositories, unread)
                 await _sync_units(run, progress, repositories, read)
+        await pruning.decide(Repositories(run))
+        progress.left.extend(await delete(run, pruning.waves))
 
     return await _run(command, spec, engine, body, stop)
 
@@ -97,7 +112,9 @@ async def apply(
 
     async def body(run: Run, progress: Progress) -> None:
         progress.left.extend(not_done(planned.actions))
-        left, levels = planned.pending, mirror_order(spec)
+        deletions = [action for action in planned.pending if action.verb is Verb.DELETE]
+        left = tuple(action for action in planned.pending if action.verb is not Verb.DELETE)
+        levels = mirror_order(spec)
         async with anyio.create_task_group() as unawaited:
             for number, level in enumerate(levels, 1):  # what one mirror writes the next may read
                 names = {mirror.name for mirror in level}
@@ -111,6 +128,7 @@ async def apply(
                 read = [action for action in actions if action.target in feeding]
                 await apply_actions(run, read, *expanded, progress)
         progress.left.extend(refused(action, NotDeclaredError(action)) for action in left)
+        progress.left.extend(await delete_planned(run, deletions, levels, progress.results))
 
     report = await _run("apply", spec, engine, body, stop)
     return replace(report, unchanged=report.unchanged + planned.unchanged)
@@ -173,7 +191,8 @@ async def _run(
     progress = Progress()
     finished = False
     async with anyio.create_task_group() as group:
-        run = Run(engine, spec, started, group)
+        run = Run(engine, spec, started, group, id=run_id)
+        known = Pruning(run).is_known
         if stop is not None:
             group.start_soon(_cancel_on, stop, group.cancel_scope)
         group.start_soon(run.end_when_lost)
@@ -181,7 +200,7 @@ async def _run(
         await body(run, progress)
         finished = True
         group.cancel_scope.cancel()  # no delivery is under way that somebody waits for
-    results = [*progress.left, *(result for work in progress.works for result in work.results)]
+    results = progress.results
     info = RunInfo(
         run_id,
         started,
@@ -196,6 +215,7 @@ async def _run(
         sum(work.unchanged for work in progress.works),
         info,
         ended=Problem.of(run.ended) if run.ended is not None else None,
+        knows_deletions=known,
     )
     if run.ended is not None and report.ended not in problems_of(report.results):
         run.warn(str(run.ended))

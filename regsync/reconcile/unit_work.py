@@ -34,7 +34,12 @@ class Progress:
     """What a run has to show so far."""
 
     works: list[UnitWork] = field(default_factory=list)
-    left: list[Result] = field(default_factory=list)  # what was not tried, with the reason
+    left: list[Result] = field(default_factory=list)  # of no unit: what was not tried, or was deleted
+
+    @property
+    def results(self) -> list[Result]:
+        """Everything so far."""
+        return [*self.left, *(result for work in self.works for result in work.results)]
 
 
 async def observe_unit(
@@ -44,6 +49,8 @@ async def observe_unit(
     run.engine.emit(RepositoryStarted(unit.mirror, unit.source))
     view = await look_at(unit, repositories)
     chosen = await choose(run, view, explain=explain)
+    if run.pruning is not None:
+        run.pruning.saw(view, chosen)
     run.engine.emit(RepositorySelected(unit.mirror, unit.source, len(chosen.wanted)))
     observer = Observer(run, view)
     await observer.prepare()
@@ -84,6 +91,8 @@ async def sync_unit(run: Run, work: UnitWork, repositories: Repositories) -> Non
     run.engine.emit(RepositoryStarted(unit.mirror, unit.source))
     view = await look_at(unit, repositories)
     chosen = await choose(run, view)
+    if run.pruning is not None:
+        run.pruning.saw(view, chosen)
     run.engine.emit(RepositorySelected(unit.mirror, unit.source, len(chosen.wanted)))
     observer = Observer(run, view)
     await observer.prepare()

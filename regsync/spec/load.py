@@ -68,6 +68,7 @@ def load(paths: Sequence[Path] = (), *, directory: Path | None = None, lock: Pat
     return Spec(
         registries=registries.by_name,
         mirrors=mirrors,
+        declared=mirrors,
         settings=settings,
         server=server,
         policies=policies,

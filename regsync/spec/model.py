@@ -396,6 +396,7 @@ class Spec:
     projects: "tuple[Project, ...]" = ()  # by name
     lock: "Lock" = field(default_factory=lambda: _no_lock())
     binding: Binding = Binding.HOLDS
+    declared: tuple[Mirror, ...] = ()  # every mirror, where `mirrors` are some of them; empty: those are all
 
     def place(self, location: Location) -> Place:
         """Where a location really is."""

@@ -17,8 +17,8 @@ from regsync.plan.pruning import (
     Fate,
     PruneLimitError,
     PruneSeen,
+    Scope,
     decide,
-    deletions,
     in_words,
     refusal,
 )
@@ -57,7 +57,7 @@ def test_what_is_ours_and_not_wanted_any_more_is_deleted_with_the_reason() -> No
     decision = decide(seen, now=NOW)
 
     assert fates(decision) == {"v1": Fate.DUE, "v2": Fate.KEPT}
-    (action,) = deletions(seen, decision, {Tag("v1"): ONE}, None)
+    (action,) = Scope(seen, decision, {Tag("v1"): ONE}).actions
     assert (action.verb, action.tag, action.digest, action.replaces) == (Verb.DELETE, "v1", ONE, ONE)
     assert action.reason == "v1 left the source"
 

@@ -1,0 +1,199 @@
+"""One mirror and one of its target repositories: all that may be deleted there, and all that may keep it."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+
+from regsync.content.concurrently import for_each
+from regsync.content.errors import ContentNotFoundError
+from regsync.content.protocol import Deletes
+from regsync.content.throw_away import ThrowAway
+from regsync.errors import RegsyncError, UnsupportedError
+from regsync.oci.digest import Digest
+from regsync.oci.reference import Tag
+from regsync.plan.model import Problem
+from regsync.plan.pruning import PruneSeen, Scope, decide, refusal
+from regsync.reconcile.engine import Run
+from regsync.reconcile.ledger import Spot
+from regsync.reconcile.look import Unseen
+from regsync.reconcile.pruning_writers import Selected, Writers
+from regsync.reconcile.repositories import TargetView
+from regsync.spec.history import History, history_pieces
+from regsync.spec.model import Location
+from regsync.spec.pruning import Owns, PrunePolicy
+
+LOOKS_AT_ONCE = 16  # tags whose digest the listing does not show
+_IDENTITY = "{tag}"
+
+
+class CannotDeleteTagsError(UnsupportedError):
+    """A place has no way to delete a tag."""
+
+    usual_hint = "take `prune` out of the mirror, or delete the tags there by hand"
+
+    def __init__(self, target: Location) -> None:
+        super().__init__(f"{target}: tags cannot be deleted there")
+
+
+async def decide_scope(
+    run: Run,
+    writers: Writers,
+    mirror: str,
+    target: TargetView | Unseen,
+    policy: PrunePolicy,
+    going: frozenset[Tag],
+    planned: frozenset[Tag] | None,
+) -> Scope:
+    """Decide what goes. `going` goes already, `planned` is all that may go; None: whatever is due."""
+    seen, ours = _seen(run, writers, mirror, target, policy, going)
+    decision = decide(seen, now=run.now)
+    reads = tuple(one for unit in writers.units(mirror, target.location) for one in unit.sources)
+    due = [one.tag for one in decision.due if planned is None or one.tag in planned]
+    if (error := refusal(seen, decision, len(due))) is not None:
+        known = {tag: digest for tag, digest in ours.items() if digest is not None}
+        return Scope(seen, decision, known, planned, Problem.of(error), reads)
+    if not due or isinstance(target, Unseen):
+        return Scope(seen, decision, {}, planned, reads=reads)
+    digests, kept = await _look_up(target, due, ours if policy.owns is Owns.LEDGER else {})
+    if kept:
+        seen = replace(seen, kept={**seen.kept, **kept})
+        decision = decide(seen, now=run.now)
+    can = isinstance(target.destination.store, Deletes)
+    problem = None if can else Problem.of(CannotDeleteTagsError(target.location))
+    return Scope(seen, decision, digests, planned, problem, reads)
+
+
+def _seen(
+    run: Run,
+    writers: Writers,
+    mirror: str,
+    target: TargetView | Unseen,
+    policy: PrunePolicy,
+    going: frozenset[Tag],
+) -> tuple[PruneSeen, Mapping[Tag, Digest | None]]:
+    """All that decides, and the digests that are known of our tags."""
+    units = writers.units(mirror, target.location)
+    seen = PruneSeen(mirror, units[0].source, target.location, policy, ours=())
+    if isinstance(target, Unseen):
+        return replace(seen, doubts=(f"it could not be looked at: {target.error}",)), {}
+    if target.listed is None:
+        return replace(seen, doubts=("it does not list its tags",)), {}
+    here = writers.at(target.spot)
+    _claim(run, target, here)
+    mine = {run.spot(unit.source) for unit in units}
+    ours = {tag: digest for tag, digest in _ours(run, target, policy, mine).items() if tag not in going}
+    wanted = frozenset[Tag]().union(*(one.wanted for one in here))
+    who = writers.may_want(mirror, target.spot)
+    others = {tag: f"mirror {name}, which was not asked, may want it" for tag in ours if (name := who(tag))}
+    return (
+        replace(
+            seen,
+            ours=ours.keys(),
+            wanted=wanted,
+            immutable=tuple(dict.fromkeys(glob for unit in units for glob in unit.immutable)),
+            kept={**others, **_former_images(ours, here), **_lapsed(here)},
+            absences=run.engine.ledger.absences(target.spot),
+            doubts=writers.doubts(mirror),
+            unselected=_reasons([one for one in here if one.unit.mirror == mirror]),
+        ),
+        ours,
+    )
+
+
+def _claim(run: Run, target: TargetView, here: list[Selected]) -> None:
+    """A tag that is ours belongs to the mirror that wants it now, wherever it came from once."""
+    ledger = run.engine.ledger
+    origins = ledger.origins(target.spot)
+    for selected in here:
+        origin = run.spot(selected.unit.source)
+        for tag in selected.wanted:
+            if origins.get(tag) != origin and (digest := target.ours.get(tag)) is not None:
+                ledger.wrote(target.spot, tag, digest, run.now, origin)
+
+
+def _ours(run: Run, target: TargetView, policy: PrunePolicy, mine: set[Spot]) -> dict[Tag, Digest | None]:
+    """Tags that are there and the mirror's to delete, with the digest that is ours, or shown."""
+    listed = target.listed or {}
+    if policy.owns is Owns.REPOSITORY:
+        return {tag: desc.digest if desc is not None else None for tag, desc in listed.items()}
+    origins = run.engine.ledger.origins(target.spot)
+    return {
+        tag: digest
+        for tag, digest in target.ours.items()
+        if tag in listed and (tag not in origins or origins[tag] in mine)
+    }
+
+
+def _lapsed(here: list[Selected]) -> dict[Tag, str]:
+    return {tag: "it left the selection through maxAge alone" for one in here for tag in one.lapsed}
+
+
+def _former_images(ours: Mapping[Tag, object], here: list[Selected]) -> dict[Tag, str]:
+    """Tags that `history` keeps, and deletes when there are too many of them."""
+    patterns = [former_image(one.unit.history) for one in here if one.unit.history is not None]
+    return {
+        tag: "a former image, which history keeps"
+        for tag in ours
+        if any(pattern.fullmatch(tag) for pattern in patterns)
+    }
+
+
+@lru_cache(maxsize=256)
+def former_image(history: History) -> re.Pattern[str]:
+    """What the tags of former images look like."""
+    shapes = {"": "", "tag": r"[\w.-]+", "date": "[0-9]{8}"}
+    pattern = ""
+    for before, name, length in history_pieces(history.tag):
+        pattern += re.escape(before) + (f"[0-9a-f]{{{length}}}" if name == "digest" else shapes[name])
+    return re.compile(pattern, re.ASCII)
+
+
+def _reasons(mine: list[Selected]) -> Callable[[Tag], str]:
+    """Why a tag of a target is not wanted any more; looked up when a tag goes, for all at once."""
+    dropped: list[tuple[Selected, Mapping[Tag, str]]] = []
+
+    def why(tag: Tag) -> str:
+        if not dropped:
+            dropped.extend((one, one.why_not()) for one in mine)
+        return "; ".join(dict.fromkeys(_reason(one, reasons, tag) for one, reasons in dropped))
+
+    return why
+
+
+def _reason(selected: Selected, dropped: Mapping[Tag, str], tag: Tag) -> str:
+    unit = selected.unit
+    if not unit.rules:
+        return f"the mirror names no such tag of {unit.source}"
+    if unit.rename != _IDENTITY:
+        return f"no tag that is taken of {unit.source} is renamed so"
+    return f"{unit.source}: {dropped.get(tag, 'it is not there any more')}"
+
+
+async def _look_up(
+    target: TargetView, tags: list[Tag], ours: Mapping[Tag, Digest | None]
+) -> tuple[dict[Tag, Digest], dict[Tag, str]]:
+    """What tags point to, and why some of them stay; a tag of neither is gone already.
+
+    `ours` are the digests that regsync wrote: a tag that somebody moved since is not ours any more.
+    """
+    digests: dict[Tag, Digest] = {}
+    kept: dict[Tag, str] = {}
+
+    async def look(tag: Tag) -> None:
+        shown = (target.listed or {}).get(tag)
+        try:
+            digest = (shown or await target.destination.store.resolve(tag)).digest
+        except ContentNotFoundError:
+            return
+        except RegsyncError as error:
+            kept[tag] = f"it could not be looked at: {error}"
+            return
+        written = ours.get(tag, digest)
+        if written is not None and digest not in (written, ThrowAway.for_tag(tag, written).desc.digest):
+            kept[tag] = f"somebody moved it from {written} to {digest} since regsync wrote it"
+        else:
+            digests[tag] = digest
+
+    await for_each(look, tags, at_once=LOOKS_AT_ONCE)
+    return digests, kept
