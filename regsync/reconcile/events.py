@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from regsync.plan.model import Action, Result
+from regsync.plan.model import Action, Result, Summary
 from regsync.spec.model import Location
 
 
@@ -75,6 +75,19 @@ class RegistryWaited:
     seconds: float  # at most
 
 
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """A run of the daemon is over."""
+
+    run: str
+    mirrors: tuple[str, ...]
+    outcome: str
+    summary: Summary
+    seconds: float
+    copied: int  # bytes
+    message: str | None  # why it ended early, or could not begin
+
+
 Event = (
     RepositoryStarted
     | RepositorySelected
@@ -84,6 +97,7 @@ Event = (
     | Transferred
     | Reused
     | RegistryWaited
+    | RunFinished
 )
 Emit = Callable[[Event], None]
 

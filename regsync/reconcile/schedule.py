@@ -6,7 +6,7 @@ each: at a local time that there is not, as soon as the clock was put forward; a
 twice, the first time. One that runs in every hour follows the hours as they pass, the repeated one too.
 """
 
-from bisect import insort
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -158,7 +158,7 @@ class Agenda:
         new and has missed nothing. A time that lies far ahead was written by a clock that was wrong.
         """
         self._tasks = {task.name: task for task in tasks}
-        self._handled = {name: self._sane(handled.get(name, now), now) for name in self._tasks}
+        self._handled = {name: self.sane(handled.get(name, now), now) for name in self._tasks}
         self._pauses = {name: one for name, one in self._pauses.items() if name in self._tasks}
         self._due.clear()
         self._queue.clear()
@@ -209,6 +209,13 @@ class Agenda:
             self._queue.pop(0)
         return self._queue[0][0] if self._queue else None
 
+    def next_after(self, now: datetime) -> datetime | None:
+        """When something becomes due that is not due now; None: never."""
+        for moment, name in self._queue[bisect_right(self._queue, now, key=lambda entry: entry[0]) :]:
+            if self._due.get(name) == moment:
+                return moment
+        return None
+
     def due_of(self, name: str) -> datetime | None:
         """When a task is due; None: never."""
         return self._due.get(name)
@@ -224,5 +231,6 @@ class Agenda:
             insort(self._queue, (due, name))
 
     @staticmethod
-    def _sane(handled: datetime, now: datetime) -> datetime:
+    def sane(handled: datetime, now: datetime) -> datetime:
+        """What is believed of a time that was written down, perhaps by a clock that was wrong."""
         return handled if handled <= now + BACK_SET else now

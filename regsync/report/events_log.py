@@ -10,6 +10,7 @@ from enum import Enum
 
 from regsync.clock import Clock
 from regsync.errors import RegsyncError
+from regsync.plan.codec import summary_to_json
 from regsync.plan.document import encode_line, timestamp
 from regsync.plan.model import Outcome, Result
 from regsync.reconcile.events import (
@@ -21,15 +22,17 @@ from regsync.reconcile.events import (
     RepositorySelected,
     RepositoryStarted,
     Reused,
+    RunFinished,
     Transferred,
 )
-from regsync.report.entries import Entry
+from regsync.report.entries import Entry, summary_sentence
 from regsync.report.escape import message, visible
 from regsync.report.style import BOLD, BY_MARK, PLAIN, Style
-from regsync.report.units import counted
+from regsync.report.units import counted, human_bytes, human_seconds
 
 Write = Callable[[str], object]
 _QUIET = frozenset({Outcome.DONE})
+_SHOWN_MIRRORS = 5  # of one run
 
 
 class Tense(Enum):
@@ -52,6 +55,8 @@ class TextLog:
                 self._write(f"{_finished(event, self._tense)}\n")
             case ActionFinished(result) if result.outcome not in _QUIET:
                 self._write(f"{self._unfinished(result)}\n")
+            case RunFinished():
+                self._write(f"{_run_finished(event)}\n")
             case RegistryWaited(_, text):
                 self._write(f"{self._style.paint('waiting:', BOLD)} {message(text)}\n")
 
@@ -70,6 +75,15 @@ def _finished(event: RepositoryFinished, tense: Tense) -> str:
     if event.problems:
         parts.append(counted(event.problems, "problem"))
     return f"{visible(event.mirror)}: {visible(str(event.source))}: {', '.join(parts)}"
+
+
+def _run_finished(event: RunFinished) -> str:
+    mirrors = message(", ".join(event.mirrors[:_SHOWN_MIRRORS]))
+    more = f" and {len(event.mirrors) - _SHOWN_MIRRORS} more" if len(event.mirrors) > _SHOWN_MIRRORS else ""
+    copied = f", {human_bytes(event.copied)} copied" if event.copied else ""
+    cause = f": {message(event.message)}" if event.message is not None else ""
+    did = f"{summary_sentence(event.summary)}{copied} in {human_seconds(event.seconds)}"
+    return f"run {visible(event.run)}: {mirrors}{more}: {event.outcome}: {did}{cause}"
 
 
 class JsonLog:
@@ -108,8 +122,22 @@ class JsonLog:
                 self._line(
                     "registry-waited", level="warning", registry=registry, message=text, seconds=seconds
                 )
+            case RunFinished():
+                self._run_finished(event)
             case Transferred() | Reused():
                 pass
+
+    def _run_finished(self, event: RunFinished) -> None:
+        self._line(
+            "run-finished",
+            level="info" if event.outcome == "done" else "warning",
+            run=event.run,
+            mirrors=list(event.mirrors),
+            outcome=event.outcome,
+            summary=summary_to_json(event.summary) | {"bytes": event.copied},
+            seconds=round(event.seconds, 3),
+            message=event.message,
+        )
 
     def error(self, error: RegsyncError) -> None:
         """The line for what ended the command."""

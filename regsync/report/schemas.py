@@ -120,6 +120,7 @@ def event_schema() -> Schema:
             _event("action-started", target | {"size": _COUNT}),
             _event("action-finished", target | finished),
             _event("registry-waited", {"registry": _TEXT, "message": _TEXT, "seconds": _SECONDS}),
+            _event("run-finished", _run_finished()),
             _event("note", {"message": _TEXT}),
             _event("error", {"message": _TEXT, "hint": _nullable(_TEXT)}),
             _event("request", _request()),
@@ -446,6 +447,18 @@ def _run() -> Schema:
             "interrupted": {"type": "boolean"},
         }
     )
+
+
+def _run_finished() -> dict[str, Schema]:
+    outcomes = ("done", "refused", "failed", "temporary", "interrupted", "crashed")
+    return {
+        "run": _TEXT,
+        "mirrors": _list(_TEXT),
+        "outcome": _enum(*outcomes),
+        "summary": _summary(_described(_COUNT, "Sent to targets.")),
+        "seconds": _SECONDS,
+        "message": _nullable(_TEXT),
+    }
 
 
 def _event(name: str, properties: Mapping[str, Schema]) -> Schema:

@@ -6,7 +6,7 @@ from jsonschema import Draft202012Validator
 
 from regsync.content.errors import ContentError
 from regsync.oci.reference import RepositoryName
-from regsync.plan.model import Outcome, Result
+from regsync.plan.model import Outcome, Result, Summary
 from regsync.reconcile.events import (
     ActionFinished,
     ActionStarted,
@@ -16,6 +16,7 @@ from regsync.reconcile.events import (
     RepositorySelected,
     RepositoryStarted,
     Reused,
+    RunFinished,
     Transferred,
 )
 from regsync.report.events_log import JsonLog, TextLog
@@ -33,6 +34,7 @@ STORY: list[Event] = [
     ActionFinished(Result(action("1"), Outcome.DONE, None, 50, 50)),
     ActionFinished(Result(action("2"), Outcome.BLOCKED, BLOCKED)),
     RepositoryFinished("base", NGINX, 10, 1, 1),
+    RunFinished("12ab", ("base", "app"), "refused", Summary(create=1, blocked=1), 1.25, 2048, None),
 ]
 
 
@@ -62,6 +64,7 @@ def test_people_get_a_line_per_repository_and_per_problem() -> None:
         "waiting: hub.example.com: 429\\x1b[2J; waiting 120 s, as it asks\n",
         "! base: local/library/nginx:2 blocked: the tag is immutable and moved at the source\n",
         "base: hub/library/nginx: 1 changed, 10 tags unchanged, 1 problem\n",
+        "run 12ab: base, app: refused: 1 created, 1 blocked, 2.0 KiB copied in 1.2 s\n",
     ]
 
 
@@ -84,7 +87,8 @@ def test_machines_get_every_event_as_its_schema_says() -> None:
         "action-finished",
         "action-finished",
         "repository-finished",
+        "run-finished",
         "note",
         "error",
     ]
-    assert [document["level"] for document in documents].count("warning") == 2
+    assert [document["level"] for document in documents].count("warning") == 3
