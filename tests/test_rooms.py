@@ -36,7 +36,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reconcile": {"errors", "clock", "oci", "content", "spec", "trust", "plan"},
     "report": {
         *("__init__", "errors", "clock", "oci", "spec.model", "spec.verification", "trust.verdict", "plan"),
-        "reconcile.events",
+        *("spec.pruning", "spec.retention", "spec.projects", "spec.schedules"),
+        *("reconcile.events", "spec.lock_merge"),
     },
     "cli": {
         *("__init__", "errors", "clock", "regular_file", "oci", "content", "spec", "trust", "remote"),

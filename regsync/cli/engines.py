@@ -31,9 +31,16 @@ def ledger_path(spec: Spec, run: RunOptions) -> Path:
 
 @asynccontextmanager
 async def writing_engine(
-    spec: Spec, run: RunOptions, clock: Clock, emit: Emit, *, command: str, wait: timedelta
+    spec: Spec,
+    run: RunOptions,
+    clock: Clock,
+    emit: Emit,
+    *,
+    command: str,
+    wait: timedelta,
+    missing: Missing = Missing.CREATE,
 ) -> AsyncIterator[Engine]:
-    """An engine that holds the lease.
+    """An engine that holds the lease. `missing`: what becomes of stores that are not there yet.
 
     Raises InvalidSpecError for a policy, LeaseHeldError, LedgerError and what opening places raises.
     """
@@ -44,7 +51,7 @@ async def writing_engine(
             hold_lease(ledger, clock, command=command, wait=wait.total_seconds(), told=_waiting)
         )
         places = await stack.enter_async_context(
-            SpecPlaces.open(spec, clock, ledger, stores_of(spec, Missing.CREATE), emit, guard=lease.check)
+            SpecPlaces.open(spec, clock, ledger, stores_of(spec, missing), emit, guard=lease.check)
         )
         yield Engine(
             places, ledger, clock, emit, spec.settings.concurrency, lease.check, lease.lost, policies

@@ -19,6 +19,8 @@ VERBS = {
     "plan": Verb("regsync.cli.plan", "Show what a sync would change; write nothing."),
     "apply": Verb("regsync.cli.apply", "Carry out exactly a saved plan."),
     "sync": Verb("regsync.cli.sync", "Plan and apply in one pass."),
+    "check": Verb("regsync.cli.check", "Compare all places of every mirror; write to none of them."),
+    "lock": Verb("regsync.cli.lock", "Write the lock file: every selected tag with its digest."),
     "copy": Verb("regsync.cli.copy", "Copy one image with all that belongs to it."),
     "inspect": Verb("regsync.cli.inspect", "Show an image's manifest, platforms, sizes and referrers."),
     "verify": Verb("regsync.cli.verify", "Show what policies say of images, and why."),

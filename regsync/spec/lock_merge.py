@@ -178,13 +178,13 @@ def _stays(current: Current, old: LockEntry, rules: Rules) -> tuple[Kind, str | 
     """Why an entry does not move to what its tag is now; None where it does."""
     if current.immutable:
         return Kind.IMMUTABLE, "the mirror calls this tag immutable: it is left where it was"
-    if rules.moves is Moves.NONE:
-        return (Kind.HELD if old.hold else Kind.BEHIND), None
+    if old.hold and rules.moves is Moves.NONE:
+        return Kind.HELD, None
     if current.refused is not None:
         return Kind.REFUSED, current.refused
     if _is_young(current, rules):
         return Kind.WAITING, _since(current)
-    return None
+    return (Kind.BEHIND, None) if rules.moves is Moves.NONE else None
 
 
 def _unmoved(merge_: _Merge, current: Current, new: LockEntry, old: LockEntry) -> LockEntry:

@@ -14,7 +14,7 @@ from regsync.oci.reference import RepositoryName, Tag
 from regsync.spec.expand import NoRepositoriesError, needs_listing, units
 from regsync.spec.facts import TagFacts
 from regsync.spec.lock import LockEntry, LockFile, source_name
-from regsync.spec.model import Binding, Location, LockedTag, Mirror, Position, Spec, TagRule, Unit
+from regsync.spec.model import Binding, IndexForm, Location, LockedTag, Mirror, Position, Spec, TagRule, Unit
 from regsync.spec.problems import InvalidSpecError, Problems, SpecProblem
 from regsync.spec.renaming import parse_template
 from regsync.spec.selection import select
@@ -55,6 +55,11 @@ def _against_pins(unit: Unit, entries: Sequence[LockEntry]) -> list[SpecProblem]
 def entries_of(spec: Spec, unit: Unit) -> tuple[LockEntry, ...]:
     """What the lock file says of a unit's tags and pinned content."""
     return spec.lock.of(unit.mirror, [source_name(spec.registries, one) for one in unit.sources])
+
+
+def trims(unit: Unit) -> bool:
+    """Whether targets get another digest than the source has, of indexes."""
+    return unit.platforms is not None and unit.index is IndexForm.TRIMMED
 
 
 def locked_units(spec: Spec, mirror: Mirror) -> tuple[Unit, ...]:

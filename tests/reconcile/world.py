@@ -18,7 +18,9 @@ from regsync.reconcile.events import Event
 from regsync.reconcile.ledger import Ledger
 from regsync.reconcile.ledger_memory import MemoryLedger
 from regsync.reconcile.run import Explain, apply, make_plan, sync
+from regsync.spec.lock import Lock, LockEntry, LockFile
 from regsync.spec.model import (
+    Binding,
     Location,
     LocationTemplate,
     Mirror,
@@ -33,6 +35,8 @@ from regsync.spec.verification import VerificationPolicy
 from regsync.trust.policy import compile_policies
 from tests.support.clock import FrozenClock
 from tests.support.images import Content
+
+LOCK = Path("regsync.lock")
 
 
 class CountingRepository(MemoryRepository):
@@ -135,6 +139,8 @@ class World:
     mirrors: list[Mirror] = field(default_factory=list)
     policies: list[VerificationPolicy] = field(default_factory=list)
     hosts: dict[str, str] = field(default_factory=dict)  # of registries that are not called like them
+    locks: list[LockEntry] = field(default_factory=list)  # one file for all mirrors
+    binding: Binding = Binding.HOLDS
     check_lease: Callable[[], None] = lambda: None
 
     def repository(self, path: str) -> CountingRepository:
@@ -213,7 +219,17 @@ class World:
             Path(),
             (),
             policies={policy.name: policy for policy in self.policies},
+            lock=Lock({LOCK: LockFile(LOCK, tuple(self.locks))}, {one.name: LOCK for one in self.mirrors}),
+            binding=self.binding,
         )
+
+    def locked(self, mirror: str, path: str, digest: str, **more: Any) -> None:
+        """Have the lock file say `registry/repository:tag@digest`."""
+        name, _, tag = path.partition(":")
+        registry, _, repository = name.partition("/")
+        source = f"{self.hosts.get(registry, registry)}.test/{repository}"
+        entry = LockEntry(source, Tag(tag) if tag else None, Digest.parse(digest), mirror=mirror, **more)
+        self.locks.append(entry)
 
     def engine(self, **more: Any) -> Engine:
         policies = compile_policies({policy.name: policy for policy in self.policies}, {})
