@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from regsync.cli.remotes import Remotes
     from regsync.content.layout_place import LayoutPlace as Layouts
     from regsync.content.memory import MemoryPlace
+    from regsync.remote.limits import Limiters
     from regsync.store.builtin import BuiltinStore
 
 
@@ -58,9 +59,10 @@ class SpecPlaces:
         stores: Mapping[Path, "BuiltinStore"],
         emit: Emit,
         guard: Callable[[], None] | None = None,
+        limiters: "Limiters | None" = None,
     ) -> None:
         self._spec, self._clock, self._ledger, self._stores = spec, clock, ledger, stores
-        self._emit, self._guard = emit, guard
+        self._emit, self._guard, self._limiters = emit, guard, limiters
         self._layouts: dict[Path, Layouts] = {}
         self._absent: dict[Path, MemoryPlace] = {}  # stores that are not there
         self._connected: dict[Location, Store] = {}
@@ -78,14 +80,16 @@ class SpecPlaces:
         emit: Emit,
         *,
         guard: Callable[[], None] | None = None,
+        limiters: "Limiters | None" = None,
     ) -> AsyncIterator[Self]:
         """Open `stores`, made if need be, and close everything at the end. Raises StoreError.
 
-        `guard` is what registries ask before each attempt to make something visible.
+        `guard` is what registries ask before each attempt to make something visible; `limiters` are shared
+        with other runs of this process.
         """
         async with AsyncExitStack() as stack:
             opened = {path: await stack.enter_async_context(_open_store(path, clock)) for path in stores}
-            places = cls(spec, clock, ledger, opened, emit, guard)
+            places = cls(spec, clock, ledger, opened, emit, guard, limiters)
             stack.push_async_callback(places._close)
             yield places
 
@@ -170,7 +174,9 @@ class SpecPlaces:
         if self._remotes is None:
             from regsync.cli.remotes import Remotes
 
-            self._remotes = Remotes(self._spec, self._clock, self._ledger, self._emit, self._guard)
+            self._remotes = Remotes(
+                self._spec, self._clock, self._ledger, self._emit, self._guard, self._limiters
+            )
         return self._remotes
 
     async def _close(self) -> None:

@@ -33,13 +33,19 @@ class Remotes:
     """The remote registries of a spec. `guard` raises when this process may not write any more."""
 
     def __init__(
-        self, spec: Spec, clock: Clock, ledger: Ledger, emit: Emit, guard: Callable[[], None] | None = None
+        self,
+        spec: Spec,
+        clock: Clock,
+        ledger: Ledger,
+        emit: Emit,
+        guard: Callable[[], None] | None = None,
+        limiters: Limiters | None = None,
     ) -> None:
         self._guard = guard
         self._spec, self._clock, self._ledger = spec, clock, ledger
         self._sessions: dict[str, Session] = {}
         self._transports = Transports()
-        self._limiters = Limiters(clock, tell=lambda *told: emit(RegistryWaited(*told)))
+        self._limiters = limiters or new_limiters(clock, emit)
         self._tools = AuthFiles.of_user(clock)  # what `docker login` and the like have left
 
     def connect(self, location: Location) -> RemoteRepository:
@@ -121,6 +127,11 @@ class Remotes:
             limiter=self._limiters.for_host(place.host, _limits(registry)),
             clock=self._clock,
         )
+
+
+def new_limiters(clock: Clock, emit: Emit) -> Limiters:
+    """Limiters of one run, or of several at a time; who has to wait for them is told."""
+    return Limiters(clock, tell=lambda *told: emit(RegistryWaited(*told)))
 
 
 def _credentials(registry: Registry, tools: CredentialSource) -> CredentialSource:

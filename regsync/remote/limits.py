@@ -177,6 +177,12 @@ class Limiter:
             if quota is not None:
                 self._quotas[kind].announced(quota)
 
+    @property
+    def quota_left(self) -> int | None:
+        """What is left of the tightest quota, less what was sent since; None: no answer told of one."""
+        known = [one.left for one in self._quotas.values() if one.known is not None]
+        return min(known, default=None)
+
     def quota_wait(self, kind: Kind) -> float | None:
         """Seconds until a quota that is used up is full again, where the registry said so."""
         quota = self._quotas[kind].known if kind in self._quotas else None
@@ -283,3 +289,8 @@ class Limiters:
         elif (tighter := limiter.settings.tightened(settings)) != limiter.settings:
             limiter.apply(tighter)
         return limiter
+
+    def quotas(self) -> dict[str, int]:
+        """What is left of quotas, by host, where registries told of one."""
+        found = {host: limiter.quota_left for host, limiter in self._limiters.items()}
+        return {host: left for host, left in found.items() if left is not None}

@@ -69,6 +69,11 @@ class QuotaKeeper:
             self._quota = None
         return self._quota
 
+    @property
+    def left(self) -> int:
+        """What is left, less what was sent since it was announced; means nothing where none is known."""
+        return max(self._left, 0)
+
     def sent(self) -> None:
         """A request that counts is on its way."""
         self._left -= 1

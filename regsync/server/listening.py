@@ -7,6 +7,7 @@ for, and lets a second server take over the socket when a certificate was renewe
 import os
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
@@ -20,7 +21,7 @@ from granian.http import HTTP1Settings
 from granian.server import embed
 
 from regsync.errors import RegsyncError
-from regsync.server.app import Application
+from regsync.server.message import Receive, Scope, Send
 from regsync.server.tls_files import TlsFilesError, checked
 from regsync.spec.server import Listen, ServerLimits, ServerTls
 
@@ -28,6 +29,7 @@ BACKLOG = 1024  # connections that the kernel holds until they are accepted
 DEAD_AFTER = 60  # seconds until a peer is given up that takes nothing of an answer, or is gone
 _FILE_THREADS = 64  # of granian's, that read the files it sends; made when they are needed
 _STEPS = 10  # of the event loop, within which a server that cannot start has failed
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]  # ASGI
 _HOLD: Any = SocketHolder  # its stub lacks the constructor
 
 

@@ -18,10 +18,19 @@ FileStates = frozenset[FileState]
 
 
 class Reloading:
-    """`files` says which (it may block); `reload` is called when they changed."""
+    """`files` says which (it may block); `reload` is called when they changed.
 
-    def __init__(self, files: Callable[[], Iterable[Path]], reload: Callable[[], Awaitable[None]]) -> None:
-        self._files, self._reload = files, reload
+    They are looked at every `every` seconds, and taken up when two looks saw the same.
+    """
+
+    def __init__(
+        self,
+        files: Callable[[], Iterable[Path]],
+        reload: Callable[[], Awaitable[None]],
+        *,
+        every: float = EVERY,
+    ) -> None:
+        self._files, self._reload, self._every = files, reload, every
         self._asked = Event()
 
     def ask(self) -> None:
@@ -32,7 +41,7 @@ class Reloading:
         """Look for ever; `taken` is how the files were before they were read the first time."""
         last = taken
         while True:
-            with move_on_after(EVERY):
+            with move_on_after(self._every):
                 await self._asked.wait()
             found = await run_sync(self._look)
             if self._asked.is_set() or found == last != taken:
