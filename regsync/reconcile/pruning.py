@@ -114,18 +114,13 @@ class Pruning:
         chosen = None
         if planned is not None:
             chosen = frozenset(tag for name, where, tag in planned if (name, where) == (mirror, target))
-        scope = await decide_scope(
-            run,
-            self._writers,
-            mirror,
-            self._targets[target],
-            self._policies[mirror],
-            self.going(spot),
-            chosen,
-        )
+        view, policy = self._targets[target], self._policies[mirror]
+        scope = await decide_scope(run, self._writers, mirror, view, policy, self.going(spot), chosen)
         for tag, absence in scope.decision.absences.items():
             run.engine.ledger.absent(spot, tag, absence)
-        if scope.seen.doubts and scope.seen.ours:
+        if scope.seen.doubts and not isinstance(
+            self._targets[target], Unseen
+        ):  # what failed there is in the report
             run.warn(f"mirror {mirror}: nothing is deleted at {target}, since {'; '.join(scope.seen.doubts)}")
         return scope
 
