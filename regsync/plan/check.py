@@ -179,9 +179,10 @@ def unread(mirror: str, source: Location, target: Location, problem: Problem, wh
     return Row(mirror, source, target, None, State.UNREACHABLE, None, None, why, problem=problem)
 
 
-def lost(mirror: str, source: Location, tag: Tag, problem: Problem) -> Row:
-    """A tag that the spec names and no source has."""
-    return Row(mirror, source, source, tag, State.MISSING, None, None, "named in the spec", problem=problem)
+def lost(mirror: str, source: Location, tag: Tag | None, digest: Digest | None, problem: Problem) -> Row:
+    """A tag, or content by its digest, that the spec names and no source has."""
+    why = "named in the spec, and not at its source"
+    return Row(mirror, source, source, tag, State.MISSING, None, digest, why, problem=problem)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
 from regsync.plan.check import Compared, Row, SpotSeen, TagCompared, compare, lost, unread
 from regsync.plan.model import Problem
+from regsync.reconcile.absent import TagNotFoundError
 from regsync.reconcile.check_alike import likeness_at
 from regsync.reconcile.check_place import PlaceAsked, ask_place
 from regsync.reconcile.check_states import States, takes_every_tag
@@ -79,6 +80,7 @@ class _UnitCheck:
         self._run, self._unit, self._repositories, self._same = run, unit, repositories, same
         self._result = result
         self._problems: dict[Wanted, Problem] = {}  # of tags that the source could not be asked for
+        self._lost: dict[Wanted, Problem] = {}  # those that it does not have
         self._sightings: Mapping[Digest, Sighting] = {}
         self._current: frozenset[Digest] = frozenset()
         self._spots: dict[Wanted, dict[Location, SpotSeen]] = {}
@@ -119,7 +121,7 @@ class _UnitCheck:
         observer = result.observer = Observer(self._run, view)
         for problem in chosen.problems:
             result.rows.append(unread(unit.mirror, unit.source, unit.source, problem, "not read"))
-        result.rows.extend(lost(unit.mirror, unit.source, tag, problem) for tag, problem in chosen.lost)
+        result.rows.extend(lost(unit.mirror, unit.source, tag, None, problem) for tag, problem in chosen.lost)
         if chosen.problems and not chosen.wanted:
             return None
         if not chosen.problems:
@@ -130,6 +132,8 @@ class _UnitCheck:
         async def locate(wanted: Wanted) -> None:
             try:
                 result.found[wanted] = await observer.locate(wanted)
+            except TagNotFoundError as error:
+                self._lost[wanted] = Problem.of(error)
             except RegsyncError as error:
                 self._problems[wanted] = Problem.of(error)
 
@@ -138,7 +142,11 @@ class _UnitCheck:
             self._sightings = self._run.engine.ledger.sightings(spot)
         await for_each(locate, chosen.wanted, at_once=self._run.engine.concurrency)
         self._current = frozenset(found.desc.digest for found in result.found.values())
-        return {one: found.digest if (found := result.found.get(one)) else None for one in chosen.wanted}
+        for one, problem in self._lost.items():
+            result.rows.append(lost(unit.mirror, unit.source, one.tag, one.digest, problem))
+        found = result.found
+        known = (one for one in chosen.wanted if one not in self._lost)
+        return {one: found[one].digest if one in found else None for one in known}
 
     async def _remembered(self) -> dict[Wanted, Digest | None]:
         """What the places are known to have had, to compare them with each other without their source."""
