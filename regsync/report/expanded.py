@@ -7,6 +7,7 @@ from typing import Protocol
 from regsync.oci.digest import Digest
 from regsync.plan.document import API_VERSION, encode
 from regsync.report.escape import code_span, message, visible
+from regsync.report.expanded_rules import prune_document, rules_document, rules_lines, schedule_document
 from regsync.report.style import BOLD, PLAIN, Style
 from regsync.report.units import counted
 from regsync.spec.model import (
@@ -63,6 +64,8 @@ def valid_text(spec: Spec, expanded: Sequence[Expanded] | None = None, style: St
             yield from _key_lines(one.mirror)
         for unit in one.units or ():
             yield from _unit_lines(unit)
+    if expanded is not None:
+        yield from rules_lines(spec, style)
     yield from (f"{visible(line)}\n" for line in _realm_lines(spec, expanded))
     yield f"Valid: {_sizes(spec)}.\n"
 
@@ -76,6 +79,8 @@ def valid_json(spec: Spec, expanded: Iterable[Expanded] | None = None) -> Iterat
         "registries": sorted(spec.registries),
         "policies": sorted(spec.policies),
         "trustRoots": sorted(spec.trust_roots),
+        "retention": [policy.name for policy in spec.retention],
+        "projects": [project.name for project in spec.projects],
         "problems": [],
     }
     if expanded is None:
@@ -83,6 +88,7 @@ def valid_json(spec: Spec, expanded: Iterable[Expanded] | None = None) -> Iterat
     else:
         document["mirrors"] = [_mirror_document(one) for one in expanded]
         document["realms"] = _realms(spec)
+        document |= rules_document(spec)
     return encode(document)
 
 
@@ -95,6 +101,9 @@ def valid_markdown(spec: Spec, expanded: Sequence[Expanded] | None = None) -> It
         lines += [line.rstrip("\n") for unit in one.units or () for line in _unit_lines(unit)]
         yield f"\n- {code_span(one.mirror.name)}\n"
         yield from (f"  - {code_span(line.strip())}\n" for line in lines)
+    for line in rules_lines(spec) if expanded is not None else ():
+        head = "  - " if line.startswith(" ") else "\n- "
+        yield f"{head}{code_span(line.strip())}\n"
     yield from (f"\n- {code_span(line)}\n" for line in _realm_lines(spec, expanded))
 
 
@@ -148,6 +157,10 @@ def _sizes(spec: Spec) -> str:
     parts = [counted(len(spec.registries), "registry", "registries"), counted(len(spec.mirrors), "mirror")]
     if spec.policies:
         parts.append(counted(len(spec.policies), "policy", "policies"))
+    if spec.retention:
+        parts.append(counted(len(spec.retention), "retention policy", "retention policies"))
+    if spec.projects:
+        parts.append(counted(len(spec.projects), "project"))
     if spec.server is not None:
         parts.append("a server")
     named = f"{', '.join(parts[:-1])} and {parts[-1]}"
@@ -199,6 +212,8 @@ def _other_lines(unit: Mirror | Unit) -> Iterator[str]:
         yield f"immutable {', '.join(unit.immutable)}"
     if unit.verify:
         yield f"verify {', '.join(unit.verify)}"
+    kept = {"prune": unit.prune, "history": unit.history, "schedule": unit.schedule}
+    yield from (f"{key} {value}" for key, value in kept.items() if value is not None)
 
 
 def _rule(rule: TagRule) -> str:
@@ -266,4 +281,7 @@ def _keys_document(unit: Mirror | Unit) -> dict[str, object]:
         "referrers": _referrers(unit.referrers),
         "immutable": list(unit.immutable),
         "verify": list(unit.verify),
+        "prune": None if unit.prune is None else prune_document(unit.prune),
+        "history": None if unit.history is None else {"tag": unit.history.tag, "keep": unit.history.keep},
+        "schedule": schedule_document(unit.schedule),
     }

@@ -40,6 +40,9 @@ class History:
     tag: str = DEFAULT_TEMPLATE
     keep: int = DEFAULT_KEEP
 
+    def __str__(self) -> str:
+        return f"{self.tag}, {self.keep} per tag"
+
     def name(self, tag: Tag, digest: Digest, moved: datetime) -> Tag:
         """The tag for what `tag` pointed to until `moved` (aware); raises HistoryTagError."""
         text = ""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from regsync.oci.reference import is_host
+from regsync.spec.durations import written_duration
 from regsync.spec.mirror_keys import ImageKeys
 from regsync.spec.mirrors import Merged
 from regsync.spec.model import Location, Mirror
@@ -20,7 +21,6 @@ from regsync.spec.pruning import DeletionLimits, Owns, PrunePolicy
 from regsync.spec.reaching import reach
 from regsync.spec.reading import Document
 from regsync.spec.retention import RetentionPolicy
-from regsync.spec.scalars import written_duration
 
 
 @dataclass(frozen=True, slots=True)

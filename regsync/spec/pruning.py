@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
+from regsync.spec.durations import written_duration
+
 
 class Owns(Enum):
     """Which tags of a target repository are the mirror's to delete."""
@@ -23,6 +25,9 @@ class DeletionLimits:
         """The most that may go of `total` tags: the percentage, rounded up, at least 1, or `max_deletes`."""
         return min(self.max_deletes, max(1, -(-total * self.max_delete_percent // 100)))
 
+    def __str__(self) -> str:
+        return f"maxDeletes {self.max_deletes}, maxDeletePercent {self.max_delete_percent}"
+
 
 PRUNE_LIMITS = DeletionLimits(10, 10)
 RETENTION_LIMITS = DeletionLimits(100, 20)
@@ -36,3 +41,8 @@ class PrunePolicy:
     grace: timedelta = timedelta(days=7)  # how long a tag has to be unwanted before it goes
     protect: tuple[str, ...] = ()  # globs over target tags
     owns: Owns = Owns.LEDGER
+
+    def __str__(self) -> str:
+        protect = f", protect {' '.join(self.protect)}" if self.protect else ""
+        grace = f"grace {written_duration(self.grace)}"
+        return f"{self.limits}, {grace}, owns {self.owns.value}{protect}"

@@ -7,17 +7,9 @@ and `0x0c` are too, `yes` is a word. The functions raise ValueError with what wa
 import re
 from datetime import timedelta
 
+from regsync.spec.durations import DURATION_UNITS
 from regsync.spec.nodes import Plain, describe
 
-DAY = timedelta(days=1)
-DURATION_UNITS = {
-    "s": timedelta(seconds=1),
-    "m": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-    "d": DAY,
-    "w": 7 * DAY,
-    "y": 365 * DAY,
-}
 SIZE_UNITS = {
     "B": 1,
     **{f"{prefix}B": 1000**power for power, prefix in enumerate("kMGT", start=1)},
@@ -83,14 +75,6 @@ def duration(value: object) -> timedelta:
         return int(found[1]) * DURATION_UNITS[found[2]]
     except OverflowError:
         raise ValueError(f"expected a duration below 2,000,000 years, found {describe(value)}") from None
-
-
-def written_duration(value: timedelta) -> str:
-    """A duration as a spec has it, in the largest unit up to weeks that it is a whole number of."""
-    for unit in ("w", "d", "h", "m"):
-        if value and value % DURATION_UNITS[unit] == timedelta():
-            return f"{value // DURATION_UNITS[unit]}{unit}"
-    return f"{value // DURATION_UNITS['s']}s"
 
 
 def size(value: object) -> int:

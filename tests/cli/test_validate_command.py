@@ -162,3 +162,85 @@ def test_expand_shows_every_policy_that_applies(regsync: Regsync, tmp_path: Path
     assert document["policies"] == ["by-target", "named"]
     shown = {one["repository"]: one["verify"] for one in document["mirrors"][0]["repositories"]}
     assert shown == {"web": ["by-target", "named"], "api": ["named"]}
+
+
+DELETING = """\
+apiVersion: regsync.dev/v1
+kind: Registry
+metadata: {name: local}
+spec: {store: ./data}
+---
+apiVersion: regsync.dev/v1
+kind: Settings
+spec: {notifications: [{url: {env: NOT_SET_IN_TESTS}, format: slack, on: [failure]}]}
+---
+apiVersion: regsync.dev/v1
+kind: MirrorDefaults
+spec: {prune: {grace: 36h, protect: [stable]}, history: {}, schedule: "0  3 * * *", timezone: Europe/Berlin}
+---
+apiVersion: regsync.dev/v1
+kind: Mirror
+metadata: {name: web}
+spec: {source: quay.io/acme/web, targets: [local/web], tags: [latest]}
+---
+apiVersion: regsync.dev/v1
+kind: RetentionPolicy
+metadata: {name: previews}
+spec:
+  repositories: ["local/pr/**"]
+  keep: [{glob: "pr-*", pushedWithin: 14d}, {pulledWithin: 30d}]
+  protect: [keep-me]
+  inUse: ["file:deployed.txt", "kubernetes:prod"]
+  untagged: {keepFor: 7d}
+  schedule: "@daily"
+---
+apiVersion: regsync.dev/v1
+kind: Project
+metadata: {name: team}
+spec: {files: ["teams/**"], sources: ["local/**"], prune: {maxDeletes: 3}}
+"""
+
+
+def test_expand_shows_what_may_be_deleted_and_when(regsync: Regsync, tmp_path: Path) -> None:
+    path = tmp_path / "regsync.yaml"
+    path.write_text(DELETING)
+    for output in ("text", "markdown"):
+        text = regsync("validate", "--expand", path, "-o", output).out
+        for expected in (
+            "prune maxDeletes 10, maxDeletePercent 10, grace 36h, owns ledger, protect stable",
+            "history {tag}-{date}-{digest:12}, 10 per tag",
+            "schedule 0 3 * * * (Europe/Berlin)",
+            "retention previews",
+            "repositories local/pr/**",
+            "keep glob 'pr-*', pushed within 14 days",
+            "keep pulled within 30 days",
+            "unmatched keep",
+            "protect keep-me",
+            f"inUse file:{tmp_path}/deployed.txt, kubernetes:prod",
+            "untagged kept for 7 days",
+            "limits maxDeletes 100, maxDeletePercent 20",
+            "schedule @daily (UTC)",
+            "project team",
+            "files teams/**",
+            "targets none",
+            "prune maxDeletes 3, maxDeletePercent 10, grace 7d, owns ledger",
+        ):
+            assert expected in text
+    assert "1 retention policy and 1 project in 1 file" in regsync("validate", path).out
+
+
+def test_expand_shows_what_may_be_deleted_as_data(regsync: Regsync, tmp_path: Path) -> None:
+    path = tmp_path / "regsync.yaml"
+    path.write_text(DELETING)
+    document = json.loads(regsync("validate", path, "-o", "json").out)
+    assert (document["retention"], document["projects"]) == (["previews"], ["team"])
+    document = json.loads(regsync("validate", "--expand", path, "-o", "json").out)
+    (unit,) = document["mirrors"][0]["repositories"]
+    assert unit["prune"]["graceSeconds"] == 36 * 3600
+    assert unit["history"] == {"tag": "{tag}-{date}-{digest:12}", "keep": 10}
+    assert unit["schedule"] == {"cron": "0 3 * * *", "timezone": "Europe/Berlin"}
+    (policy,) = document["retention"]
+    assert policy["keep"] == ["glob 'pr-*', pushed within 14 days", "pulled within 30 days"]
+    assert policy["schedule"] == {"cron": "@daily", "timezone": "UTC"}
+    (project,) = document["projects"]
+    assert (project["targets"], project["prune"]["maxDeletes"]) == ([], 3)
