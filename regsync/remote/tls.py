@@ -18,6 +18,11 @@ class TlsFiles:
     cert: Path | None = None
     key: Path | None = None
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those that there are."""
+        return tuple(path for path in (self.ca, self.cert, self.key) if path is not None)
+
     def read(self) -> "TlsMaterial":
         """Read them; raises TlsError naming the file and what is wrong with it."""
         if self.key is not None and self.cert is None:
@@ -43,6 +48,15 @@ class TlsMaterial:
 
     authority: bytes | None
     identity: bytes | None = field(repr=False)  # key and certificates
+
+    def read(self) -> "TlsMaterial":
+        """Itself: for who holds no files."""
+        return self
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """None: it was given."""
+        return ()
 
 
 def _read(path: Path, key: str, marker: bytes) -> bytes:

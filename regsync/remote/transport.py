@@ -36,7 +36,7 @@ from regsync.remote.failures import unconnected
 from regsync.remote.outgoing import ANSWER_TIMEOUT, Feed, send_while
 from regsync.remote.proxies import Proxies
 from regsync.remote.request import Content, Headers
-from regsync.remote.tls import TlsFiles
+from regsync.remote.tls import TlsFiles, TlsMaterial
 
 USER_AGENT = f"regsync/{__version__}"
 CONNECT_TIMEOUT = 15.0  # seconds
@@ -101,7 +101,7 @@ class NativeTransport:
     stream can carry (REGISTRIES.md, 46). Proxies are those of the environment.
     """
 
-    def __init__(self, tls: TlsFiles | None = None) -> None:
+    def __init__(self, tls: TlsFiles | TlsMaterial | None = None) -> None:
         self._tls = tls or TlsFiles()
         self._proxies = Proxies.of(os.environ)
         self._unknown: dict[str, UnknownHostError] = {}  # by host of a URL: each is looked up once a run
@@ -264,7 +264,7 @@ def _ends_sending(answer: NativeAnswer) -> bool:
     return answer.status >= 300  # a 2xx may come early (REGISTRIES.md, 23)
 
 
-def _build(tls: TlsFiles, read_timeout: float | None) -> Client:
+def _build(tls: TlsFiles | TlsMaterial, read_timeout: float | None) -> Client:
     off = False
     builder = (
         ClientBuilder()
@@ -291,7 +291,7 @@ def _build(tls: TlsFiles, read_timeout: float | None) -> Client:
             builder = builder.identity_pem(material.identity)
         return builder.build()
     except (PyreqwestError, ValueError) as cause:
-        files = ", ".join(str(path) for path in (tls.ca, tls.cert, tls.key) if path is not None)
+        files = ", ".join(map(str, tls.files))
         raise TlsError(
             f"TLS cannot be set up{' with ' + files if files else ''}: {shown(_causes(cause)[-1])}"
         ) from cause
