@@ -212,8 +212,8 @@ def _other_lines(unit: Mirror | Unit) -> Iterator[str]:
         yield f"immutable {', '.join(unit.immutable)}"
     if unit.verify:
         yield f"verify {', '.join(unit.verify)}"
-    kept = {"prune": unit.prune, "history": unit.history, "schedule": unit.schedule}
-    yield from (f"{key} {value}" for key, value in kept.items() if value is not None)
+    others = {"prune": unit.prune, "history": unit.history, "schedule": unit.schedule}
+    yield from (f"{key} {value}" for key, value in others.items() if value is not None)
 
 
 def _rule(rule: TagRule) -> str:

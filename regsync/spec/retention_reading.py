@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from regsync.oci.reference import is_host
 from regsync.spec.globs import is_glob
 from regsync.spec.nodes import Spot
 from regsync.spec.place_globs import read_place_glob
@@ -64,18 +65,17 @@ def _repositories(
 ) -> Iterator[RepositoryGlob]:
     for number, text in enumerate(keys.repositories):
         spot = document.at("spec", "repositories", number)
-        first, _, path = text.partition("/")
-        if _names_no_registry(first, path, registries, spot, problems):
+        if _names_no_registry(text.partition("/")[0], registries, spot, problems):
             continue
         for glob in read_place_glob(text, spot, registries, problems):
             registry, _, path = glob.partition("/")
             yield RepositoryGlob(registry, path)
 
 
-def _names_no_registry(first: str, path: str, registries: Registries, spot: Spot, problems: Problems) -> bool:
-    """Whether the first part is none that deletion could rest on; what is not even a place comes later."""
+def _names_no_registry(first: str, registries: Registries, spot: Spot, problems: Problems) -> bool:
+    """Whether the first part is a glob or a host, on which no deletion is to rest."""
     known = {*registries.declared, *registries.groups, *registries.broken}
-    if not path or first in known or not (is_glob(first) or "." in first or ":" in first):
+    if first in known or not (is_glob(first) or is_host(first)):
         return False
     message = "expected the name of a Registry or RegistryGroup before the first slash: deletion needs one"
     problems.add(spot.position, spot.path, message)

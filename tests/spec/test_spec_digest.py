@@ -26,6 +26,9 @@ def digest(specs: Specs, *documents: str) -> Digest:
             id="credentials",
         ),
         pytest.param(join(BASE, document("Settings", None, "state: elsewhere.db")), id="where state lies"),
+        pytest.param(
+            join(BASE, document("Settings", None, "notifications: [{url: {env: A}}]")), id="who is told"
+        ),
         pytest.param(BASE.replace("url: docker.io", "url: https://index.docker.io/"), id="another spelling"),
     ],
 )
@@ -45,6 +48,12 @@ def test_what_changes_nothing_changes_no_digest(specs: Specs, same: str) -> None
         ),
         pytest.param(
             join(BASE, document("MirrorDefaults", None, "platforms: [linux/amd64]")), id="a default"
+        ),
+        pytest.param(join(BASE, document("MirrorDefaults", None, "prune: {}")), id="deletion"),
+        pytest.param(join(BASE, document("MirrorDefaults", None, "history: {}")), id="former images"),
+        pytest.param(join(BASE, document("MirrorDefaults", None, "schedule: '@daily'")), id="a schedule"),
+        pytest.param(
+            join(BASE, document("RetentionPolicy", "a", "repositories: [local/x]\nkeep: [a]")), id="retention"
         ),
     ],
 )
