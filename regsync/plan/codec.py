@@ -115,6 +115,7 @@ def _plan(fields: Fields) -> Plan:
     fields.literal("apiVersion", API_VERSION)
     fields.literal("kind", KIND)
     summary = fields.child("summary")
+    deletions = summary.optional_count("delete")
     actions = tuple(action_from(child) for child in fields.children("actions", MAX_ACTIONS))
     plan = Plan(
         spec_digest=fields.digest("specDigest"),
@@ -123,18 +124,19 @@ def _plan(fields: Fields) -> Plan:
         unchanged=summary.count("unchanged"),
         warnings=fields.texts("warnings"),
         explanations=tuple(_explanation(child) for child in fields.children("explanations", MAX_ACTIONS)),
+        knows_deletions=deletions is not None,
     )
-    _check_summary(summary, plan)
+    _check_summary(summary, plan, deletions)
     fields.done()
     return plan
 
 
-def _check_summary(fields: Fields, plan: Plan) -> None:
+def _check_summary(fields: Fields, plan: Plan, deletions: int | None) -> None:
     # The counts are what a reviewer looked at: a document whose list says otherwise was edited.
     expected = summary_to_json(plan.summary) | {"bytes": plan.bytes}
     del expected["unchanged"]  # taken as it is: no action stands for it
     for key, value in expected.items():
-        if fields.take(key) != value:
+        if (deletions if key == "delete" else fields.take(key)) != value:
             raise InvalidFieldError(f"summary.{key}", f"it is not {value}, which its actions add up to")
     fields.done()
 
@@ -201,13 +203,14 @@ def problem_from(fields: Fields) -> Problem:
 
 def _explanations(plan: Plan) -> Iterator[Mapping[str, object]]:
     for entry in plan.explanations:
-        yield {
+        value = {
             "mirror": entry.mirror,
             "source": str(entry.source),
             "tag": entry.tag,
             "kept": entry.kept,
             "why": entry.why,
         }
+        yield value if entry.target is None else value | {"target": str(entry.target)}
 
 
 def _explanation(fields: Fields) -> Explanation:
@@ -217,6 +220,7 @@ def _explanation(fields: Fields) -> Explanation:
         tag=fields.tag("tag"),
         kept=fields.flag("kept"),
         why=fields.text("why"),
+        target=fields.optional_location("target"),
     )
     fields.done()
     return entry

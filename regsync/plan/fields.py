@@ -140,6 +140,10 @@ class Fields:
         except InvalidReferenceError as cause:
             raise InvalidFieldError(self._at(key), str(cause)) from cause
 
+    def optional_location(self, key: str) -> Location | None:
+        """Take `<registry>/<repository>`, or null."""
+        return None if self._skip_null(key) else self.location(key)
+
     def child(self, key: str) -> "Fields":
         """Take an object."""
         return Fields.of(self.take(key), self._at(key))

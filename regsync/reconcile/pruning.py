@@ -23,6 +23,11 @@ from regsync.reconcile.repositories import Repositories, TargetView
 from regsync.spec.model import Binding, Location, Unit
 from regsync.spec.pruning import Owns
 
+UNKNOWN = (
+    "deletions are unknown: the ledger has no history, so regsync cannot tell which tags it wrote; "
+    "`regsync adopt` takes those that equal their source as its own, `prune.owns: repository` needs no history"
+)
+
 
 class Pruning:
     """The deletions of one run."""
@@ -107,6 +112,8 @@ class Pruning:
             self._going[spot] = self.going(spot) | going
         if wave:
             self.waves.append(tuple(wave))
+        if read is None and self.is_on and not self.is_known:
+            self._run.warn(UNKNOWN)
 
     async def _decide(self, mirror: str, target: Location) -> Scope:
         run, spot = self._run, self._run.spot(target)

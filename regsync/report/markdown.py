@@ -149,13 +149,13 @@ def _add_explanations(page: Page, explanations: tuple[Explanation, ...]) -> int:
     if not explanations:
         return 0
     opening = "\n<details><summary>Why each tag was kept or dropped</summary>\n\n"
-    opening += "| mirror | source | tag | | why |\n|---|---|---|---|---|\n"
+    opening += "| mirror | repository | tag | | why |\n|---|---|---|---|---|\n"
     if not page.add(opening, _CLOSING):
         return len(explanations)
     added = 0
     for entry in explanations:
-        cells = (code_span(entry.mirror), code_span(str(entry.source)), code_span(entry.tag))
-        verdict = "kept" if entry.kept else "dropped"
+        cells = (code_span(entry.mirror), code_span(str(entry.target or entry.source)), code_span(entry.tag))
+        verdict = "kept" if entry.kept else "dropped" if entry.target is None else "deleted"
         if not page.add(f"| {' | '.join(cells)} | {verdict} | {code_span(entry.why)} |\n", _CLOSING):
             break
         added += 1

@@ -75,6 +75,7 @@ def check_schema() -> Schema:
         "reason": _TEXT,
         "drift": _described(_enum(*(kind.value for kind in Drift)), "Of what is drifted."),
         "owner": _described(_enum(*(owner.value for owner in Owner)), "Of what is extra."),
+        "lacking": _described(_COUNT, "Pieces of evidence that the source has and the place does not."),
         "since": _described(_TIME, "When the source was first seen to have what is expected."),
         "problem": _nullable(_problem()),
     }
@@ -86,7 +87,7 @@ def check_schema() -> Schema:
         {
             "summary": _described(_object({**summary, "evidenceMissing": _COUNT}), "Tags over all places."),
             "places": _list(_object({**place, "tags": _COUNT, "equal": _COUNT})),
-            "rows": _described(_list(_object(row, {"drift", "owner", "since"})), "What is not equal."),
+            "rows": _described(_list(_object(row, {"drift", "owner", "lacking", "since"})), "What is not equal."),
             "reread": _described(
                 _object(dict.fromkeys(("blobs", "bytes", "skipped", "unsampled"), _COUNT)), "With --deep."
             ),
@@ -430,9 +431,9 @@ def _problem() -> Schema:
 
 
 def _explanation() -> Schema:
-    return _object(
-        {"mirror": _TEXT, "source": _LOCATION, "tag": _TAG_TEXT, "kept": {"type": "boolean"}, "why": _TEXT}
-    )
+    target = _described(_LOCATION, "Of a tag there, which is kept or deleted; else it is one of the source.")
+    said: dict[str, Schema] = {"mirror": _TEXT, "source": _LOCATION, "kept": _FLAG, "why": _TEXT}
+    return _object({**said, "tag": _TAG_TEXT, "target": target}, optional={"target"})
 
 
 def _run() -> Schema:

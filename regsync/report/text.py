@@ -110,9 +110,10 @@ def _size(entry: Entry) -> str:
 def _explanations(explanations: tuple[Explanation, ...], style: Style) -> Iterator[str]:
     place = None
     for entry in explanations:
-        if place != (entry.mirror, entry.source):
-            place = (entry.mirror, entry.source)
-            heading = f"{entry.mirror}: tags of {entry.source}"
+        if place != (entry.mirror, entry.target or entry.source):
+            place = (entry.mirror, entry.target or entry.source)
+            heading = f"{entry.mirror}: tags {f'at {entry.target}' if entry.target else f'of {entry.source}'}"
             yield f"{style.paint(visible(heading), BOLD)}\n"
-        mark = style.paint("kept   ", BY_MARK["+"]) if entry.kept else style.paint("dropped", DIM)
+        gone = style.paint("dropped", DIM) if entry.target is None else style.paint("deleted", BY_MARK["-"])
+        mark = style.paint("kept   ", BY_MARK["+"]) if entry.kept else gone
         yield f"    {mark} {visible(entry.tag)}  {message(entry.why)}\n"
