@@ -1,6 +1,6 @@
 """Runs: a plan, a sync, and the application of a saved plan."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -8,15 +8,13 @@ from enum import Enum
 from functools import partial
 
 import anyio
-from anyio import CancelScope
 from anyio.abc import TaskGroup
 
 from regsync.content.concurrently import for_each
 from regsync.errors import RegsyncError
 from regsync.plan.decide import plan, plan_repository, plan_tag
-from regsync.plan.model import Plan, Problem, Report, RunInfo, Verb, problems_of
+from regsync.plan.model import Plan, Report, Verb
 from regsync.plan.observation import Observation, UnitSeen
-from regsync.plan.record import recorded
 from regsync.reconcile.apply_plan import NotDeclaredError, apply_actions, refuse_stale, refused
 from regsync.reconcile.chain import Feeding
 from regsync.reconcile.delete_planned import delete_planned
@@ -29,6 +27,7 @@ from regsync.reconcile.observe import Observer
 from regsync.reconcile.pace import Pace
 from regsync.reconcile.planned import PlannedPlaces
 from regsync.reconcile.pruning import Pruning
+from regsync.reconcile.reported import reported
 from regsync.reconcile.repositories import Repositories
 from regsync.reconcile.unit_work import Progress, UnitWork, not_done, observe_unit, sync_unit
 from regsync.spec.flow import mirror_order
@@ -96,7 +95,7 @@ async def sync(
         await pruning.decide(Repositories(run))
         progress.left.extend(await delete(run, pruning.waves))
 
-    return await _run(command, spec, engine, body, stop)
+    return await reported(command, spec, engine, body, stop)
 
 
 async def apply(
@@ -130,7 +129,7 @@ async def apply(
         progress.left.extend(refused(action, NotDeclaredError(action)) for action in left)
         progress.left.extend(await delete_planned(run, deletions, levels, progress.results))
 
-    report = await _run("apply", spec, engine, body, stop)
+    report = await reported("apply", spec, engine, body, stop)
     return replace(report, unchanged=report.unchanged + planned.unchanged)
 
 
@@ -177,60 +176,3 @@ async def _assume_done(
                 graph, stores = await observer.graph(found), observer.stores
                 evidence = observer.shelf_of(found)
                 places.planned(action.target).add(action.tag, graph, stores, evidence, observer.takes)
-
-
-async def _run(
-    command: str,
-    spec: Spec,
-    engine: Engine,
-    body: Callable[[Run, Progress], Awaitable[None]],
-    stop: anyio.Event | None,
-) -> Report:
-    """`body` with its tasks, its end on `stop`, its report, and its row in the ledger."""
-    run_id, started, began = engine.clock.new_id(), engine.clock.now(), engine.clock.monotonic()
-    progress = Progress()
-    finished = False
-    async with anyio.create_task_group() as group:
-        run = Run(engine, spec, started, group, id=run_id)
-        known = Pruning(run).is_known
-        if stop is not None:
-            group.start_soon(_cancel_on, stop, group.cancel_scope)
-        group.start_soon(run.end_when_lost)
-        group.start_soon(run.remember_as_it_goes)
-        await body(run, progress)
-        finished = True
-        group.cancel_scope.cancel()  # no delivery is under way that somebody waits for
-    results = progress.results
-    info = RunInfo(
-        run_id,
-        started,
-        engine.clock.monotonic() - began,
-        engine.places.requests(),
-        run.transfers.bytes_read,
-        interrupted=not finished,
-    )
-    report = Report(
-        spec.digest,
-        tuple(sorted(results, key=lambda result: result.action.order)),
-        sum(work.unchanged for work in progress.works),
-        info,
-        ended=Problem.of(run.ended) if run.ended is not None else None,
-        knows_deletions=known,
-    )
-    if run.ended is not None and report.ended not in problems_of(report.results):
-        run.warn(str(run.ended))
-    with CancelScope(shield=True):
-        summary = recorded(_warned(report, run), (mirror.name for mirror in spec.mirrors))
-        engine.ledger.record_run(run_id, command, started, engine.clock.now(), summary)
-        await run.remember(at_least=0)
-    return _warned(report, run)
-
-
-def _warned(report: Report, run: Run) -> Report:
-    warnings = (*run.warnings, *run.verification.warnings(), *run.engine.places.warnings())
-    return replace(report, warnings=warnings)
-
-
-async def _cancel_on(stop: anyio.Event, scope: CancelScope) -> None:
-    await stop.wait()
-    scope.cancel()
