@@ -12,6 +12,7 @@ from regsync.oci.reference import Tag
 from regsync.plan.model import Action, Cause, Outcome, Problem, Result, Verb
 from regsync.reconcile.engine import Run
 from regsync.reconcile.events import ActionFinished, ActionStarted
+from regsync.reconcile.former_images import keep_former_image
 from regsync.reconcile.judged import reference
 from regsync.reconcile.lease import LeaseLostError
 from regsync.reconcile.look import Found
@@ -91,6 +92,7 @@ class CarryOut:
                 raise bringing.refused[0]
             if not is_there:
                 await verification.at_target(self.observer, found, action.source_tag, target, evidence)
+                await keep_former_image(self.run, unit, action, target)
             return bringing.copied
 
         if is_there:
@@ -102,13 +104,19 @@ class CarryOut:
                 await self.observer.graph(found),
                 target.destination,
                 tag=action.tag,
-                before_tag=bring if evidence or verification.policies(unit, target.location) else None,
+                before_tag=bring if evidence or self._has_to_wait(action, target) else None,
             )
         self._remember(action, found, target, complete=not bringing.refused)
         if bringing.refused:
             problem = _degraded(bringing.refused)
             return Result(action, Outcome.DEGRADED, problem, copied.sent, copied.reused)
         return Result(action, Outcome.DONE, None, copied.sent, copied.reused)
+
+    def _has_to_wait(self, action: Action, target: TargetView) -> bool:
+        """Whether something comes between the content and its tag."""
+        unit = self.observer.unit
+        moves = unit.history is not None and action.replaces is not None
+        return moves or bool(self.run.verification.policies(unit, target.location))
 
     async def _verified(self, action: Action, found: Found) -> Action:
         """The action with what policies say now; raises why they refuse it."""

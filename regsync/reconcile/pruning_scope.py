@@ -1,9 +1,7 @@
 """One mirror and one of its target repositories: all that may be deleted there, and all that may keep it."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import lru_cache
 
 from regsync.content.concurrently import for_each
 from regsync.content.errors import ContentNotFoundError
@@ -15,11 +13,11 @@ from regsync.oci.reference import Tag
 from regsync.plan.model import Problem
 from regsync.plan.pruning import PruneSeen, Scope, decide, refusal
 from regsync.reconcile.engine import Run
+from regsync.reconcile.former_images import former_images
 from regsync.reconcile.ledger import Spot
 from regsync.reconcile.look import Unseen
 from regsync.reconcile.pruning_writers import Selected, Writers
 from regsync.reconcile.repositories import TargetView
-from regsync.spec.history import History, history_pieces
 from regsync.spec.model import Location
 from regsync.spec.pruning import Owns, PrunePolicy
 
@@ -56,6 +54,7 @@ async def decide_scope(
     if not due or isinstance(target, Unseen):
         return Scope(seen, decision, {}, planned, reads=reads)
     digests, kept = await _look_up(target, due, ours if policy.owns is Owns.LEDGER else {})
+    kept |= _locked(run, digests)
     if kept:
         seen = replace(seen, kept={**seen.kept, **kept})
         decision = decide(seen, now=run.now)
@@ -92,7 +91,7 @@ def _seen(
             ours=ours.keys(),
             wanted=wanted,
             immutable=tuple(dict.fromkeys(glob for unit in units for glob in unit.immutable)),
-            kept={**others, **_former_images(ours, here), **_lapsed(here)},
+            kept={**others, **former_images(target, ours, here), **_lapsed(here), **_locked(run, ours)},
             absences=run.engine.ledger.absences(target.spot),
             doubts=writers.doubts(mirror),
             unselected=_reasons([one for one in here if one.unit.mirror == mirror]),
@@ -125,28 +124,14 @@ def _ours(run: Run, target: TargetView, policy: PrunePolicy, mine: set[Spot]) ->
     }
 
 
+def _locked(run: Run, digests: Mapping[Tag, Digest | None]) -> dict[Tag, str]:
+    """Tags without which something that a lock file names could become garbage."""
+    locked = run.spec.lock.digests
+    return {tag: "the lock file names what it points to" for tag, one in digests.items() if one in locked}
+
+
 def _lapsed(here: list[Selected]) -> dict[Tag, str]:
     return {tag: "it left the selection through maxAge alone" for one in here for tag in one.lapsed}
-
-
-def _former_images(ours: Mapping[Tag, object], here: list[Selected]) -> dict[Tag, str]:
-    """Tags that `history` keeps, and deletes when there are too many of them."""
-    patterns = [former_image(one.unit.history) for one in here if one.unit.history is not None]
-    return {
-        tag: "a former image, which history keeps"
-        for tag in ours
-        if any(pattern.fullmatch(tag) for pattern in patterns)
-    }
-
-
-@lru_cache(maxsize=256)
-def former_image(history: History) -> re.Pattern[str]:
-    """What the tags of former images look like."""
-    shapes = {"": "", "tag": r"[\w.-]+", "date": "[0-9]{8}"}
-    pattern = ""
-    for before, name, length in history_pieces(history.tag):
-        pattern += re.escape(before) + (f"[0-9a-f]{{{length}}}" if name == "digest" else shapes[name])
-    return re.compile(pattern, re.ASCII)
 
 
 def _reasons(mine: list[Selected]) -> Callable[[Tag], str]:

@@ -1,5 +1,6 @@
 """`Mirror.history`: the tag under which a moved tag's former image stays, for `rollback`."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -59,6 +60,39 @@ class History:
             return Tag.parse(text)
         except InvalidReferenceError as cause:
             raise HistoryTagError(self.tag, tag, str(cause)) from cause
+
+    def former(self, name: Tag, digest: Digest | None) -> "Former | None":
+        """What a tag that points to `digest` keeps, if its name is one of this template; None: not known."""
+        found = _pattern(self.tag).fullmatch(name)
+        if found is None:
+            return None
+        if digest is not None and not digest.encoded.startswith(found["digest"]):
+            return None
+        return Former(Tag(found["tag"]), found.groupdict().get("date", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """What the name of a former image says: the tag that pointed to it, and until when."""
+
+    tag: Tag
+    date: str  # YYYYMMDD, UTC; empty where the template has none
+
+
+@lru_cache(maxsize=256)
+def _pattern(template: str) -> re.Pattern[str]:
+    """What the names of former images look like; a field that stands there twice has to be the same twice."""
+    shapes = {"tag": r"[\w.-]+", "date": "[0-9]{8}"}
+    pattern, seen = "", set[str]()
+    for before, name, length in history_pieces(template):
+        pattern += re.escape(before)
+        if name and name not in seen:
+            shape = shapes.get(name, f"[0-9a-f]{{{length}}}")
+            pattern += f"(?P<{name}>{shape})"
+        elif name:
+            pattern += f"(?P={name})" if name != "digest" else f"[0-9a-f]{{{length}}}"
+        seen.add(name)
+    return re.compile(pattern, re.ASCII)
 
 
 @lru_cache(maxsize=256)

@@ -97,6 +97,10 @@ class CountingRepository(MemoryRepository):
         self._called("push_manifest", tag or desc.digest)
         await super().push_manifest(desc, raw, tag=tag)
 
+    async def tag(self, desc: Descriptor, tag: Tag) -> None:
+        self._called("tag", tag)
+        await super().tag(desc, tag)
+
     @asynccontextmanager
     async def tags(self) -> AsyncIterator[AsyncIterator[tuple[Tag, Descriptor | None]]]:
         self._called("tags", self.name)
