@@ -3,9 +3,11 @@ from textwrap import dedent
 
 import pytest
 
+from regsync.spec.history import History
 from regsync.spec.imports import import_file
 from regsync.spec.load import load
 from regsync.spec.model import IndexForm, Login, Mirror, ReferrersMode, RemotePlace, RepositoryGlobs, Spec
+from regsync.spec.schedules import Schedule
 from regsync.spec.secret import SecretRef
 
 HEAD = "version: 1\n"
@@ -162,8 +164,72 @@ def test_defaults_and_merge_keys_reach_the_entries(tmp_path: Path) -> None:
     )
     assert str(found.mirror.targets[0]) == "registry:5000/hub/alpine"
     assert found.mirror.referrers.mode is ReferrersMode.ALL
-    for key in ("backup", "interval", "parallel", "schedule"):
-        assert f"{key}: " in found.notes
+    assert found.mirror.history == History("b-{tag}-{digest:12}", 1)
+    assert found.mirror.schedule == Schedule("0 3 * * *")
+    assert "parallel: " in found.notes
+
+
+ENTRY = "source: a/b\ntarget: registry:5000/b\ntype: repository\n"
+
+
+@pytest.mark.parametrize(
+    ("keys", "schedule", "note"),
+    [
+        ("schedule: '0 3 * * *'", "0 3 * * * (UTC)", "read in UTC unless timezone says otherwise"),
+        ("schedule: 'CRON_TZ=Asia/Tokyo 0 6 * * *'", "0 6 * * * (Asia/Tokyo)", ""),
+        ("schedule: '@daily'\ninterval: 5m", "@daily (UTC)", ""),
+        ("schedule: '@every 90m'", "0 * * * * (UTC)", "schedule 90m: every 1h here"),
+        ("schedule: '0 0 30 2 *'", None, "there is no such day"),
+        ("schedule: 'TZ=Mars/Olympus 0 6 * * *'", None, "there is none of that name"),
+        ("interval: 60m", "0 * * * * (UTC)", ""),
+        ("interval: 15m", "*/15 * * * * (UTC)", ""),
+        ("interval: 25m", "*/20 * * * * (UTC)", "interval 25m: every 20m here"),
+        ("interval: 12h", "0 */12 * * * (UTC)", ""),
+        ("interval: 1h30m", "0 * * * * (UTC)", "every 1h here"),
+        ("interval: 24h", "0 0 * * * (UTC)", ""),
+        ("interval: 168h", "0 0 * * * (UTC)", "every 1d here"),
+        ("interval: 30s", "* * * * * (UTC)", "every 1m here"),
+        ("interval: 0s", None, "is no interval"),
+        ("interval: soon", None, "is no interval"),
+        ("", None, ""),
+    ],
+)
+def test_times_are_schedules(keys: str, schedule: str | None, note: str, tmp_path: Path) -> None:
+    found = sync(ENTRY + keys, tmp_path)
+    assert (str(found.mirror.schedule) if found.mirror.schedule else None) == schedule
+    assert note in found.notes
+
+
+@pytest.mark.parametrize(
+    ("backup", "history", "note"),
+    [
+        (
+            "old-{{.Ref.Tag}}",
+            History("old-{tag}-{digest:12}", 1),
+            "behind the tag of a former image its digest",
+        ),
+        ("{{ .Ref.Tag }}.bak", History("{tag}.bak-{digest:12}", 1), ""),
+        ("backup", History(), "kept as {tag}-{date}-{digest:12} instead"),
+        ("registry:5000/old/b:{{.Ref.Tag}}", History(), "instead"),
+        ('{{.Ref.Tag}}-{{time.Now.Format "20060102"}}', History(), "instead"),
+    ],
+)
+def test_a_backup_is_history(backup: str, history: History, note: str, tmp_path: Path) -> None:
+    found = sync(f"{ENTRY}backup: '{backup}'", tmp_path)
+    assert found.mirror.history == history
+    assert note in found.notes
+
+
+def test_an_interval_of_its_own_stands_instead_of_the_default_schedule(tmp_path: Path) -> None:
+    found = Result(
+        """
+        defaults: {schedule: "@daily"}
+        sync:
+        - {source: a/b, target: "registry:5000/b", type: repository, interval: 30m}
+        """,
+        tmp_path,
+    )
+    assert str(found.mirror.schedule) == "*/30 * * * * (UTC)"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 from regsync.oci.digest import InvalidDigestError
 from regsync.oci.platform import InvalidPlatformError, Platform
 from regsync.oci.reference import DOCKER_HUB, InvalidReferenceError, Reference, is_host, parse_host
-from regsync.spec.imports import foreign, regclient_creds
+from regsync.spec.imports import foreign, regclient_creds, regclient_times
 from regsync.spec.imports.draft import Draft
 from regsync.spec.imports.go_templates import expand_source, has_template
 from regsync.spec.imports.patterns import as_glob, literal
@@ -18,14 +18,11 @@ from regsync.spec.model import Position
 
 CARRIED = frozenset(
     {"source", "target", "type", "tags", "tagSets", "repos", "digestTags", "referrers", "referrerFilters",
-     "platform", "platforms"}
+     "platform", "platforms", *regclient_times.KEYS}
 )  # fmt: skip
 # What an entry takes from `defaults`, and what regsync does not need or cannot do yet.
 INHERITED = ("digestTags", "referrers", "referrerFilters")
 NOTES = {
-    "backup": "backup: a moved tag's former image is not kept",
-    "interval": "interval: run `regsync sync` from a scheduler",
-    "schedule": "schedule: run `regsync sync` from a scheduler",
     "ratelimit": "ratelimit: see limits of Registry; `reserve` leaves a share of a quota to people",
     "parallel": "parallel: concurrency adapts by itself; see concurrency of Settings and Registry limits",
     "mediaTypes": "mediaTypes: every type but Docker schema 1 is copied",
@@ -51,13 +48,14 @@ def read(raw: bytes, name: str, draft: Draft) -> None:
     regclient_creds.read(foreign.mappings(document.get("creds")), draft)
     defaults = foreign.child(document, "defaults")
     for key in defaults:
-        if key not in INHERITED:
+        if key not in INHERITED and key not in regclient_times.KEYS:
             draft.note(f"defaults: {NOTES.get(key, key)}")
     images: dict[tuple[str, ...], dict[str, Any]] = {}
     for number, entry in enumerate(foreign.mappings(document.get("sync"))):
         for key in INHERITED:
             if key in defaults:
                 entry.setdefault(key, defaults[key])
+        regclient_times.inherit(entry, defaults)
         _entry(number, entry, images, draft)
     for spec in images.values():
         draft.mirror(spec["source"].rpartition("/")[2], spec)
@@ -93,8 +91,8 @@ def _entry(
 
 
 def _common(entry: dict[str, Any], where: str, draft: Draft) -> dict[str, Any]:
-    """Platforms and referrers of an entry."""
-    spec: dict[str, Any] = {}
+    """Platforms, referrers, former images and times of an entry."""
+    spec = regclient_times.read(entry, where, draft)
     platform, platforms = foreign.text(entry, "platform"), foreign.texts(entry.get("platforms"))
     known = [one for one in [platform] if one] or platforms
     for one in known:
