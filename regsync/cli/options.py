@@ -12,7 +12,11 @@ import click
 from regsync.cli.failures import Manner
 
 FORMATS = ("text", "json", "markdown")
-REPORT_SUFFIXES = {".json": "json", ".md": "markdown"}
+REPORT_FORMATS = (*FORMATS, "html", "junit", "sarif")
+_SUFFIXES = {
+    **{".json": "json", ".md": "markdown", ".html": "html"},
+    **{".junit.xml": "junit", ".sarif": "sarif"},
+}
 _F = TypeVar("_F", bound=Callable[..., object])
 
 
@@ -21,8 +25,8 @@ class RunOptions:
     """How a run over a spec is narrowed, and where its story and its answer go."""
 
     paths: tuple[Path, ...]
-    output: str  # one of FORMATS
-    report: tuple[Path, ...]  # each with one of REPORT_SUFFIXES
+    output: str  # one of REPORT_FORMATS
+    report: tuple[Path, ...]  # each with a suffix that `format_of` knows
     label: Mapping[str, str]
     mirror: tuple[str, ...]
     state: Path | None
@@ -47,6 +51,16 @@ def own_answer_options(formats: tuple[str, ...]) -> Callable[[_F], Callable[...,
         return log_format_option(color_option(output_option(formats)(_narrowing(_paths(without_reports)))))
 
     return decorate
+
+
+def story_options(function: _F) -> Callable[..., object]:
+    """The same for a verb that tells its story and has no answer."""
+
+    @wraps(function)
+    def without_answer(**values: Any) -> object:
+        return _gather(function)(output="text", report=(), **values)
+
+    return log_format_option(color_option(_narrowing(_paths(without_answer))))
 
 
 def _gather(function: _F) -> Callable[..., object]:
@@ -114,11 +128,16 @@ def _labels(context: click.Context, option: click.Parameter, values: tuple[str, 
 
 def _reports(context: click.Context, option: click.Parameter, values: tuple[Path, ...]) -> tuple[Path, ...]:
     for path in values:
-        if path.suffix not in REPORT_SUFFIXES:
-            known = ", ".join(REPORT_SUFFIXES)
+        if format_of(path) is None:
+            known = ", ".join(_SUFFIXES)
             raise click.BadParameter(f"{str(path)[:200]!r}: the suffix names the format, one of {known}")
         _refuse_unwritable(path)
     return values
+
+
+def format_of(path: Path) -> str | None:
+    """The format that a report's file is written in, by how its name ends; None: it names none."""
+    return next((form for suffix, form in _SUFFIXES.items() if path.name.endswith(suffix)), None)
 
 
 def writable_file(context: click.Context, option: click.Parameter, value: Path | None) -> Path | None:
@@ -144,14 +163,15 @@ def _refuse_unwritable(path: Path) -> None:
 
 
 _paths = click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
-_output = output_option(FORMATS)
+_output = output_option(REPORT_FORMATS)
 _report = click.option(
     "--report",
     type=click.Path(path_type=Path),
     multiple=True,
     callback=_reports,
     metavar="FILE",
-    help="Also write the report to FILE, as .json or .md; may be given several times.",
+    help="Also write the report to FILE, as .json, .md, .html, .junit.xml or .sarif; may be given several "
+    "times.",
 )
 color_option = click.option("--no-color", is_flag=True, help="No colours, as with NO_COLOR set.")
 log_format_option = click.option(

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from regsync.cli import streams
 from regsync.cli.failures import Manner, show
-from regsync.cli.options import REPORT_SUFFIXES
+from regsync.cli.options import format_of
 from regsync.errors import RegsyncError
 from regsync.plan.check import CheckReport
 from regsync.plan.model import Plan, Report
 from regsync.report.style import COLOUR, PLAIN, Style
+from regsync.spec.model import Spec
 
 Document = Plan | Report | CheckReport
 
@@ -24,14 +25,18 @@ class UnwritableFileError(RegsyncError):
         super().__init__(f"{path}: cannot be written: {cause.strerror or cause}")
 
 
-def present(document: Document, output: str, manner: Manner) -> None:
-    """Write the answer to stdout."""
-    streams.answer(render(document, output, colours=manner))
+def present(document: Document, output: str, manner: Manner, spec: Spec | None = None) -> None:
+    """Write the answer to stdout. `spec` says where in it findings stand."""
+    streams.answer(render(document, output, spec, colours=manner))
 
 
-def write_reports(document: Document, paths: Sequence[Path], manner: Manner) -> bool:
+def write_reports(
+    document: Document, paths: Sequence[Path], manner: Manner, spec: Spec | None = None
+) -> bool:
     """Write every `--report`, and tell of those that cannot be; whether all were written."""
-    written = [write_or_tell(path, render(document, REPORT_SUFFIXES[path.suffix]), manner) for path in paths]
+    written = [
+        write_or_tell(path, render(document, format_of(path) or "text", spec), manner) for path in paths
+    ]
     return all(written)
 
 
@@ -45,11 +50,28 @@ def write_or_tell(path: Path, pieces: Iterable[str], manner: Manner) -> bool:
     return True
 
 
-def render(document: Document, output: str, *, colours: Manner | None = None) -> Iterator[str]:
+def render(
+    document: Document, output: str, spec: Spec | None = None, *, colours: Manner | None = None
+) -> Iterator[str]:
     """The document in a format, with colours only where text goes to a terminal."""
+    match output:
+        case "junit":
+            from regsync.report import junit
+
+            return junit.render(document)
+        case "sarif":
+            from regsync.plan.sites import Sites
+            from regsync.report import sarif
+
+            return sarif.render(document, Sites.of(spec, Path.cwd()) if spec is not None else None)
     wanted = colours is not None and streams.wants_colour(sys.stdout, forbidden=colours.no_color)
+    style = COLOUR if wanted else PLAIN
     if isinstance(document, CheckReport):
-        return _render_check(document, output, COLOUR if wanted else PLAIN)
+        return _render_check(document, output, style)
+    return _render_run(document, output, style)
+
+
+def _render_run(document: Plan | Report, output: str, style: Style) -> Iterator[str]:
     match output:
         case "json":
             from regsync.report import json_report
@@ -59,9 +81,13 @@ def render(document: Document, output: str, *, colours: Manner | None = None) ->
             from regsync.report import markdown
 
             return markdown.render(document)
+        case "html":
+            from regsync.report import html
+
+            return html.render(document)
     from regsync.report import text
 
-    return text.render(document, COLOUR if wanted else PLAIN)
+    return text.render(document, style)
 
 
 def _render_check(report: CheckReport, output: str, style: Style) -> Iterator[str]:
@@ -74,6 +100,10 @@ def _render_check(report: CheckReport, output: str, style: Style) -> Iterator[st
             from regsync.report import check_markdown
 
             return check_markdown.render(report)
+        case "html":
+            from regsync.report import check_html
+
+            return check_html.render(report)
     from regsync.report import check_text
 
     return check_text.render(report, style)

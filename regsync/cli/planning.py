@@ -25,7 +25,7 @@ def plan_over(
         lambda spec, clock, emit: reading_engine(spec, run, clock, emit),
         lambda engine: make_plan(spec, engine, explain=explain),
     )
-    code = present_plan(plan, run)
+    code = present_plan(plan, run, spec)
     if out is not None and not write_or_tell(out, render(plan, "json"), manner()):
         code = worse(code, FAILED)
     return forgive_pending(code) if exit_zero else code

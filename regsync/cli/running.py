@@ -50,7 +50,7 @@ def run_to_report(
     with told(manner(), clock) as emit:
         report, interrupted = run_until_signal(body)
     code = 128 + interrupted if interrupted is not None else exit_code(report.problems)
-    return report, answer(report, run, code)
+    return report, answer(report, run, code, spec)
 
 
 def run_to_read(spec: Spec, open_engine: Open, work: Callable[[Engine], Awaitable[R]]) -> R:
@@ -66,15 +66,15 @@ def run_to_read(spec: Spec, open_engine: Open, work: Callable[[Engine], Awaitabl
     return found
 
 
-def present_plan(plan: Plan, run: RunOptions) -> int:
+def present_plan(plan: Plan, run: RunOptions, spec: Spec) -> int:
     """Answer with a plan; the exit code says whether something is pending."""
-    return answer(plan, run, exit_code(problems_of(plan.actions), pending=len(plan.pending)))
+    return answer(plan, run, exit_code(problems_of(plan.actions), pending=len(plan.pending)), spec)
 
 
-def answer(document: Document, run: RunOptions, code: int) -> int:
+def answer(document: Document, run: RunOptions, code: int, spec: Spec) -> int:
     """Answer on stdout, then in files; the exit code is `code`, or that of a failed write if it is worse."""
-    present(document, run.output, manner())
-    return code if write_reports(document, run.report, manner()) else worse(code, FAILED)
+    present(document, run.output, manner(), spec)
+    return code if write_reports(document, run.report, manner(), spec) else worse(code, FAILED)
 
 
 def forgive_pending(code: int) -> int:

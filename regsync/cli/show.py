@@ -4,14 +4,21 @@ from pathlib import Path
 
 import click
 
-from regsync.cli.options import FORMATS, color_option, manner, output_option, paths_argument, state_option
+from regsync.cli.options import (
+    REPORT_FORMATS,
+    color_option,
+    manner,
+    output_option,
+    paths_argument,
+    state_option,
+)
 
 
 @click.command("show")
 @click.argument("run", metavar="RUN")
 @paths_argument
 @state_option
-@output_option(FORMATS)
+@output_option(REPORT_FORMATS)
 @color_option
 def command(run: str, paths: tuple[Path, ...], state: Path | None, output: str, no_color: bool) -> int:  # noqa: FBT001
     """Show the report of an earlier run once more.

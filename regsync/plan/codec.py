@@ -80,13 +80,16 @@ def action_to_json(action: Action) -> dict[str, object]:
 
 
 def _verdict_to_json(verdict: Judgement) -> dict[str, object]:
-    return {
+    value: dict[str, object] = {
         "policy": verdict.policy,
         "mode": verdict.mode.value,
         "result": verdict.result.value,
         "reason": verdict.reason,
         "signers": list(verdict.signers),
     }
+    if verdict.unmet:
+        value["unmet"] = list(verdict.unmet)
+    return value
 
 
 def problem_to_json(problem: Problem | None) -> dict[str, object] | None:
@@ -181,6 +184,7 @@ def _verdict(fields: Fields) -> Judgement:
         result=fields.choice("result", Verdict),
         reason=fields.optional_text("reason"),
         signers=fields.texts("signers"),
+        unmet=fields.texts("unmet"),
     )
     fields.done()
     return verdict

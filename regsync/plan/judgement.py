@@ -3,11 +3,14 @@
 Requirement by requirement, with every check, `regsync verify` says it.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
 from regsync.spec.verification import Mode
-from regsync.trust.verdict import Result, Verdict
+from regsync.trust.verdict import RequirementVerdict, Result, Verdict
+
+MAX_UNMET = 50  # requirements of one policy that are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class Judgement:
     result: Result
     reason: str | None = None
     signers: tuple[str, ...] = ()
+    unmet: tuple[str, ...] = ()  # requirements that are not met, each by its name
 
     @property
     def lets_pass(self) -> bool:
@@ -28,4 +32,16 @@ class Judgement:
     @classmethod
     def of(cls, verdict: Verdict) -> Self:
         """A verdict without its details."""
-        return cls(verdict.policy, verdict.mode, verdict.result, verdict.reason, verdict.signers)
+        unmet = tuple(dict.fromkeys(_unmet(verdict.requirements)))[:MAX_UNMET]
+        return cls(verdict.policy, verdict.mode, verdict.result, verdict.reason, verdict.signers, unmet)
+
+
+def _unmet(requirements: Iterable[RequirementVerdict]) -> Iterator[str]:
+    """The innermost requirements of those that did not pass."""
+    for one in requirements:
+        if one.result is Result.PASS:
+            continue
+        if one.of:
+            yield from _unmet(one.of)
+        else:
+            yield one.requirement

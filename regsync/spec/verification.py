@@ -131,6 +131,11 @@ class SignatureRequirement:
     annotations: Mapping[str, str] = field(default_factory=dict)
     position: Position | None = field(default=None, compare=False)
 
+    @property
+    def label(self) -> str:
+        """As a person would say it, and as verdicts name it."""
+        return f"signature by {self.authority}"
+
 
 class Select(Enum):
     """Which of several verified attestations of one type the conditions are asked of."""
@@ -210,6 +215,11 @@ class AttestationRequirement:
     slsa: SlsaCondition | None = None
     vulnerabilities: VulnerabilityCondition | None = None
     position: Position | None = field(default=None, compare=False)
+
+    @property
+    def label(self) -> str:
+        """As a person would say it, and as verdicts name it."""
+        return f"attestation {self.name or self.predicate_type} by {self.authority}"
 
 
 @dataclass(frozen=True, slots=True)

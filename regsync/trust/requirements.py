@@ -107,7 +107,7 @@ def signature(requirement: SignatureRequirement, case: Case) -> Outcome:
     aside = (
         f"; {counted(others, 'attestation')} beside it, which never {count} as a signature" if others else ""
     )
-    asked = _Asked("signature", f"signature by {requirement.authority}", requirement.authority, aside=aside)
+    asked = _Asked("signature", requirement.label, requirement.authority, aside=aside)
     return _outcome(asked, weighed, case)
 
 
@@ -121,8 +121,7 @@ def attestation(requirement: AttestationRequirement, case: Case) -> Outcome:
     ]
     types = sorted({kind for one in case.evidence if (kind := _other_type(one, requirement)) is not None})
     aside = f"; of other types there are {', '.join(types[:_REASONS])}" if types else ""
-    label = f"attestation {requirement.name or requirement.predicate_type} by {name}"
-    return _outcome(_Asked("attestation", label, name, requirement.select, aside), weighed, case)
+    return _outcome(_Asked("attestation", requirement.label, name, requirement.select, aside), weighed, case)
 
 
 def _other_type(one: Examined, requirement: AttestationRequirement) -> str | None:
