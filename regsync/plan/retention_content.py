@@ -63,12 +63,12 @@ def decide_content(policy: RetentionPolicy, seen: ContentSeen, *, now: datetime)
     unreached = _below((*seen.going, *seen.lost), seen.graphs) - alive
     _revive(unreached, alive, seen)
     tags = _following_tags(policy, unreached, alive, seen)
-    if policy.untagged_keep_for is None:
-        return ContentDecision(tags)
     alive |= _below((at for tag, at in seen.evidence.items() if tag not in tags), seen.graphs)
     unreached -= alive
     unreached |= {other for one in unreached for other in _following(one, seen.referrers)} - alive
     since = {one: min(seen.lost.get(one, now), now) for one in unreached}
+    if policy.untagged_keep_for is None:
+        return ContentDecision(tags, since)
     return _due(since, now - policy.untagged_keep_for, tags, seen)
 
 
@@ -122,12 +122,15 @@ def _due(
         for child in seen.graphs.get(root, (root,))[1:]:
             parents.setdefault(child, set()).add(root)
     ripe = {one for one, moment in since.items() if moment <= before}
-    ripe = {one for one in ripe if parents.get(one, set()) <= ripe}
+    while waiting := {one for one in ripe if not parents.get(one, set()) <= ripe}:
+        ripe -= waiting
     beside = {one for subject in ripe for one in _following(subject, seen.referrers)}
     roots = sorted(one for one in ripe - beside if not parents.get(one))
     below = [child for root in roots for child in seen.graphs.get(root, (root,))[1:]]
     order: dict[Digest, None] = {}
     for one in (*roots, *(one for one in below if one in ripe), *sorted(ripe)):
-        order.update(dict.fromkeys(sorted(_following(one, seen.referrers) & since.keys())))
+        for other in sorted(_following(one, seen.referrers) & since.keys()):
+            if parents.get(other, set()) <= ripe:
+                order[other] = None
         order[one] = None
     return ContentDecision(tags, since, tuple(order), len(roots))

@@ -94,10 +94,10 @@ def test_protect_holds_digest_tags_too() -> None:
     assert unreached(decision) == {named("a")}
 
 
-def test_without_untagged_no_manifest_is_of_interest() -> None:
+def test_without_untagged_manifests_are_remembered_and_stay() -> None:
     decision = decide("", "a", signed=["a"], lost={"b": LONG_AGO}, keep_for=None)
     assert decision.digest_tags == (sig("a"),)
-    assert not decision.unreached
+    assert unreached(decision) == {*digests("a a.sig b")}
     assert not decision.due
 
 
