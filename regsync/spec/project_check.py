@@ -137,11 +137,14 @@ def _refuse_outside(
 
 
 def _refuse_pruning(merged: Merged, mirror: Mirror, held: _Held) -> None:
+    most = held.project.prune
+    if mirror.history is not None and most is None:
+        found = "history, which deletes former images beyond keep"
+        held.refuse(merged.at("history"), found, "no deletion, having no prune itself")
     if mirror.prune is None:
         return
-    most = held.project.prune
     if most is None:
-        held.refuse(merged.at("prune"), "deletion", "none, having no prune itself")
+        held.refuse(merged.at("prune"), "prune", "no deletion, having no prune itself")
         return
     own = mirror.prune
     _refuse_limits(own.limits, most.limits, lambda key: merged.at("prune", key), held)
@@ -163,7 +166,7 @@ def _refuse_limits(own: DeletionLimits, most: DeletionLimits, at: Callable[[str]
 def _refuse_retention(document: Document, policy: RetentionPolicy, held: _Held) -> None:
     most = held.project.prune
     if most is None:
-        held.refuse(document.at("spec"), "deletion", "none, having no prune itself")
+        held.refuse(document.at("spec"), "retention", "no deletion, having no prune itself")
     else:
         _refuse_limits(policy.limits, most.limits, lambda key: document.at("spec", "limits", key), held)
         kept = policy.untagged_keep_for

@@ -119,7 +119,8 @@ def test_a_team_mirrors_what_its_project_allows(estate: Estate) -> None:
                      "a full reference", id="a full reference in a list"),
         pytest.param("images: {file: ../../list.txt}\ntargets: ['local/web/{repository}']",
                      "a list in another file", id="a list outside"),
-        pytest.param(NGINX + "\nprune: {}", "deletion", id="deletion"),
+        pytest.param(NGINX + "\nprune: {}", "prune: Project web", id="deletion"),
+        pytest.param(NGINX + "\nhistory: {}", "history, which deletes", id="deletion of former images"),
     ],
 )  # fmt: skip
 def test_a_mirror_cannot_do_more_than_its_project_allows(estate: Estate, spec: str, expected: str) -> None:
@@ -284,7 +285,7 @@ def test_defaults_in_a_project_widen_nothing(estate: Estate) -> None:
     defaults = document("MirrorDefaults", None, "targets: [local/api/nginx]\nprune: {owns: repository}")
     found = "\n".join(estate.team(defaults, mirror("source: hub/library/nginx\ntags: [a]")))
     assert "local/api/nginx is outside" in found
-    assert "deletion: Project web" in found
+    assert "prune: Project web" in found
 
 
 def test_defaults_of_a_team_apply_to_no_mirror_of_another(estate: Estate) -> None:
@@ -378,7 +379,7 @@ def test_retention_within_the_project_is_carried_out(estate: Estate) -> None:
 def test_no_retention_where_a_project_deletes_nothing(estate: Estate) -> None:
     estate.central(web_with(kinds="[RetentionPolicy]"))
     found = estate.team(document("RetentionPolicy", "mine", "repositories: [local/web/**]\nkeep: [a]"))
-    assert "deletion: Project web" in "\n".join(found)
+    assert "retention: Project web" in "\n".join(found)
 
 
 def test_a_host_is_nothing_that_a_project_could_allow(estate: Estate) -> None:
