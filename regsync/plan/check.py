@@ -6,7 +6,7 @@ the next run, or to look at the tool that copied. Of what is equal there is no r
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
@@ -67,6 +67,7 @@ class Row:
     owner: Owner | None = None  # of what is extra
     since: datetime | None = None  # when the source was first seen to have what is expected
     problem: Problem | None = None
+    lacking: int = 0  # pieces of evidence that the source has and the place does not
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -239,11 +240,12 @@ def _beside(tag: TagCompared, spot: SpotSeen) -> Iterable[Row]:
     """What an equal digest lacks."""
     if spot.refused is not None:
         why = "the same digest, refused by a policy with the evidence that is there"
-        yield _row(tag, spot, State.EVIDENCE_MISSING, spot.digest, why, problem=spot.refused)
+        row = _row(tag, spot, State.EVIDENCE_MISSING, spot.digest, why, problem=spot.refused)
+        yield replace(row, lacking=spot.lacking)
     elif spot.lacking:
         pieces = f"{spot.lacking} piece{'s' if spot.lacking > 1 else ''} of evidence"
         why = f"the same digest, {pieces} of the source not there"
-        yield _row(tag, spot, State.EVIDENCE_MISSING, spot.digest, why)
+        yield replace(_row(tag, spot, State.EVIDENCE_MISSING, spot.digest, why), lacking=spot.lacking)
 
 
 def _why_missing(tag: TagCompared, spot: SpotSeen) -> str:

@@ -1,9 +1,9 @@
 """`check`: all places of every mirror compared, in one pass; nothing is written anywhere."""
 
-import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
 
 import anyio
 
@@ -12,9 +12,11 @@ from regsync.content.errors import ContentNotFoundError
 from regsync.errors import RegsyncError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
-from regsync.plan.check import CheckReport, Compared, Listed, Owner, Reread, Row, extra, unread
-from regsync.plan.model import RunInfo
+from regsync.plan.check import CheckReport, Compared, Listed, Owner, Row, extra, unread
+from regsync.plan.model import Action, RunInfo
 from regsync.plan.observation import UnitSeen
+from regsync.reconcile.check_deep import Deep
+from regsync.reconcile.check_repair import heal
 from regsync.reconcile.check_states import AS_IT_IS, States
 from regsync.reconcile.check_unit import UnitChecked, check_unit, follows
 from regsync.reconcile.engine import Engine, Run
@@ -22,41 +24,57 @@ from regsync.reconcile.expanding import expand
 from regsync.reconcile.ledger import Spot
 from regsync.reconcile.repositories import Repositories, TargetView
 from regsync.spec.flow import Flow, Reach
-from regsync.spec.history import history_pieces
-from regsync.spec.model import Mirror, Spec, Unit
+from regsync.spec.model import Mirror, Spec
 
 UNITS_AT_ONCE = 64  # repositories that are looked at at the same time
 EXTRA_ASKED = 100  # tags that nothing selects and that are asked for their digest, per repository
 
-Then = Callable[[Run, Sequence[UnitChecked]], Awaitable[Reread | None]]  # what is done with what was compared
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A report, and what it was made of."""
+
+    report: CheckReport
+    actions: tuple[Action, ...] = ()  # that heal what differs
+
+
+class Repair(Enum):
+    """Whether what heals it is planned as well."""
+
+    NO = "no"
+    PLANNED = "planned"
 
 
 async def check(
-    spec: Spec, engine: Engine, *, unchecked: Iterable[Mirror] = (), then: Then | None = None
-) -> CheckReport:
-    """Compare; `unchecked` are mirrors that were left out, and may have written to the same places.
-
-    `then` looks further at what was compared, and may add rows.
-    """
+    spec: Spec,
+    engine: Engine,
+    *,
+    unchecked: Iterable[Mirror] = (),
+    deep: Deep | None = None,
+    repair: Repair = Repair.NO,
+) -> Checked:
+    """Compare; `unchecked` are mirrors that were left out, and may have written to the same places."""
     began, started = engine.clock.monotonic(), engine.clock.now()
-    reread: Reread | None = None
+    actions: tuple[Action, ...] = ()
     async with anyio.create_task_group() as group:
         run = Run(engine, spec, started, group)
         units, unseen = await expand(run, spec.mirrors)
-        states = await States.of(run, units)
+        # What is equal by hash is not looked at one by one; to be read again it has to be.
+        states = await States.of(run, units) if deep is None else States({})
         repositories = Repositories(run)
         done = await for_each(
             lambda unit: check_unit(run, unit, repositories, states), units, at_once=UNITS_AT_ONCE
         )
         rows = [row for seen in unseen for row in _unread(seen)]
         rows.extend(await _extras(run, done, unchecked))
-        if then is not None:
-            reread = await then(run, done)
+        reread = await deep(done, run.spot) if deep is not None else None
+        if repair is Repair.PLANNED:
+            actions = await heal(done)
         group.cancel_scope.cancel()
     rows.extend(row for one in done for row in one.rows)
     seconds, requests = engine.clock.monotonic() - began, engine.places.requests()
     info = RunInfo(engine.clock.new_id(), started, seconds, requests)
-    return CheckReport(
+    report = CheckReport(
         spec.digest,
         tuple(sorted(rows, key=lambda row: row.order)),
         tuple(sorted(_compared(done, unseen))),
@@ -64,6 +82,7 @@ async def check(
         (*run.warnings, *run.verification.warnings(), *engine.places.warnings()),
         reread,
     )
+    return Checked(report, actions)
 
 
 def _unread(seen: UnitSeen) -> Iterator[Row]:
@@ -113,19 +132,9 @@ def _listed(view: TargetView, writers: Sequence[UnitChecked]) -> Listed:
 
 
 def _is_history(tag: Tag, writers: Sequence[UnitChecked]) -> bool:
-    return any(one.unit.history is not None and _has_history_form(tag, one.unit) for one in writers)
-
-
-def _has_history_form(tag: Tag, unit: Unit) -> bool:
     """Whether it is what `Mirror.history` would call a former image."""
-    if unit.history is None:
-        return False
-    forms = {"tag": ".+", "date": "[0-9]{8}", "": ""}
-    pattern = "".join(
-        re.escape(before) + forms.get(field, f"[0-9a-f]{{{length}}}")
-        for before, field, length in history_pieces(unit.history.tag)
-    )
-    return re.fullmatch(pattern, tag) is not None
+    kept = (one.unit.history for one in writers)
+    return any(history.former(tag, None) is not None for history in kept if history is not None)
 
 
 async def _told_digests(run: Run, view: TargetView, rows: list[Row]) -> list[Row]:

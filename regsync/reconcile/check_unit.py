@@ -9,6 +9,7 @@ import anyio
 from regsync.content.concurrently import for_each
 from regsync.content.digest_tags import DigestTag, is_fallback_tag
 from regsync.content.evidence import Evidence
+from regsync.content.graph import Shape
 from regsync.errors import RegsyncError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
@@ -23,9 +24,19 @@ from regsync.reconcile.engine import Run
 from regsync.reconcile.events import RepositoryFinished, RepositorySelected, RepositoryStarted
 from regsync.reconcile.ledger import Sighting
 from regsync.reconcile.look import Found, UnitView, Unseen, Wanted, look_at_sources
-from regsync.reconcile.observe import Observer
+from regsync.reconcile.observe import Observer, shape_of
 from regsync.reconcile.repositories import Repositories, TargetView
 from regsync.spec.model import Location, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Equal:
+    """One tag at one place that is as it should be."""
+
+    view: TargetView
+    tag: Tag | None
+    digest: Digest
+    shape: Shape  # what an index there is reduced to
 
 
 @dataclass(slots=True)
@@ -40,6 +51,7 @@ class UnitChecked:
     at_source: Collection[Tag] = ()
     observer: Observer | None = None
     found: dict[Wanted, Found] = field(default_factory=dict)  # by what the source has
+    equal: list[Equal] = field(default_factory=list)
 
     def add(self, target: Location, tags: int, rows: list[Row], *, whole: Problem | None = None) -> None:
         """Count one place; `whole` is why it could not be compared to the end."""
@@ -48,6 +60,18 @@ class UnitChecked:
             why = "not compared" if not tags else f"only {tags} tags were compared"
             self.rows.append(unread(self.unit.mirror, self.unit.source, target, whole, why))
         self.compared.append(Compared(self.unit.mirror, self.unit.source, target, tags, tags - len(rows)))
+
+    def demote(self, row: Row) -> None:
+        """A tag that was counted as equal is not well after all; said once."""
+        if row in self.rows:
+            return
+        was_told = any(one.target == row.target and one.tag == row.tag for one in self.rows)
+        self.rows.append(row)
+        if not was_told:
+            self.compared = [
+                replace(one, equal=one.equal - 1) if one.target == row.target else one
+                for one in self.compared
+            ]
 
 
 async def check_unit(run: Run, unit: Unit, repositories: Repositories, states: States) -> UnitChecked:
@@ -239,7 +263,18 @@ class _UnitCheck:
                 self._result.add(location, 0, [], whole=Problem.of(place.error))
                 continue
             self._result.views[location] = place.view
-            tags = sum(self._seen(one, place) is not None for one in wanted)
+            told = {row.tag or row.expected for row in rows[location]}
+            tags = 0
+            for one, expected in wanted.items():
+                if self._seen(one, place) is None:
+                    continue
+                tags += 1
+                if (
+                    expected is not None
+                    and place.digests.get(one) == expected
+                    and (one.tag or expected) not in told
+                ):
+                    self._result.equal.append(Equal(place.view, one.tag, expected, shape_of(self._unit)))
             ended = Problem.of(place.ended) if place.ended is not None else None
             self._result.add(location, tags, rows[location], whole=ended)
 

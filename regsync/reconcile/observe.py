@@ -95,8 +95,7 @@ class Observer:
             absent = any(isinstance(one, TargetView) and _lacks(one, wanted) for one in self.view.targets)
             found = await self._find(wanted, read=absent)
             targets = await for_each(lambda target: self._look(target, wanted, found), self.view.targets)
-            if self._policies:
-                targets = await self._judging.targets(targets, wanted, found)
+            targets = await self.judged(targets, wanted, found)
             pending = _pending(targets, found)
             size = (await self.graph(found)).size if pending else None
             if pending:
@@ -140,6 +139,10 @@ class Observer:
     async def locate(self, wanted: Wanted) -> Found:
         """What a source has, as cheaply as it says; raises what `observe` makes a problem of."""
         return await self._find(wanted, read=False)
+
+    async def judged(self, targets: list[TargetSeen], wanted: Wanted, found: Found) -> list[TargetSeen]:
+        """Targets with what the policies of the unit say of what would be brought there."""
+        return await self._judging.targets(targets, wanted, found) if self._policies else targets
 
     def may_have_evidence(self) -> bool:
         """Whether any source may have some that travels: False where its listing shows that there is none."""

@@ -38,7 +38,7 @@ def document(report: CheckReport) -> dict[str, object]:
 
 
 def row_to_json(row: Row) -> dict[str, object]:
-    """One row; `drift`, `owner` and `since` are there where they say something."""
+    """One row; `drift`, `owner`, `lacking` and `since` are there where they say something."""
     value: dict[str, object] = {
         "mirror": row.mirror,
         "source": str(row.source),
@@ -54,6 +54,8 @@ def row_to_json(row: Row) -> dict[str, object]:
         value["drift"] = row.drift.value
     if row.owner is not None:
         value["owner"] = row.owner.value
+    if row.lacking:
+        value["lacking"] = row.lacking
     if row.since is not None:
         value["since"] = timestamp(row.since)
     return value

@@ -71,7 +71,7 @@ async def world() -> World:
 async def checked(world: World, **more: object) -> CheckReport:
     """A check, which must not have written anything."""
     world.forget_calls()
-    report = await check(world.spec(), world.engine(), **more)  # type: ignore[arg-type]
+    report = (await check(world.spec(), world.engine(), **more)).report  # type: ignore[arg-type]
     assert not WRITES & {call for call, _ in calls(world)}
     return report
 
