@@ -91,19 +91,17 @@ class Daemon:
         """Go on with another spec; runs under way end with theirs."""
         self.timetable.take(scheduled)
         try:
-            await self._remember()
+            await self.prepare()
         except (LedgerError, SpecError) as error:
             self._in_trouble(error)
         self._changed.set()
 
     async def run(self, stop: Event) -> None:
-        """Work until `stop`, and then until the steps in hand are finished or undone.
+        """Work until `stop`, and then until the steps in hand are finished or undone; after `prepare`.
 
-        Raises LedgerError or SpecError where the ledger cannot be opened at the start; later that is told
-        of, and tried again.
+        A ledger that cannot be opened any more is told of, and tried again.
         """
         self._stop = stop
-        await self._remember()
         async with create_task_group() as group:
             group.start_soon(self._notifier.run)
             group.start_soon(self._end_turn)
@@ -228,8 +226,11 @@ class Daemon:
         if (back := self.timetable.look_at_clock()) > 0:
             self._story.note("clock", f"it was put back by {back:.0f} s; schedules go by what it says now")
 
-    async def _remember(self) -> None:
-        """Learn how far tasks have come; a new one, or one with another schedule, begins now."""
+    async def prepare(self) -> None:
+        """Learn how far tasks have come; a new one, or one with another schedule, begins now.
+
+        Raises LedgerError or SpecError where the ledger cannot be opened.
+        """
         async with self._outside.open_ledger(self.timetable.scheduled.spec) as ledger:
             self.timetable.learn(await run_sync(ledger.read_tasks))
             if new := self.timetable.new_tasks():
