@@ -7,6 +7,7 @@ from regsync.content.concurrently import for_each
 from regsync.errors import RegsyncError
 from regsync.oci.reference import Tag
 from regsync.plan.model import Explanation, Problem
+from regsync.plan.observation import TagSeen, TargetSeen
 from regsync.reconcile.absent import TagNotFoundError
 from regsync.reconcile.engine import Run
 from regsync.reconcile.facts import read_facts
@@ -66,7 +67,7 @@ async def choose(run: Run, view: UnitView, *, explain: bool = False) -> Chosen:
         cause = failures.get(selection.undecided[0]) or next(iter(failures.values()), None)
         problems.append(Problem.of(SourceTagsUnreadError(unit, selection.undecided, cause)))
     explanations = _explanations(unit, selection) if explain else ()
-    lost = tuple((tag, _lost(unit, tag)) for tag in selection.missing if tag not in held)
+    lost = tuple((tag, _absent(unit, tag)) for tag in selection.missing if tag not in held)
     if selection.problems:
         return Chosen(tuple(pinned), tuple(problems), lost, explanations)
     lapsed, doubts = await _lapsed(run, unit, origins, facts)
@@ -137,11 +138,21 @@ def _literals(unit: Unit) -> tuple[Tag, ...]:
     return tuple(tag for rule in unit.rules for tag in rule.names)
 
 
-def _lost(unit: Unit, tag: Tag) -> Problem:
+def _absent(unit: Unit, tag: Tag) -> Problem:
     return Problem.of(TagNotFoundError(tag, ", ".join(map(str, unit.sources))))
 
 
 def _explanations(unit: Unit, selection: Selection) -> tuple[Explanation, ...]:
     return tuple(
         Explanation(unit.mirror, unit.source, one.tag, one.kept, one.why) for one in selection.explanations
+    )
+
+
+def lost_tags(unit: Unit, chosen: Chosen) -> tuple[TagSeen, ...]:
+    """Named tags that no source has: a failure at each target."""
+    return tuple(
+        TagSeen(
+            unit.source, tag, tag, None, None, tuple(TargetSeen(one) for one in unit.targets), problem=problem
+        )
+        for tag, problem in chosen.lost
     )

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from regsync.errors import RegsyncError
 from regsync.oci.reference import Tag
-from regsync.plan.model import Action
+from regsync.plan.model import Action, Problem
 from regsync.plan.observation import UnitSeen
 from regsync.plan.pruning import Scope
 from regsync.reconcile.chain import Feeding
@@ -25,7 +25,7 @@ from regsync.spec.pruning import Owns
 
 UNKNOWN = (
     "deletions are unknown: the ledger has no history, so regsync cannot tell which tags it wrote; "
-    "`regsync adopt` takes those that equal their source as its own, `prune.owns: repository` needs no history"
+    "`regsync adopt` takes those that equal their source as its own, `prune.owns: repository` needs none"
 )
 
 
@@ -42,7 +42,7 @@ class Pruning:
         self.waves: list[tuple[Scope, ...]] = []  # in the order in which they are carried out
         self._writers = Writers(run)
         self._targets: dict[Location, TargetView | Unseen] = {}
-        self._decided: set[tuple[str, Location]] = set()
+        self._decided: dict[tuple[str, Location], None] = {}  # in order
         self._going: dict[Spot, frozenset[Tag]] = {}
         self._planned: frozenset[tuple[str, Location, Tag]] | None = None
         self._created: frozenset[tuple[Location, Tag | None]] = frozenset()
@@ -56,6 +56,16 @@ class Pruning:
     def scopes(self) -> Iterator[Scope]:
         """All that was decided."""
         return (scope for wave in self.waves for scope in wave)
+
+    @property
+    def failures(self) -> Iterator[UnitSeen]:
+        """What went wrong at sources and targets that were looked at for nothing but deletions."""
+        yield from self._writers.failed
+        for mirror, location in self._decided:
+            target = self._targets[location]
+            if isinstance(target, Unseen):
+                unit = replace(self._writers.units(mirror, location)[0], targets=(location,))
+                yield UnitSeen(unit, (), (Problem.of(target.error),))
 
     def only(self, planned: Iterable[Action], created: Iterable[tuple[Location, Tag | None]]) -> None:
         """Delete nothing but what a plan deletes; `created` are the tags that this run brought before."""
@@ -99,12 +109,12 @@ class Pruning:
             and (read is None or target in read)
             and (self._planned is None or (mirror, target) in {one[:2] for one in self._planned})
         ]
-        self._decided.update(todo)
+        self._decided.update(dict.fromkeys(todo))
         await self._writers.complete(dict.fromkeys(mirror for mirror, _ in todo), repositories)
         wave: list[Scope] = []
         for mirror, target in todo:
             if target not in self._targets:
-                self._look_at(await _target(target, repositories))
+                self._look_at(await target_at(target, repositories))
             scope = await self._decide(mirror, target)
             wave.append(scope)
             going = frozenset(one.tag for one in scope.pending if one.tag is not None)
@@ -150,7 +160,8 @@ class Pruning:
                 ledger.deleted(one, self._run.now)
 
 
-async def _target(location: Location, repositories: Repositories) -> TargetView | Unseen:
+async def target_at(location: Location, repositories: Repositories) -> TargetView | Unseen:
+    """A target, or why it could not be looked at."""
     try:
         return await repositories.target(location)
     except RegsyncError as error:

@@ -45,15 +45,27 @@ async def decide_scope(
 ) -> Scope:
     """Decide what goes. `going` goes already, `planned` is all that may go; None: whatever is due."""
     seen, ours = _seen(run, writers, mirror, target, policy, going)
-    decision = decide(seen, now=run.now)
     reads = tuple(one for unit in writers.units(mirror, target.location) for one in unit.sources)
+    return await conclude(run, seen, ours, target, planned, reads)
+
+
+async def conclude(
+    run: Run,
+    seen: PruneSeen,
+    ours: Mapping[Tag, Digest | None],
+    target: TargetView | Unseen,
+    planned: frozenset[Tag] | None = None,
+    reads: tuple[Location, ...] = (),
+) -> Scope:
+    """The decision, and what the tags that go point to; `ours` are the digests that are known of them."""
+    decision = decide(seen, now=run.now)
     due = [one.tag for one in decision.due if planned is None or one.tag in planned]
     if (error := refusal(seen, decision, len(due))) is not None:
         known = {tag: digest for tag, digest in ours.items() if digest is not None}
         return Scope(seen, decision, known, planned, Problem.of(error), reads)
     if not due or isinstance(target, Unseen):
         return Scope(seen, decision, {}, planned, reads=reads)
-    digests, kept = await _look_up(target, due, ours if policy.owns is Owns.LEDGER else {})
+    digests, kept = await _look_up(target, due, ours if seen.policy.owns is Owns.LEDGER else {})
     kept |= _locked(run, digests)
     if kept:
         seen = replace(seen, kept={**seen.kept, **kept})

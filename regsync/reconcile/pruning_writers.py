@@ -8,13 +8,13 @@ from functools import cached_property
 from regsync.content.concurrently import for_each
 from regsync.oci.reference import Tag
 from regsync.plan.observation import UnitSeen
-from regsync.reconcile.choose import Chosen, choose
+from regsync.reconcile.choose import Chosen, choose, lost_tags
 from regsync.reconcile.engine import Run
 from regsync.reconcile.ledger import Spot
 from regsync.reconcile.look import UnitView, look_at_sources
 from regsync.reconcile.repositories import Repositories
 from regsync.spec.flow import Flow, Reach
-from regsync.spec.model import Location, Pin, Unit
+from regsync.spec.model import Location, Mirror, Pin, Unit
 from regsync.spec.overlap import Writes, common_tag
 from regsync.spec.selection import TagExplanation
 
@@ -57,11 +57,13 @@ class Writers:
         self._missed: dict[str, str] = {}  # mirrors of which not every unit is known, and why
         self._units: defaultdict[str, list[Unit]] = defaultdict(list)
         self._selected: defaultdict[_Key, list[Selected]] = defaultdict(list)
+        self.failed: list[UnitSeen] = []  # what went wrong with units that were looked at for this alone
 
     def expect(self, units: Iterable[Unit], unseen: Iterable[UnitSeen]) -> None:
         """Units of the run's mirrors, and what of them is not known."""
         for unit in units:
             self._units[unit.mirror].append(unit)
+        self.failed.extend(unseen)
         for one in unseen:
             for problem in one.problems:
                 self._missed[one.unit.mirror] = problem.message
@@ -86,7 +88,9 @@ class Writers:
 
         async def look(unit: Unit) -> None:
             view = await look_at_sources(unit, repositories)
-            self.saw(view, await choose(self._run, view))
+            chosen = await choose(self._run, view)
+            self.saw(view, chosen)
+            self.failed.append(UnitSeen(unit, lost_tags(unit, chosen), chosen.problems))
 
         await for_each(look, todo, at_once=UNITS_AT_ONCE)
 
@@ -122,6 +126,18 @@ class Writers:
             return next((name for name, writes in uncertain if common_tag(writes, pinned)), None)
 
         return who
+
+    def declared_at(self, spot: Spot) -> list[Mirror]:
+        """Every mirror that may write to a spot."""
+        return [self._others.flows[name].mirror for name in self._others.at(spot)]
+
+    def declares(self, spot: Spot, origin: Spot | None) -> bool:
+        """Whether a mirror brings something from `origin` to a spot; None: from wherever."""
+        if origin is None:
+            return bool(self._others.at(spot))
+        return any(
+            _brings(self._run, self._others.flows[name], origin, spot) for name in self._others.at(spot)
+        )
 
     def _uncertain(self, name: str, spot: Spot) -> Iterator[Writes]:
         known = [unit for unit in self._units[name] if self._writes(unit, spot)]
@@ -172,10 +188,23 @@ class _Flows:
 
     def at(self, spot: Spot) -> list[str]:
         """The mirrors that may write to a spot."""
-        here = Reach(frozenset({(spot.place, str(spot.repository))}))
-        shaped = (name for name in self.shaped if self.flows[name].writes.meets(here))
+        shaped = (name for name in self.shaped if self.flows[name].writes.meets(_reach(spot)))
         return [*self.by_name.get((spot.place, str(spot.repository)), ()), *shaped]
 
 
 def _key(unit: Unit) -> _Key:
     return unit.mirror, unit.sources, unit.repository
+
+
+def _brings(run: Run, flow: Flow, origin: Spot, spot: Spot) -> bool:
+    """Whether a mirror reads `origin` to write to `spot`."""
+    if not flow.units:
+        return flow.reads.meets(_reach(origin))
+    return any(
+        run.spot(unit.source) == origin and any(run.spot(target) == spot for target in unit.targets)
+        for unit in flow.units
+    )
+
+
+def _reach(spot: Spot) -> Reach:
+    return Reach(frozenset({(spot.place, str(spot.repository))}))

@@ -8,9 +8,9 @@ import anyio
 from regsync.content.concurrently import for_each
 from regsync.plan.decide import plan_repository, plan_tag
 from regsync.plan.model import Action, Problem, Result
-from regsync.plan.observation import TagSeen, TargetSeen, UnitSeen
+from regsync.plan.observation import TagSeen, UnitSeen
 from regsync.reconcile.carry_out import CarryOut, Recheck
-from regsync.reconcile.choose import Chosen, choose
+from regsync.reconcile.choose import choose, lost_tags
 from regsync.reconcile.engine import Run
 from regsync.reconcile.events import RepositoryFinished, RepositorySelected, RepositoryStarted
 from regsync.reconcile.lanes import Lanes
@@ -61,7 +61,7 @@ async def observe_unit(
             return await _probed(unit, seen, repositories), found
 
     observed = await for_each(one, chosen.wanted, at_once=run.engine.concurrency)
-    tags = (*(seen for seen, _ in observed), *_lost(unit, chosen))
+    tags = (*(seen for seen, _ in observed), *lost_tags(unit, chosen))
     seen = UnitSeen(unit, tags, chosen.problems, chosen.explanations)
     actions = [action for tag in tags for action in plan_tag(unit, tag)]
     failed = len(plan_repository(seen))
@@ -113,7 +113,7 @@ async def sync_unit(run: Run, work: UnitWork, repositories: Repositories) -> Non
     async with anyio.create_task_group() as group:
         lanes = Lanes(group, carry_out, targets, work.results)
         await for_each(one, chosen.wanted, at_once=run.engine.concurrency)
-    seen = UnitSeen(unit, _lost(unit, chosen), chosen.problems)
+    seen = UnitSeen(unit, lost_tags(unit, chosen), chosen.problems)
     work.results.extend(not_done(plan_repository(seen)))
     for tag in seen.tags:
         work.results.extend(not_done(plan_tag(unit, tag)))
@@ -126,13 +126,3 @@ async def sync_unit(run: Run, work: UnitWork, repositories: Repositories) -> Non
 def not_done(actions: Sequence[Action]) -> list[Result]:
     """The results of actions that are not tried, since they have a problem already."""
     return [Result(action, one.outcome, one) for action in actions if (one := action.problem) is not None]
-
-
-def _lost(unit: Unit, chosen: Chosen) -> tuple[TagSeen, ...]:
-    """Named tags that no source has: a failure at each target."""
-    return tuple(
-        TagSeen(
-            unit.source, tag, tag, None, None, tuple(TargetSeen(one) for one in unit.targets), problem=problem
-        )
-        for tag, problem in chosen.lost
-    )
