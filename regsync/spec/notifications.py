@@ -11,7 +11,7 @@ from regsync.spec.secret import SecretRef
 
 TEMPLATE_FIELDS = ("event", "mirror", "message", "run", "time")
 MAX_TEMPLATE = 16 * 1024  # characters
-_FIELD = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+_FIELD = re.compile(r"\{\{([^{}]*)\}\}")
 
 
 class InvalidTemplateError(SpecError, ValueError):
@@ -49,7 +49,7 @@ class Notification:
 
 def fill_template(template: str, values: Mapping[str, str]) -> str:
     """The template with a value for each of TEMPLATE_FIELDS, written as JSON has text, without its quotes."""
-    return _FIELD.sub(lambda found: json.dumps(values[found[1]])[1:-1], template)
+    return _FIELD.sub(lambda found: json.dumps(values[found[1].strip()])[1:-1], template)
 
 
 def check_template(template: str) -> None:
@@ -57,7 +57,7 @@ def check_template(template: str) -> None:
     if len(template) > MAX_TEMPLATE:
         raise InvalidTemplateError(f"longer than {MAX_TEMPLATE} characters")
     for found in _FIELD.finditer(template):
-        if found[1] not in TEMPLATE_FIELDS:
+        if found[1].strip() not in TEMPLATE_FIELDS:
             known = " ".join(f"{{{{{one}}}}}" for one in TEMPLATE_FIELDS)
             raise InvalidTemplateError(f"{{{{{found[1][:40]}}}}} is not one of {known}")
     try:

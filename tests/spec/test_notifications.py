@@ -53,6 +53,7 @@ def test_without_any_nobody_is_told(specs: Specs) -> None:
         pytest.param(f"- {{url: {URL}, template: '[{{{{mirror}}}}]'}}", "no JSON", id="outside of quotes"),
         pytest.param(f"- {{url: {URL}, template: '[\"{{{{secret}}}}\"]'}}", "is not one of", id="a field"),
         pytest.param(f"- {{url: {URL}, template: '{'[' * 9999}'}}", "invalid template", id="too deep"),
+        pytest.param(f"- {{url: {URL}, template: '{{{{{' ' * 16000}'}}", "no JSON", id="no end"),
         pytest.param(f"- {{url: {URL}, template: '\"{'x' * 17000}\"'}}", "longer than 16384", id="too long"),
     ],
 )  # fmt: skip
