@@ -1,6 +1,7 @@
 """What the config of an image says: a blob that outsiders wrote, so anything may be missing or wrong."""
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 from regsync.content.errors import ContentNotFoundError, ContentTooLargeError
 from regsync.content.protocol import Source
@@ -14,7 +15,18 @@ from regsync.oci.strict_json import InvalidJSONError, loads
 
 MAX_CONFIG_SIZE = 4 * 1024 * 1024  # bytes
 
+_PLATFORM = ("os", "architecture", "variant", "os.version")
+
 Config = Mapping[str, object]
+
+
+@runtime_checkable
+class TellsConfigs(Protocol):
+    """Can say what a config says without its bytes. A `Source` without it is asked for the blob."""
+
+    async def config(self, desc: Descriptor) -> Config:
+        """The config, or what is needed of it. Raises ContentNotFoundError."""
+        ...
 
 
 async def read_config(sources: Sequence[Source], top: Manifest | Index) -> Config:
@@ -26,22 +38,33 @@ async def read_config(sources: Sequence[Source], top: Manifest | Index) -> Confi
         return {}
     if top.config.size > MAX_CONFIG_SIZE:
         raise ContentTooLargeError(f"config {top.config.digest}", MAX_CONFIG_SIZE, where=sources[0].name)
+    failure: RegsyncError = ContentNotFoundError(top.config.digest, where="no source")
+    for source in sources:
+        try:
+            return await read_from(source, top.config)
+        except RegsyncError as error:
+            failure = error
+    raise failure
+
+
+async def read_from(source: Source, desc: Descriptor) -> Config:
+    """The config at one place, empty if it is no JSON; raises what reading raises."""
+    if isinstance(source, TellsConfigs):
+        return await source.config(desc)
+    async with source.fetch(desc) as chunks:
+        raw = b"".join([chunk async for chunk in verified(chunks, desc, where=source.name)])
     try:
-        document = loads(await _read(sources, top.config))
+        document = loads(raw)
     except InvalidJSONError:
         return {}
     return document if isinstance(document, dict) else {}
 
 
-async def _read(sources: Sequence[Source], desc: Descriptor) -> bytes:
-    failure: RegsyncError = ContentNotFoundError(desc.digest, where="no source")
-    for source in sources:
-        try:
-            async with source.fetch(desc) as chunks:
-                return b"".join([chunk async for chunk in verified(chunks, desc, where=source.name)])
-        except RegsyncError as error:
-            failure = error
-    raise failure
+def needed(config: Config) -> Config:
+    """What of a config is ever asked for: its age, platform and labels; not what may be secret in it."""
+    texts = {key: found for key in ("created", *_PLATFORM) if (found := text(config, key))}
+    said = labels(config)
+    return {**texts, **({"config": {"Labels": said}} if said else {})}
 
 
 def text(config: Config, key: str) -> str:
@@ -52,7 +75,7 @@ def text(config: Config, key: str) -> str:
 
 def platform(config: Config) -> Platform | None:
     """Where the image runs; None where it does not say, or says what is no platform."""
-    parts = (text(config, key) for key in ("os", "architecture", "variant", "os.version"))
+    parts = (text(config, key) for key in _PLATFORM)
     found = Platform.of(*parts)
     return found if found.is_well_formed else None
 

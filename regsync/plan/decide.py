@@ -8,6 +8,9 @@ from regsync.plan.observation import Observation, TagSeen, TargetSeen, UnitSeen
 from regsync.spec.model import Location, Unit
 
 
+NOT_AS_HELD = "not where the lock file holds it"
+
+
 def plan(spec_digest: Digest, observation: Observation, *, now: datetime) -> Plan:
     """What has to change so that targets are as the spec says."""
     actions: list[Action] = []
@@ -26,7 +29,7 @@ def plan(spec_digest: Digest, observation: Observation, *, now: datetime) -> Pla
         tuple(sorted(actions, key=lambda action: action.order)),
         unchanged,
         observation.warnings,
-        tuple(one for seen in observation.units for one in seen.explanations),
+        (*(one for seen in observation.units for one in seen.explanations), *observation.explanations),
         observation.knows_deletions,
     )
 
@@ -58,8 +61,7 @@ def _decide(unit: Unit, seen: TagSeen, target: TargetSeen) -> Action | None:
     if target.digest != seen.digest:
         if not seen.moves and problem is None:
             return None
-        reason = "not what the lock file says" if seen.locked else "moved at the source"
-        return _action(unit, seen, target, Verb.UPDATE, reason, problem)
+        return _action(unit, seen, target, Verb.UPDATE, _why_moved(seen), problem)
     if target.evidence_lacking:
         count = target.evidence_lacking
         reason = f"same digest, {count} piece{'s' if count > 1 else ''} of evidence missing on the target"
@@ -69,6 +71,12 @@ def _decide(unit: Unit, seen: TagSeen, target: TargetSeen) -> Action | None:
     refused = any(not one.lets_pass for one in target.verdicts)
     reason = "there already, and refused by a policy" if refused else "evidence not compared"
     return _action(unit, seen, target, Verb.UPDATE, reason, problem)
+
+
+def _why_moved(seen: TagSeen) -> str:
+    if seen.held:
+        return NOT_AS_HELD
+    return "not what the lock file says" if seen.locked else "moved at the source"
 
 
 def _action(

@@ -37,6 +37,7 @@ class TagSeen:
     moves: bool = True  # whether this source may move a tag that a target has
     problem: Problem | None = None  # what kept it from being read
     locked: bool = False  # the lock file says the digest, whatever the source has now
+    held: bool = False  # and says so until it is released
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +58,4 @@ class Observation:
     warnings: tuple[str, ...] = ()
     scopes: tuple[Scope, ...] = ()  # what may be deleted, and why the rest stays
     knows_deletions: bool = False  # whether there was any history to know them by
+    explanations: tuple[Explanation, ...] = ()  # of tags that may be deleted

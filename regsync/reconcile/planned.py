@@ -9,6 +9,7 @@ from regsync.content.digest_tags import DigestTag
 from regsync.content.errors import ContentNotFoundError
 from regsync.content.evidence import Shelf, Shelves, Takes
 from regsync.content.graph import Graph
+from regsync.content.image_config import Config, read_from
 from regsync.content.manifests import Manifests
 from regsync.content.protocol import ListsReferrers, ListsTags, Source, Store
 from regsync.oci.descriptor import Descriptor
@@ -107,6 +108,10 @@ class PlannedStore:
         """A blob that is there, or would be."""
         async with AsyncExitStack() as stack:
             yield await self._first(lambda source: stack.enter_async_context(source.fetch(desc)))
+
+    async def config(self, desc: Descriptor) -> Config:
+        """What a config says that is there, or would be."""
+        return await self._first(lambda source: read_from(source, desc))
 
     @asynccontextmanager
     async def tags(self) -> AsyncIterator[AsyncIterator[tuple[Tag, Descriptor | None]]]:

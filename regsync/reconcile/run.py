@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
 
@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 from regsync.content.concurrently import for_each
 from regsync.errors import RegsyncError
 from regsync.plan.decide import plan, plan_repository, plan_tag
-from regsync.plan.model import Plan, Report, Verb
+from regsync.plan.model import Explanation, Plan, Report, Verb
 from regsync.plan.observation import Observation, UnitSeen
 from regsync.reconcile.apply_plan import NotDeclaredError, apply_actions, refuse_stale, refused
 from regsync.reconcile.chain import Feeding
@@ -46,6 +46,14 @@ class Explain(Enum):
 
 async def make_plan(spec: Spec, engine: Engine, *, explain: Explain = Explain.NO) -> Plan:
     """Look at both sides and say what would change; writes nothing anywhere."""
+    observed, now = await observe(spec, engine, explain=explain)
+    return plan(spec.digest, observed, now=now)
+
+
+async def observe(
+    spec: Spec, engine: Engine, *, explain: Explain = Explain.NO
+) -> tuple[Observation, datetime]:
+    """What a plan of `spec` is made of, and when it was; writes nothing anywhere."""
     places = PlannedPlaces(engine.places)
     levels = mirror_order(spec)
     seen: list[UnitSeen] = []
@@ -64,12 +72,10 @@ async def make_plan(spec: Spec, engine: Engine, *, explain: Explain = Explain.NO
                     await _assume_done(places, found, observer, content)
         await pruning.decide(Repositories(run))
     warnings = (*run.warnings, *run.verification.warnings(), *engine.places.warnings())
-    observed = Observation(tuple(seen), warnings, tuple(pruning.scopes), pruning.is_known)
-    made = plan(spec.digest, observed, now=run.now)
-    if explain is Explain.NO:
-        return made
-    fates = tuple(one for scope in pruning.scopes for one in scope.explanations)
-    return replace(made, explanations=(*made.explanations, *fates))
+    fates: tuple[Explanation, ...] = ()
+    if explain is Explain.YES:
+        fates = tuple(one for scope in pruning.scopes for one in scope.explanations)
+    return Observation(tuple(seen), warnings, tuple(pruning.scopes), pruning.is_known, fates), run.now
 
 
 async def sync(
