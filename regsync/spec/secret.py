@@ -15,7 +15,7 @@ MAX_SECRET_SIZE = 64 * 1024  # bytes
 class MissingSecretError(RegsyncError):
     """The environment variable is not set, or the file cannot be read or is no secret."""
 
-    usual_hint = "set it where regsync runs, or take `auth` out to use what `docker login` has left"
+    usual_hint = "set it where regsync runs; a Registry without `auth` uses what `docker login` has left"
 
     def __init__(self, secret: "SecretRef", cause: str) -> None:
         place = f"{secret.wanted_by}: " if secret.wanted_by else ""
