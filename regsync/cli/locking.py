@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import partial
@@ -10,19 +9,16 @@ from pathlib import Path
 
 from regsync.cli import streams
 from regsync.cli.engines import reading_engine, writing_engine
-from regsync.cli.options import RunOptions, manner
+from regsync.cli.options import RunOptions
 from regsync.cli.output import write_file
 from regsync.cli.places import Missing
-from regsync.cli.running import forgive_pending, load_spec
-from regsync.cli.signals import Stop, run_until_signal
-from regsync.cli.story import told
+from regsync.cli.running import forgive_pending, load_spec, run_to_read
 from regsync.clock import Clock, SystemClock
 from regsync.plan.model import Cause, Outcome, Problem, exit_code
 from regsync.reconcile.engine import Engine
 from regsync.reconcile.events import Emit
 from regsync.reconcile.locking import Looked, look_up
 from regsync.regular_file import STDIN
-from regsync.report.events_log import Tense
 from regsync.report.lock_changes import LockChanges, render_json, render_text
 from regsync.report.style import COLOUR, PLAIN
 from regsync.spec.files import yaml_files
@@ -33,13 +29,11 @@ from regsync.spec.lock_writing import lock_text
 from regsync.spec.model import Spec
 from regsync.spec.problems import Problems
 
-Open = Callable[[Spec, Clock, Emit], AbstractAsyncContextManager[Engine]]
-
 
 def check_locks(run: RunOptions, *, min_age: timedelta, exit_zero: bool) -> int:
     """Say what `lock --update` would change, and write nothing anywhere."""
     spec, clock = load_spec(run), SystemClock()
-    looked = _look(spec, clock, partial(_reading, run), Tense.FUTURE)
+    looked = run_to_read(spec, partial(_reading, run), partial(look_up, spec))
     # What an update would take is told by a plain merge too: it calls it behind.
     merged = _merged(spec, run, looked, Rules(clock.now(), Moves.NONE, min_age))
     code = _answer(run, merged, looked, written=False)
@@ -49,7 +43,7 @@ def check_locks(run: RunOptions, *, min_age: timedelta, exit_zero: bool) -> int:
 def write_locks(run: RunOptions, moves: Moves, *, min_age: timedelta, wait: timedelta) -> int:
     """Bring the lock files up to date."""
     spec, clock = load_spec(run), SystemClock()
-    looked = _look(spec, clock, partial(_writing, run, wait), Tense.PAST)
+    looked = run_to_read(spec, partial(_writing, run, wait), partial(look_up, spec))
     merged = _merged(spec, run, looked, Rules(clock.now(), moves, min_age))
     for path, one in merged.items():
         write_lock(path, one.file)
@@ -74,16 +68,6 @@ def _writing(
 ) -> AbstractAsyncContextManager[Engine]:
     """What it learns is remembered: `--min-age` counts from first sights."""
     return writing_engine(spec, run, clock, emit, command="lock", wait=wait, missing=Missing.EMPTY)
-
-
-def _look(spec: Spec, clock: Clock, open_engine: Open, tense: Tense) -> Looked:
-    async def body(_: Stop) -> Looked:
-        async with open_engine(spec, clock, emit) as engine:
-            return await look_up(spec, engine)
-
-    with told(manner(), clock, tense) as emit:
-        looked, _ = run_until_signal(body)
-    return looked
 
 
 def _merged(spec: Spec, run: RunOptions, looked: Looked, rules: Rules) -> dict[Path, Merged]:

@@ -53,6 +53,21 @@ def own_answer_options(formats: tuple[str, ...]) -> Callable[[_F], Callable[...,
     return decorate
 
 
+def one_mirror_options(formats: tuple[str, ...]) -> Callable[[_F], Callable[..., object]]:
+    """The same for a verb whose arguments say which mirror is meant."""
+
+    def decorate(function: _F) -> Callable[..., object]:
+        @wraps(function)
+        def not_narrowed(**values: Any) -> object:
+            return _gather(function)(report=(), mirror=(), label={}, **values)
+
+        return log_format_option(
+            color_option(output_option(formats)(state_option(lock_option(_paths(not_narrowed)))))
+        )
+
+    return decorate
+
+
 def story_options(function: _F) -> Callable[..., object]:
     """The same for a verb that tells its story and has no answer."""
 
@@ -191,15 +206,18 @@ state_option = click.option(
 )
 
 
+lock_option = click.option(
+    "--lock",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The lock file, instead of regsync.lock beside the files that hold mirrors.",
+)
+
+
 def _narrowing(function: Callable[..., object]) -> Callable[..., object]:
     options = (
         state_option,
-        click.option(
-            "--lock",
-            type=click.Path(path_type=Path),
-            metavar="FILE",
-            help="The lock file, instead of regsync.lock beside the files that hold mirrors.",
-        ),
+        lock_option,
         click.option(
             "--mirror", multiple=True, metavar="NAME", help="Only this mirror; may be given several times."
         ),

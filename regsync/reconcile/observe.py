@@ -50,7 +50,7 @@ class Observer:
         self.run, self.view, self.unit = run, view, view.unit
         self.shape = shape_of(view.unit)
         self._platforms = view.unit.platforms or ()
-        self._locked = {Wanted(one.source_tag, one.tag, one.digest) for one in view.unit.locked}
+        self._locked = {Wanted(one.source_tag, one.tag, one.digest): one for one in view.unit.locked}
         self._policies = run.verification.policies_of(view.unit)
         self._judging = TagJudging(self)
         self._absence = Absence(view)
@@ -347,7 +347,8 @@ class Observer:
             found.digest if found else None,
             targets,
             moves=wanted.digest is not None or found is None or found.source.location == self.unit.source,
-            locked=wanted.tag is not None and wanted in self._locked,
+            locked=wanted in self._locked,
+            held=wanted in self._locked and self._locked[wanted].hold,
         )
 
 

@@ -116,9 +116,25 @@ def _named(
     chosen = select(loose, by_tag, facts, now=now)
     names = dict(chosen.tags) | {pin.tag: pin.tag for pin in unit.pinned if pin.tag in by_tag and pin.tag}
     locked = tuple(
-        LockedTag(tag, names[tag], one.digest, one.trimmed) for tag, one in by_tag.items() if tag in names
+        LockedTag(tag, names[tag], one.digest, one.trimmed, one.hold)
+        for tag, one in by_tag.items()
+        if tag in names
     )
     return locked, chosen.problems
+
+
+def target_names(spec: Spec, unit: Unit, now: datetime) -> dict[Tag, Tag]:
+    """Tags at the source that are in the lock file, and their names on the targets, dates in them aside."""
+    whole = replace(spec, binding=Binding.ALL)
+    named, _, _ = bound(whole, unit, first_seen=lambda _: now, now=now)
+    return {one.source_tag: one.tag for one in named.locked}
+
+
+def could_choose(unit: Unit, tag: Tag, now: datetime) -> bool:
+    """Whether the unit could choose a tag of its source and leave it its name."""
+    entry = LockEntry("", tag, Digest.of(b""))
+    named, _ = _named(unit, [entry], lambda _: now, now)
+    return any(one.tag == tag for one in named)
 
 
 def _loosened(rule: TagRule) -> TagRule:

@@ -298,6 +298,7 @@ class LockedTag:
     tag: Tag
     digest: Digest  # at the source
     trimmed: Digest | None = None  # on the targets, where it differs and is known
+    hold: bool = False  # by a rollback, say, and not because it was the newest when the file was written
 
 
 class Binding(Enum):

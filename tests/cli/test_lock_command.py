@@ -208,3 +208,56 @@ def test_each_directory_with_mirrors_has_its_own_file_and_a_file_of_its_own_touc
 )
 def test_options_that_do_not_go_together_are_misuse(regsync: Regsync, lock: Path, options: list[str]) -> None:
     assert regsync("lock", lock.parent, *options).code == 64
+
+
+def test_rollback_holds_the_tag_at_what_the_last_run_moved_it_away_from(regsync: Regsync, lock: Path) -> None:
+    regsync("sync", lock.parent)
+    old, new = move(lock.parent)
+    regsync("lock", lock.parent, "--update")
+    add(lock, "bundle/hello:1.0.0", "  # the first one")
+    assert regsync("sync", lock.parent, "--locked").code == 0
+
+    ran = regsync("rollback", "quickstart", "1.1.0", lock.parent)
+
+    assert ran.code == 0, ran.err
+    assert f"regsync.lock: bundle/hello:1.1.0@{old}, hold: true\n" in ran.out
+    assert f"local/hello:1.1.0  now {new}\n" in ran.out
+    assert ran.out.endswith(
+        "Nothing was copied yet: the next run moves the tag; `regsync lock --update` releases it.\n"
+    )
+    assert (entry(lock, "bundle/hello:1.1.0"), "# the first one" in lock.read_text()) == (old, True)
+    for more in ([], ["--locked"]):
+        assert regsync("sync", lock.parent, *more).code == 0
+        assert (
+            json.loads(
+                regsync("inspect", f"store:{lock.parent}/.regsync/store/hello:1.1.0", "-o", "json").out
+            )["digest"]
+            == old
+        )
+    assert regsync("lock", lock.parent, "--update").code == 0
+    assert regsync("sync", lock.parent).code == 0
+    assert (
+        f"sha256:{new[7:]}"
+        in regsync("inspect", f"store:{lock.parent}/.regsync/store/hello:1.1.0", "-o", "json").out
+    )
+
+
+def test_rollback_says_what_it_cannot_do(regsync: Regsync, lock: Path) -> None:
+    assert regsync("rollback", "nginx", "1.1.0", lock.parent).code == 64
+    assert regsync("rollback", "quickstart", "acme/web:9.9.9", lock.parent).code == 64
+    assert regsync("rollback", "quickstart", "1.1.0", lock.parent, "--to", "sha256:1").code == 64
+    ran = regsync("rollback", "quickstart", "1.1.0", lock.parent, "--to", NOWHERE)
+    assert (ran.code, f"{NOWHERE} is at none of bundle/hello, local/hello" in ran.err) == (1, True)
+    found = json.loads(
+        regsync(
+            "rollback",
+            "quickstart",
+            "hello:1.1.0",
+            lock.parent,
+            "--to",
+            entry(lock, "bundle/hello:1.0.0"),
+            "-o",
+            "json",
+        ).out
+    )
+    assert (found["kind"], found["tag"], found["targets"][0]["digest"]) == ("Rollback", "1.1.0", None)

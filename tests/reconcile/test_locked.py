@@ -230,6 +230,9 @@ async def test_what_is_held_stays_in_every_run_while_other_tags_move(world: Worl
 
     assert await world.tag("ours/app", "v1") == old.digest
     assert await world.tag("ours/app", "v2") == new.digest == await world.tag("ours/app", "v3")
+    await world.put("ours/app", new, "v1")
+    (action,) = (await world.plan()).actions
+    assert (str(action.digest), action.reason) == (old.digest, "not where the lock file holds it")
 
 
 async def test_a_held_tag_that_the_source_no_longer_has_is_no_failure_and_comes_back(world: World) -> None:
