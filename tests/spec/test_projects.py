@@ -186,7 +186,6 @@ def test_a_file_under_no_project_stands_beside_the_settings(estate: Estate, name
     assert f"{name}:1:1: this file is under no Project" in found
     assert "Project web (central.yaml:" in found
     assert "with files teams/web/**" in found
-    assert len(estate.specs.directory.joinpath(name).parts) > 1
 
 
 def test_beside_the_settings_everything_is_allowed(estate: Estate) -> None:
@@ -219,6 +218,20 @@ def test_a_link_to_a_file_of_a_team_is_held_to_its_project(estate: Estate) -> No
     target = estate.write("teams/web/web.txt", mirror("source: dev/api/x\ntargets: [local/api/x]\ntags: [a]"))
     os.symlink(target, estate.specs.directory / "linked.yaml")
     assert "dev/api/x is outside" in "\n".join(estate.problems())
+
+
+def test_files_of_mounted_config_maps_are_where_they_are_seen(tmp_path: Path) -> None:
+    for directory, name, documents in (
+        ("", "central.yaml", (*REGISTRIES, document("Project", "web", WEB))),
+        ("", "ours.yaml", (mirror("source: dev/api/x\ntargets: [local/api/x]\ntags: [a]", "ours"),)),
+        ("teams/web", "web.yaml", (mirror(NGINX),)),
+    ):
+        mounted = Specs(tmp_path / directory)
+        mounted.write(f"..2026_11_25/{name}", *documents)
+        if not (mounted.directory / "..data").exists():
+            os.symlink("..2026_11_25", mounted.directory / "..data")
+        os.symlink(f"..data/{name}", mounted.directory / name)
+    assert [one.name for one in load([tmp_path]).mirrors] == ["ours", "web"]
 
 
 def test_a_link_of_a_team_leads_to_no_more_rights(estate: Estate) -> None:
