@@ -117,7 +117,7 @@ class Workspace:
 
     def run(self, command: str, *arguments: str | Path, output: str = "json", limit: float = LIMIT) -> Ran:
         """Run `regsync COMMAND` over this directory to its end."""
-        options: list[str | Path] = ["-o", output] if command in ("plan", "sync", "apply") else []
+        options: list[str | Path] = ["-o", output] if command in ("plan", "sync", "apply", "check") else []
         return self.call(command, *arguments, self.path, *options, limit=limit)
 
     def call(self, *arguments: str | Path, stdin: str | None = None, limit: float = LIMIT) -> Ran:
