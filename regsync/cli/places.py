@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from regsync.content.layout_place import LayoutPlace as Layouts
     from regsync.content.memory import MemoryPlace
     from regsync.remote.limits import Limiters
+    from regsync.spec.in_use import RunningImage
     from regsync.store.builtin import BuiltinStore
 
 
@@ -121,6 +122,12 @@ class SpecPlaces:
             case RemotePlace():
                 return await self._remote().states(registry, wanted)
         return None
+
+    async def running(self, context: str) -> "Sequence[RunningImage]":
+        """What the pods of a Kubernetes cluster run."""
+        from regsync.cli.clusters import running_images  # brings an HTTP client, which stores do without
+
+        return await running_images(context)
 
     async def may_push(self, location: Location) -> None:
         """Ask whether `location` may be written, without writing."""

@@ -53,3 +53,11 @@ def cosign_tags(subject: Digest) -> tuple[DigestTag, ...]:
 def is_fallback_tag(tag: Tag) -> bool:
     """Whether it has the form of one. Source: distribution-spec 1.1, "Referrers Tag Schema"."""
     return tag.startswith("sha") and _FALLBACK_TAG.fullmatch(tag) is not None
+
+
+def fallback_subject(tag: Tag) -> Digest | None:
+    """Whose referrers a fallback tag lists; None for another tag, and where it names a digest in part."""
+    if not is_fallback_tag(tag):
+        return None
+    algorithm, _, encoded = tag.partition("-")
+    return Digest(algorithm, encoded) if HEX_LENGTH[algorithm] == len(encoded) else None

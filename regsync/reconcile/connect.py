@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 from regsync.content.protocol import Store
 from regsync.content.tags_state import TagsState
 from regsync.oci.reference import RepositoryName
+from regsync.spec.in_use import RunningImage
 from regsync.spec.model import Location
 
 
@@ -41,4 +42,16 @@ class KnowsStates(Protocol):
         self, registry: str, wanted: Collection[RepositoryName]
     ) -> Mapping[RepositoryName, TagsState] | None:
         """At least those of `wanted` that have tags and may be seen; None where there is no such answer."""
+        ...
+
+
+@runtime_checkable
+class KnowsClusters(Protocol):
+    """Can say what runs in a Kubernetes cluster."""
+
+    async def running(self, context: str) -> Sequence[RunningImage]:
+        """The images of all pods of the cluster that a context of the kubeconfig names.
+
+        Raises an error that says why it is not known.
+        """
         ...

@@ -62,7 +62,7 @@ async def delete(
             problem = Problem.of(SourceNotPrunedError(source, scope.seen.target))
             done = [Result(action, problem.outcome, problem) for action in actions]
         else:
-            done = await _delete(run, scope.seen.target, actions)
+            done = await delete_tags(run, scope.seen.target, actions)
         results.extend(done)
         if any(result.outcome is not Outcome.DONE for result in done):
             unfinished[run.spot(scope.seen.target)] = scope.seen.target
@@ -72,8 +72,8 @@ async def delete(
     return results
 
 
-async def _delete(run: Run, target: Location, actions: Sequence[Action]) -> list[Result]:
-    """Delete tags of one repository, one after another."""
+async def delete_tags(run: Run, target: Location, actions: Sequence[Action]) -> list[Result]:
+    """Delete tags of one repository, one after another. The place can delete them: it is a `Deletes`."""
     spot = run.spot(target)
     begun = {
         action.tag: Deletion(run.id, spot, action.tag, action.replaces, run.now)

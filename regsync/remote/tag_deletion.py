@@ -49,7 +49,7 @@ class TagDeletionUnsupportedError(RegistryError, UnsupportedError):
 
 
 class TagProtectedError(RegistryError, RefusedError):
-    """A rule of the registry holds the tag: it is immutable there."""
+    """A rule of the registry holds the tag or manifest: it is immutable there, or in use."""
 
     def __init__(self, name: str, text: str, *, where: str) -> None:
         super().__init__(
@@ -75,7 +75,7 @@ class Requests:
         try:
             return (await endpoint.session.send(request, expect=_DELETE_ANSWERS)).status
         except RejectedError as error:
-            if "immutab" in str(error).lower():
+            if "immutab" in str(error).lower() or "DENIED" in error.codes:
                 raise TagProtectedError(str(name), str(error), where=endpoint.name) from error
             raise
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from regsync.content.memory import MemoryPlace, MemoryRepository
 from regsync.content.protocol import Store
+from regsync.content.tag_times import TagTimes
 from regsync.errors import RegsyncError
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
@@ -46,6 +47,7 @@ class CountingRepository(MemoryRepository):
         super().__init__(name, place=place)
         self.calls: list[tuple[str, str]] = []
         self.failing: dict[str, Callable[[object], RegsyncError | None]] = {}
+        self.tag_times: Mapping[Tag, TagTimes] | None = None  # as most registries: not told
 
     def fail(self, call: str, error: RegsyncError, *, times: int | None = None, when: object = None) -> None:
         """Raise `error` from `call`, the first `times` it is made (for `when`, if given)."""
@@ -106,6 +108,18 @@ class CountingRepository(MemoryRepository):
         self._called("tags", self.name)
         async with super().tags() as found:
             yield _without_descriptors(found)
+
+    async def times(self) -> Mapping[Tag, TagTimes] | None:
+        self._called("times", self.name)
+        return self.tag_times
+
+    async def untag(self, tag: Tag) -> None:
+        self._called("untag", tag)
+        await super().untag(tag)
+
+    async def delete(self, desc: Descriptor) -> None:
+        self._called("delete", desc.digest)
+        await super().delete(desc)
 
     async def mount(self, desc: Descriptor, source: Any) -> bool:
         self._called("mount", desc.digest)
