@@ -13,6 +13,7 @@ from regsync.content.protocol import Confirms, Store
 from regsync.errors import DeferredError, DeniedError, RegsyncError, TemporaryError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
+from regsync.reconcile.by_latency import for_each_by_latency
 from regsync.reconcile.engine import Run
 from regsync.reconcile.look import Wanted
 from regsync.reconcile.repositories import TargetView
@@ -49,7 +50,10 @@ async def ask_place(run: Run, view: TargetView, wanted: Mapping[Wanted, Digest |
             asked.digests[one] = desc.digest
     asked.digests.update(dict.fromkeys(absent))
     todo = [one for one in wanted if one not in asked.digests]
-    await for_each(lambda one: _ask(asked, one, wanted[one]), todo, at_once=run.engine.concurrency)
+    engine = run.engine
+    await for_each_by_latency(
+        lambda one: _ask(asked, one, wanted[one]), todo, clock=engine.clock, most=engine.concurrency
+    )
     if view.listed and absent:
         await _distrust(run, asked, absent)
     return asked

@@ -16,6 +16,7 @@ from regsync.oci.reference import Tag
 from regsync.plan.check import Compared, Row, SpotSeen, TagCompared, compare, lost, unread
 from regsync.plan.model import Problem
 from regsync.reconcile.absent import TagNotFoundError
+from regsync.reconcile.by_latency import for_each_by_latency
 from regsync.reconcile.check_alike import likeness_at
 from regsync.reconcile.check_place import PlaceAsked, ask_place
 from regsync.reconcile.check_states import States, takes_every_tag
@@ -164,7 +165,8 @@ class _UnitCheck:
         if view.sources:
             spot = view.sources[0].spot
             self._sightings = self._run.engine.ledger.sightings(spot)
-        await for_each(locate, chosen.wanted, at_once=self._run.engine.concurrency)
+        engine = self._run.engine
+        await for_each_by_latency(locate, chosen.wanted, clock=engine.clock, most=engine.concurrency)
         self._current = frozenset(found.desc.digest for found in result.found.values())
         for one, problem in self._lost.items():
             result.rows.append(lost(unit.mirror, unit.source, one.tag, one.digest, problem))
