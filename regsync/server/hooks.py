@@ -127,7 +127,7 @@ class Hooks:
         now, key = self._clock.monotonic(), network_of(client)
         left, since = self._buckets.pop(key, (BURST, now))
         left = min(BURST, left + (now - since) * RATE)
-        self._buckets[key] = (max(left - 1, 0.0), now)
+        self._buckets[key] = (left - 1 if left >= 1 else left, now)
         if len(self._buckets) > MAX_CLIENTS:
             self._buckets.popitem(last=False)
         return left >= 1
