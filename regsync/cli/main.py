@@ -22,6 +22,7 @@ VERBS = {
     "check": Verb("regsync.cli.check", "Compare all places of every mirror; write to none of them."),
     "lock": Verb("regsync.cli.lock", "Write the lock file: every selected tag with its digest."),
     "rollback": Verb("regsync.cli.rollback", "Have every run keep a tag at an earlier digest."),
+    "prune": Verb("regsync.cli.prune", "Delete what mirrors and retention no longer keep, and nothing else."),
     "adopt": Verb("regsync.cli.adopt", "Take tags that equal their source as ours, for pruning."),
     "copy": Verb("regsync.cli.copy", "Copy one image with all that belongs to it."),
     "inspect": Verb("regsync.cli.inspect", "Show an image's manifest, platforms, sizes and referrers."),

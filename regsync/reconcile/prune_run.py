@@ -1,12 +1,13 @@
-"""`regsync prune`: what mirrors delete, or what no mirror declares any more; nothing is copied."""
+"""`regsync prune`: what mirrors delete and retention lets go, or what nobody declares any more."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import anyio
 
 from regsync.plan.decide import plan, plan_repository, plan_tag
-from regsync.plan.model import Action, Plan, Report
+from regsync.plan.model import Action, Explanation, Plan, Report
 from regsync.plan.observation import Observation, UnitSeen
 from regsync.plan.pruning import Scope
 from regsync.reconcile.abandoned import abandoned
@@ -17,51 +18,82 @@ from regsync.reconcile.expanding import expand
 from regsync.reconcile.pruning import Pruning
 from regsync.reconcile.reported import reported
 from regsync.reconcile.repositories import Repositories
+from regsync.reconcile.retention import plan_retention, retain
 from regsync.reconcile.run import Explain
 from regsync.reconcile.unit_work import Progress, not_done
 from regsync.spec.flow import mirror_order
 from regsync.spec.model import Spec
+from regsync.spec.retention import RetentionPolicy
 
 Waves = Sequence[Sequence[Scope]]
 
 
-async def plan_pruning(
-    spec: Spec, engine: Engine, *, explain: Explain = Explain.NO, abandoned_at_most: int | None = None
-) -> Plan:
-    """What `prune` would delete, with the reason for every tag; writes nothing anywhere.
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What may go: what mirrors delete, what retention lets go, or else what nobody declares any more."""
 
-    `abandoned_at_most`: of each repository, of what no mirror declares any more, instead of what mirrors
-    delete.
-    """
+    retention: bool
+    abandoned_at_most: int | None = None  # tags of one repository; None: nothing that is abandoned
+
+    ALL: ClassVar["Extent"]
+    MIRRORS: ClassVar["Extent"]
+
+    @classmethod
+    def abandoned(cls, at_most: int) -> "Extent":
+        """The explicit act for what no mirror declares any more, and nothing besides."""
+        return cls(retention=False, abandoned_at_most=at_most)
+
+    def policies(self, spec: Spec) -> Sequence[RetentionPolicy]:
+        """The retention policies that are carried out."""
+        return spec.retention if self.retention else ()
+
+
+Extent.ALL, Extent.MIRRORS = Extent(retention=True), Extent(retention=False)
+
+
+async def plan_pruning(
+    spec: Spec, engine: Engine, extent: Extent = Extent.ALL, *, explain: Explain = Explain.NO
+) -> Plan:
+    """What `prune` would delete, with the reason for every tag; writes nothing anywhere."""
     async with anyio.create_task_group() as group:
         run = Run(engine, spec, engine.clock.now(), group)
         known = Pruning(run).is_known
-        waves, failures = await _decide(run, abandoned_at_most)
+        waves, failures = await _decide(run, extent)
         group.cancel_scope.cancel()
     scopes = tuple(scope for wave in waves for scope in wave)
     warnings = (*run.warnings, *engine.places.warnings())
     made = plan(spec.digest, Observation(tuple(failures), warnings, scopes, known), now=run.now)
-    if explain is Explain.NO:
-        return made
-    return replace(made, explanations=tuple(one for scope in scopes for one in scope.explanations))
+    explanations: tuple[Explanation, ...] = tuple(one for scope in scopes for one in scope.explanations)
+    if policies := extent.policies(spec):
+        retained = await plan_retention(spec, engine, policies=policies, now=run.now)
+        actions = sorted((*made.actions, *retained.actions), key=lambda action: action.order)
+        explanations += retained.explanations
+        made = replace(made, actions=tuple(actions), warnings=(*made.warnings, *retained.warnings))
+    return replace(made, explanations=explanations) if explain is Explain.YES else made
 
 
 async def prune(
-    spec: Spec, engine: Engine, *, abandoned_at_most: int | None = None, stop: anyio.Event | None = None
+    spec: Spec, engine: Engine, extent: Extent = Extent.ALL, *, stop: anyio.Event | None = None
 ) -> Report:
     """Delete it. `stop` ends the run early: what was deleted is reported."""
 
     async def body(run: Run, progress: Progress) -> None:
-        waves, failures = await _decide(run, abandoned_at_most)
+        waves, failures = await _decide(run, extent)
         progress.left.extend(not_done([action for seen in failures for action in _failed(seen)]))
         progress.left.extend(await delete(run, waves))
+        if policies := extent.policies(spec):
+            warnings = await retain(
+                spec, engine, policies=policies, now=run.now, run_id=run.id, results=progress.left
+            )
+            for warning in warnings:
+                run.warn(warning)
 
     return await reported("prune", spec, engine, body, stop)
 
 
-async def _decide(run: Run, abandoned_at_most: int | None) -> tuple[Waves, list[UnitSeen]]:
-    if abandoned_at_most is not None:
-        return [await abandoned(run, Repositories(run), abandoned_at_most)], []
+async def _decide(run: Run, extent: Extent) -> tuple[Waves, list[UnitSeen]]:
+    if extent.abandoned_at_most is not None:
+        return [await abandoned(run, Repositories(run), extent.abandoned_at_most)], []
     run.pruning = pruning = Pruning(run)
     for level in mirror_order(run.spec):
         await pruning.decide(Repositories(run), Feeding(run.spec, [level]))

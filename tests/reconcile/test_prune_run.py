@@ -9,7 +9,7 @@ from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
 from regsync.plan.model import Outcome, Plan, Report, Verb, exit_code, problems_of
 from regsync.reconcile.ledger import Deletion, Spot
-from regsync.reconcile.prune_run import plan_pruning, prune
+from regsync.reconcile.prune_run import Extent, plan_pruning, prune
 from regsync.reconcile.run import Explain
 from regsync.reconcile.undo import NothingToUndoError, undo
 from regsync.spec.model import TagRule
@@ -35,11 +35,13 @@ async def world() -> World:
 
 
 async def run(world: World, abandoned: int | None = None) -> Report:
-    return await prune(world.spec(), world.engine(), abandoned_at_most=abandoned)
+    extent = Extent.ALL if abandoned is None else Extent.abandoned(abandoned)
+    return await prune(world.spec(), world.engine(), extent)
 
 
 async def dry(world: World, abandoned: int | None = None, explain: Explain = Explain.NO) -> Plan:
-    return await plan_pruning(world.spec(), world.engine(), abandoned_at_most=abandoned, explain=explain)
+    extent = Extent.ALL if abandoned is None else Extent.abandoned(abandoned)
+    return await plan_pruning(world.spec(), world.engine(), extent, explain=explain)
 
 
 async def test_prune_deletes_and_copies_nothing(world: World) -> None:
