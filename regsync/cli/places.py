@@ -192,11 +192,12 @@ class SpecPlaces:
 
 
 def stores_of(spec: Spec, missing: Missing) -> Sequence[Path]:
-    """The stores that mirrors use: those that exist, and targets that are to be made; never a source."""
+    """The stores that a run uses: those that exist, and targets that are to be made; never another."""
     targets = {template.registry for mirror in spec.mirrors for template in mirror.targets}
     sources = {template.registry for mirror in spec.mirrors for template in mirror.sources}
     sources |= {location.registry for mirror in spec.mirrors for location, _ in mirror.images}
     sources |= {location.registry for policy in spec.policies.values() for location in policy.evidence}
+    sources |= {glob.registry for policy in spec.retention for glob in policy.repositories}
     paths: dict[Path, None] = {}
     for name in sorted(targets | sources):
         place = spec.registries[name].place

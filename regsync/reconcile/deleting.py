@@ -61,9 +61,9 @@ async def delete(
         if source is not None:
             problem = Problem.of(SourceNotPrunedError(source, scope.seen.target))
             done = [Result(action, problem.outcome, problem) for action in actions]
+            results.extend(done)
         else:
-            done = await delete_tags(run, scope.seen.target, actions)
-        results.extend(done)
+            done = await delete_tags(run, scope.seen.target, actions, results)
         if any(result.outcome is not Outcome.DONE for result in done):
             unfinished[run.spot(scope.seen.target)] = scope.seen.target
 
@@ -72,8 +72,13 @@ async def delete(
     return results
 
 
-async def delete_tags(run: Run, target: Location, actions: Sequence[Action]) -> list[Result]:
-    """Delete tags of one repository, one after another. The place can delete them: it is a `Deletes`."""
+async def delete_tags(
+    run: Run, target: Location, actions: Sequence[Action], results: list[Result]
+) -> list[Result]:
+    """Delete tags of one repository, one after another. The place can delete them: it is a `Deletes`.
+
+    What became of each is added to `results` as soon as it is known: the run may end at any moment.
+    """
     spot = run.spot(target)
     begun = {
         action.tag: Deletion(run.id, spot, action.tag, action.replaces, run.now)
@@ -86,8 +91,15 @@ async def delete_tags(run: Run, target: Location, actions: Sequence[Action]) -> 
     except RegsyncError as error:
         _end_with(run, error)
         problem = Problem.of(error)
-        return [Result(action, problem.outcome, problem) for action in actions]
-    return [await _attempt(run, action, begun[action.tag]) for action in actions if action.tag in begun]
+        done = [Result(action, problem.outcome, problem) for action in actions]
+        results.extend(done)
+        return done
+    done = []
+    for action in actions:
+        if action.tag in begun:
+            done.append(await _attempt(run, action, begun[action.tag]))
+            results.append(done[-1])
+    return done
 
 
 async def _attempt(run: Run, action: Action, deletion: Deletion) -> Result:

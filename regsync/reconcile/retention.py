@@ -31,23 +31,21 @@ REPOSITORIES_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Retained:
-    """What policies let go. A dry run has no results."""
+class RetentionPlan:
+    """What policies would let go."""
 
     actions: tuple[Action, ...]  # sorted; those with a problem are not carried out
-    results: tuple[Result, ...] = ()  # sorted
-    explanations: tuple[Explanation, ...] = ()  # of every tag, by repository and tag
+    explanations: tuple[Explanation, ...]  # of every tag, by repository and tag
     warnings: tuple[str, ...] = ()
-    ended: Problem | None = None  # why it ended before its time
 
 
 async def plan_retention(
     spec: Spec, engine: Engine, *, policies: Sequence[RetentionPolicy], now: datetime
-) -> Retained:
+) -> RetentionPlan:
     """Say what would go, and of every tag why it stays or goes; writes nothing anywhere."""
     async with _running(spec, engine, now, "") as run:
         scopes, problems = await _decide(run, policies)
-        return Retained(
+        return RetentionPlan(
             _sorted([*problems, *(action for scope in scopes for action in scope.actions)]),
             explanations=tuple(one for scope in scopes for one in scope.explanations()),
             warnings=tuple(run.warnings),
@@ -55,17 +53,20 @@ async def plan_retention(
 
 
 async def retain(
-    spec: Spec, engine: Engine, *, policies: Sequence[RetentionPolicy], now: datetime, run_id: str
-) -> Retained:
-    """Delete what policies no longer keep. `run_id` is the run that `prune --undo` finds the deletions by.
+    spec: Spec,
+    engine: Engine,
+    *,
+    policies: Sequence[RetentionPolicy],
+    now: datetime,
+    run_id: str,
+    results: list[Result],
+) -> tuple[str, ...]:
+    """Delete what policies no longer keep; gives warnings.
 
-    The engine holds the lease: one that is lost ends it, and what was done is in the results.
+    `run_id` is the run that `prune --undo` finds the deletions by. What became of each action is added to
+    `results` as it goes, so that a run that is ended has them too.
     """
-    results: list[Result] = []
-    scopes: list[RetentionScope] = []
-    problems: list[Action] = []
     async with _running(spec, engine, now, run_id) as run:
-        run.group.start_soon(run.end_when_lost)
         scopes, problems = await _decide(run, policies)
         results += not_done(problems)
 
@@ -74,14 +75,7 @@ async def retain(
             await run.remember()
 
         await for_each(one, scopes, at_once=REPOSITORIES_AT_ONCE)
-    with anyio.CancelScope(shield=True):
-        await run.remember(at_least=0)
-    return Retained(
-        _sorted([*problems, *(action for scope in scopes for action in scope.actions)]),
-        tuple(sorted(results, key=lambda result: result.action.order)),
-        warnings=tuple(run.warnings),
-        ended=Problem.of(run.ended) if run.ended is not None else None,
-    )
+    return tuple(run.warnings)
 
 
 @asynccontextmanager

@@ -32,17 +32,11 @@ async def carry_out(run: Run, scope: RetentionScope, results: list[Result]) -> N
     location, spot, content = scope.location, run.spot(scope.location), scope.content
     if content is not None:
         remember_lost(run, spot, content.unreached)
-    done = await delete_tags(run, location, scope.tags) if scope.tags else []
-    results += done
-    if not _all_done(done):
-        return
-    if scope.evidence:
-        done = await delete_tags(run, location, scope.evidence)
-        results += done
-        if not _all_done(done):
+    for actions in (scope.tags, scope.evidence):
+        if actions and not _all_done(await delete_tags(run, location, actions, results)):
             return
     if scope.manifests:
-        results += await _delete_manifests(run, location, scope.manifests)
+        await _delete_manifests(run, location, scope.manifests, results)
     elif content is not None and scope.decision.policy.untagged_keep_for is None:
         for digest in content.unreached:  # its evidence is gone, and it stays for good
             forget_lost(run, spot, digest)
@@ -52,22 +46,23 @@ def _all_done(results: Sequence[Result]) -> bool:
     return all(result.outcome is Outcome.DONE for result in results)
 
 
-async def _delete_manifests(run: Run, location: Location, actions: Sequence[Action]) -> list[Result]:
+async def _delete_manifests(
+    run: Run, location: Location, actions: Sequence[Action], results: list[Result]
+) -> None:
     """One after another, up to the first failure: what comes later may lie under what stayed."""
-    results: list[Result] = []
     try:
         await run.engine.ledger.flush()
         tagged = await _tagged(run, location)
     except RegsyncError as error:
-        return [_failed(run, action, error) for action in actions]
+        results += [_failed(run, action, error) for action in actions]
+        return
     for action in actions:
         if action.digest is None or action.digest in tagged:
-            return results  # somebody tagged it meanwhile: decided anew by the next run
+            return  # somebody tagged it meanwhile: decided anew by the next run
         result = await _delete(run, location, action, action.digest)
         results.append(result)
         if result.outcome is not Outcome.DONE:
-            return results
-    return results
+            return
 
 
 async def _tagged(run: Run, location: Location) -> frozenset[Digest]:

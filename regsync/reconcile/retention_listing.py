@@ -1,6 +1,7 @@
 """What a repository holds, for deletions: listed now, and digests that a listing does not show."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from regsync.content.concurrently import for_each
 from regsync.content.errors import ContentNotFoundError
@@ -13,6 +14,7 @@ from regsync.reconcile.repositories import Listing
 from regsync.spec.model import Location
 
 LOOKS_AT_ONCE = 16  # tags of one repository
+SAMPLES = 10  # tags of ours that a listing does not show and that are asked for
 
 
 class CannotListError(UnsupportedError):
@@ -24,16 +26,36 @@ class CannotListError(UnsupportedError):
         super().__init__(f"{location}: its tags cannot be listed, so nothing is deleted there")
 
 
+class ShortListingError(RegsyncError):
+    """A listing leaves out tags that are there: what it hides might be all that leads to something."""
+
+    usual_hint = "run again; if it stays so, ask who runs the registry, or a proxy before it"
+
+    def __init__(self, location: Location, tag: Tag) -> None:
+        super().__init__(f"{location}: its list of tags leaves out {tag}, which is there: nothing is deleted")
+
+
 async def list_tags(run: Run, location: Location) -> Listing:
-    """Every tag; none where there is no such repository. Raises CannotListError, and what listing raises."""
+    """Every tag; none where there is no such repository.
+
+    Raises CannotListError, ShortListingError where tags that are known to be ours are left out, and what
+    listing raises.
+    """
     store = run.engine.places.connect(location)
     if not isinstance(store, ListsTags):
         raise CannotListError(location)
+    listed: dict[Tag, Descriptor | None] = {}
     try:
         async with store.tags() as tags:
-            return {tag: desc async for tag, desc in tags}
+            listed.update([one async for one in tags])
     except ContentNotFoundError:
         return {}
+    ours = run.engine.ledger.ours(run.spot(location))
+    for tag in sorted(ours.keys() - listed.keys())[:SAMPLES]:
+        with suppress(ContentNotFoundError):  # somebody deleted it
+            await store.resolve(tag)
+            raise ShortListingError(location, tag)
+    return listed
 
 
 async def look_up(

@@ -1,7 +1,7 @@
 """Retention over whole places: what goes, what stays for whatever reason, and what a bad day leaves alone."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from regsync.oci.reference import RepositoryName, Tag
 from regsync.plan.model import Outcome, Result, exit_code, problems_of
 from regsync.reconcile.ledger import LedgerError, Spot
 from regsync.reconcile.ledger_memory import MemoryLedger
-from regsync.reconcile.retention import Retained, plan_retention, retain
+from regsync.reconcile.retention import RetentionPlan, plan_retention, retain
 from regsync.spec.in_use import RunningImage
 from regsync.spec.lock import Lock, LockEntry, LockFile
 from regsync.spec.model import Location, TagRule
@@ -44,6 +44,14 @@ def policy(*keep: KeepRule, at: str = "local/**", **more: Any) -> RetentionPolic
     return RetentionPolicy("p", (RepositoryGlob(registry, path),), keep, **{"limits": NO_LIMITS, **more})
 
 
+@dataclass(frozen=True)
+class Retained:
+    """What a run did."""
+
+    results: tuple[Result, ...]
+    warnings: tuple[str, ...]
+
+
 class Kept(World):
     """A world with policies, a lock file, and clusters."""
 
@@ -60,15 +68,22 @@ class Kept(World):
             raise found
         return found
 
-    async def plan_it(self) -> Retained:
+    async def plan_it(self) -> RetentionPlan:
         spec = replace(self.spec(), lock=self.lock)
         return await plan_retention(spec, self.engine(), policies=self.retention, now=self.clock.now())
 
-    async def carry_it_out(self) -> Retained:
+    async def carry_it_out(self) -> "Retained":
         self.runs += 1
-        spec = replace(self.spec(), lock=self.lock)
-        now = self.clock.now()
-        return await retain(spec, self.engine(), policies=self.retention, now=now, run_id=f"run-{self.runs}")
+        spec, results = replace(self.spec(), lock=self.lock), list[Result]()
+        warnings = await retain(
+            spec,
+            self.engine(),
+            policies=self.retention,
+            now=self.clock.now(),
+            run_id=f"run-{self.runs}",
+            results=results,
+        )
+        return Retained(tuple(results), warnings)
 
     def tags(self, path: str) -> set[str]:
         return {str(tag) for tag in self.repository(path)._tags}
@@ -203,10 +218,10 @@ async def test_a_mirror_that_the_run_was_not_asked_for_keeps_its_tags_too(world:
     mirror = world.mirror("m", "hub/app", ["local/team/app"], tags=["v*"])
     await world.sync()
     spec = replace(world.spec(), mirrors=(), declared=(mirror,))
-    retained = await retain(
-        spec, world.engine(), policies=[policy(newest(1))], now=world.clock.now(), run_id="r"
-    )
-    assert retained.results == ()
+    results: list[Result] = []
+    policies = [policy(newest(1))]
+    await retain(spec, world.engine(), policies=policies, now=world.clock.now(), run_id="r", results=results)
+    assert results == []
 
 
 async def test_a_locked_digest_keeps_its_tags_and_the_index_above_it(world: Kept) -> None:
@@ -509,6 +524,25 @@ async def test_a_listing_that_fails_deletes_nothing_there_and_says_so(world: Kep
     assert world.tags("local/a") == {"v1", "v2", "v3", "v4", "latest"}
     assert world.tags("local/b") == {"v4", "latest"}
     assert exit_code(problems_of(retained.results)) == 75
+
+
+async def test_a_listing_that_leaves_out_a_tag_of_ours_deletes_nothing(world: Kept) -> None:
+    await world.put("hub/app", image("one"), "x1")
+    world.mirror("m", "hub/app", ["local/app"], tags=["x1"])
+    await world.sync()
+    await filled(world, "local/app")
+    world.retention = [policy(newest(1))]
+    tag, digest = Tag("x1"), world.repository("local/app")._tags[Tag("x1")]
+    desc = world.repository("local/app")._manifests[digest][0]
+
+    async def still_there(name: object) -> object:
+        return desc
+
+    del world.repository("local/app")._tags[tag]
+    world.repository("local/app").resolve = still_there  # type: ignore[method-assign,assignment]
+    retained = await world.carry_it_out()
+    assert exit_code(problems_of(retained.results)) == 1
+    assert world.tags("local/app") == {"v1", "v2", "v3", "v4", "latest"}
 
 
 async def test_a_tag_that_moves_before_it_is_deleted_stays(world: Kept) -> None:
