@@ -1,20 +1,26 @@
 """Which mirrors of a spec must not run beside each other, and so run together or in turn.
 
 Those that feed each other are chained, and one run brings them along in order. Those that write to the
-same repository merge evidence there, which only one run at a time may do.
+same repository merge evidence there, which only one run at a time may do. Retention runs beside no mirror
+that writes to a repository of its own: there an image is not whole yet, or its tag not set.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 
-from regsync.spec.flow import Flow
+from regsync.spec.flow import ANY, Flow, Reach
 from regsync.spec.model import Spec
+from regsync.spec.retention import RetentionPolicy
+
+_WILD = re.compile(r"/?\*\*/?|\[[^]]*\]|[*?]")  # anything but literal text, which is all that a shape knows
 
 
 class Companions:
     """Every mirror's company, named after its first member."""
 
     def __init__(self, spec: Spec) -> None:
-        flows = [Flow.of(mirror, spec.registries) for mirror in spec.mirrors]
+        self._spec = spec
+        flows = self._flows = [Flow.of(mirror, spec.registries) for mirror in spec.mirrors]
         self._above: dict[str, str] = {flow.mirror.name: flow.mirror.name for flow in flows}
         self._join_by_name(flows)
         self._join_by_shape(flows)
@@ -26,12 +32,17 @@ class Companions:
             name = above
         return name
 
-    def parted(self, mirrors: Iterable[str]) -> list[list[str]]:
-        """The same mirrors, those of one company together, in the order of the first of each."""
-        found: dict[str, list[str]] = {}
-        for mirror in mirrors:
-            found.setdefault(self.company(mirror), []).append(mirror)
-        return list(found.values())
+    def disturbed_by(self, policy: RetentionPolicy) -> frozenset[str]:
+        """The companies that a retention policy must not run beside."""
+        registries = self._spec.registries
+        shapes = frozenset(
+            (registries[one.registry].place.key, _WILD.sub(ANY, one.path))
+            for one in policy.repositories
+            if one.registry in registries
+        )
+        reach = Reach(frozenset(), shapes)
+        met = (one for one in self._flows if reach.meets(one.writes) or reach.meets(one.reads))
+        return frozenset(self.company(one.mirror.name) for one in met)
 
     def _join_by_name(self, flows: Sequence[Flow]) -> None:
         writers: dict[tuple[str, str], str] = {}

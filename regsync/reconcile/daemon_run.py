@@ -17,6 +17,7 @@ from regsync.reconcile.events import Emit
 from regsync.reconcile.lease import Lease, LeaseTable
 from regsync.reconcile.ledger import Ledger, LedgerError
 from regsync.reconcile.ledger_tasks import TaskState
+from regsync.reconcile.prune_run import Extent, prune
 from regsync.reconcile.run import sync
 from regsync.reconcile.scheduled import MIRROR, RETENTION
 from regsync.reconcile.standing import Ended, Ending, ended_of
@@ -81,10 +82,8 @@ def work_for(spec: Spec, tasks: Sequence[str]) -> Work:
     names = {task.removeprefix(MIRROR) for task in tasks if task.startswith(MIRROR)}
     mirrors = tuple(one for one in spec.mirrors if one.name in names)
     policies = tuple(one for one in spec.retention if f"{RETENTION}{one.name}" in tasks)
-    # A retention policy has to know every mirror: what one declares it never deletes.
-    return Work(
-        tuple(tasks), replace(spec, retention=policies, mirrors=spec.mirrors if policies else mirrors)
-    )
+    declared = spec.declared or spec.mirrors  # what any of them declares is not deleted
+    return Work(tuple(tasks), replace(spec, retention=policies, mirrors=mirrors, declared=declared))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,7 @@ async def carry_out(
     defect: Exception | None = None
     try:
         async with outside.engine(work.spec, ledger, lease, watch) as engine:
-            report = await sync(work.spec, engine, stop=stop, command=COMMAND)
+            report = await _work(work, engine, stop)
     except Exception as error:  # noqa: BLE001 - the defect of one run is its outcome, not the daemon's end
         known = _known(error)
         defect = None if known is not None else error
@@ -130,6 +129,12 @@ async def carry_out(
     if defect is not None:
         by_task = {task: replace(one, ending=Ending.CRASHED) for task, one in by_task.items()}
     return Carried(report, by_task, defect)
+
+
+async def _work(work: Work, engine: Engine, stop: anyio.Event) -> Report:
+    if work.spec.retention:
+        return await prune(work.spec, engine, Extent.ALL, stop=stop)
+    return await sync(work.spec, engine, stop=stop, command=COMMAND)
 
 
 async def _record(report: Report, work: Work, ledger: DaemonLedger, clock: Clock) -> None:

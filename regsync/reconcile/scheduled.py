@@ -7,6 +7,7 @@ from typing import Final
 from regsync.reconcile.companions import Companions
 from regsync.reconcile.schedule import Task, delay_of
 from regsync.spec.model import Spec
+from regsync.spec.retention import RetentionPolicy
 
 MIRROR: Final = "mirror:"  # before the names of tasks
 RETENTION: Final = "retention:"
@@ -19,6 +20,7 @@ class Scheduled:
     spec: Spec
     companions: Companions
     tasks: Mapping[str, Task]
+    disturbed: Mapping[str, frozenset[str]]  # by task of retention, the companies it must not run beside
 
     @classmethod
     def of(cls, spec: Spec, spread: float) -> "Scheduled":
@@ -31,10 +33,11 @@ class Scheduled:
         ]
         tasks += [
             Task(f"{RETENTION}{one.name}", one.schedule, delay_of(f"{RETENTION}{one.name}", spread))
-            for one in spec.retention
+            for one in _retention(spec)
             if one.schedule is not None
         ]
-        return cls(spec, companions, {task.name: task for task in tasks})
+        disturbed = {f"{RETENTION}{one.name}": companions.disturbed_by(one) for one in spec.retention}
+        return cls(spec, companions, {task.name: task for task in tasks}, disturbed)
 
     @property
     def names(self) -> Sequence[str]:
@@ -55,3 +58,8 @@ class Scheduled:
         """A task's schedule as text; empty where it has none."""
         found = self.tasks.get(task)
         return str(found.schedule) if found is not None else ""
+
+
+def _retention(spec: Spec) -> Sequence[RetentionPolicy]:
+    """The policies that are carried out: none where only some of the mirrors are asked for."""
+    return spec.retention if len(spec.mirrors) == len(spec.declared or spec.mirrors) else ()

@@ -11,7 +11,7 @@ from regsync.clock import Clock
 from regsync.reconcile.ledger_tasks import TaskState
 from regsync.reconcile.notifying import Message, messages, troubles_of
 from regsync.reconcile.schedule import Agenda
-from regsync.reconcile.scheduled import MIRROR, Scheduled
+from regsync.reconcile.scheduled import MIRROR, RETENTION, Scheduled
 from regsync.reconcile.standing import Ended, Ending, Standing
 from regsync.spec.notifications import Occasion
 
@@ -68,16 +68,22 @@ class Timetable:
         return Asked.AGAIN if task in self.running else Asked.STARTED
 
     def ready(self) -> list[list[str]]:
-        """What may begin now: tasks of one company together, and none beside a running one of its company."""
+        """What may begin now: tasks of one company together, and none beside a running one of its company.
+
+        Retention runs one policy at a time, and goes before mirrors that it must not run beside.
+        """
         monotonic, busy = self._clock.monotonic(), set(self.running.values())
         found = dict.fromkeys(task for task, when in self._asked.items() if when <= monotonic)
         found.update(dict.fromkeys(task.name for task in self._agenda.due(self._clock.now())))
+        retention = [task for task in (*self.running, *found) if task.startswith(RETENTION)][:1]
+        disturbed = {one for task in retention for one in self.scheduled.disturbed.get(task, ())}
         parted: dict[str, list[str]] = {}
         for task in found:
             company = self.scheduled.company(task)
-            if company not in busy and task not in self.running:
+            if task.startswith(MIRROR) and company not in busy | disturbed:
                 parted.setdefault(company, []).append(task)
-        return list(parted.values())
+        begins = [task for task in retention if task not in self.running and not disturbed & busy]
+        return [*([task] for task in begins), *parted.values()]
 
     def begin(self, tasks: Iterable[str]) -> None:
         """They are under way; whoever asks for one from now on has it run once more."""
