@@ -4,7 +4,7 @@ A plan is data from outside. What it deletes must be due by what sources, target
 the same decision that a run makes; of all that is due only what the plan names goes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from regsync.errors import RefusedError
@@ -17,6 +17,7 @@ from regsync.reconcile.engine import Run
 from regsync.reconcile.expanding import expand
 from regsync.reconcile.pruning import Pruning
 from regsync.reconcile.repositories import Repositories
+from regsync.reconcile.unit_work import Progress
 from regsync.spec.model import Mirror
 
 
@@ -30,12 +31,13 @@ class NotDueError(RefusedError):
 
 
 async def delete_planned(
-    run: Run, planned: Sequence[Action], levels: Sequence[Sequence[Mirror]], done: Iterable[Result]
-) -> list[Result]:
-    """Carry out the deletions of a plan; what the run has `done` before is no part of the limits."""
+    run: Run, planned: Sequence[Action], levels: Sequence[Sequence[Mirror]], progress: Progress
+) -> None:
+    """Carry out the deletions of a plan; what the run has created before is no part of the limits."""
     if not planned:
-        return []
-    created = {(one.action.target, one.action.tag) for one in done if one.action.verb is Verb.CREATE}
+        return
+    done = (one.action for one in progress.results)
+    created = {(one.target, one.tag) for one in done if one.verb is Verb.CREATE}
     run.pruning = pruning = Pruning(run)
     pruning.only(planned, created)
     names = {action.mirror for action in planned}
@@ -44,10 +46,9 @@ async def delete_planned(
         await pruning.decide(repositories, Feeding(run.spec, [level]))
         await expand(run, [mirror for mirror in level if mirror.name in names])
     await pruning.decide(Repositories(run))
-    results = await delete(run, pruning.waves, {key_of(action): action for action in planned})
-    answered = {key_of(result.action) for result in results}
-    results += [_not_due(pruning, action) for action in planned if key_of(action) not in answered]
-    return results
+    await delete(run, pruning.waves, progress.left, {key_of(action): action for action in planned})
+    answered = {key_of(one.action) for one in progress.left if one.action.verb is Verb.DELETE}
+    progress.left += [_not_due(pruning, action) for action in planned if key_of(action) not in answered]
 
 
 def _not_due(pruning: Pruning, action: Action) -> Result:

@@ -41,13 +41,16 @@ class SourceNotPrunedError(DeferredError):
 
 
 async def delete(
-    run: Run, waves: Sequence[Sequence[Scope]], planned: Mapping[Key, Action] | None = None
-) -> list[Result]:
+    run: Run,
+    waves: Sequence[Sequence[Scope]],
+    results: list[Result],
+    planned: Mapping[Key, Action] | None = None,
+) -> None:
     """Carry out decisions in the order in which they were made; `planned` are the actions to carry out.
 
-    What a chain deletes at its end goes only when it went at the beginning.
+    What a chain deletes at its end goes only when it went at the beginning. What became of each is added
+    to `results` as soon as it is known: the run may end at any moment.
     """
-    results: list[Result] = []
     unfinished: dict[Spot, Location] = {}
 
     async def one(scope: Scope) -> None:
@@ -69,7 +72,6 @@ async def delete(
 
     for wave in waves:
         await for_each(one, wave, at_once=REPOSITORIES_AT_ONCE)
-    return results
 
 
 async def delete_tags(

@@ -80,7 +80,7 @@ async def prune(
     async def body(run: Run, progress: Progress) -> None:
         waves, failures = await _decide(run, extent)
         progress.left.extend(not_done([action for seen in failures for action in _failed(seen)]))
-        progress.left.extend(await delete(run, waves))
+        await delete(run, waves, progress.left)
         if policies := extent.policies(spec):
             warnings = await retain(
                 spec, engine, policies=policies, now=run.now, run_id=run.id, results=progress.left

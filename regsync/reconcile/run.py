@@ -99,7 +99,7 @@ async def sync(
                 unawaited.start_soon(_sync_units, run, progress, repositories, unread)
                 await _sync_units(run, progress, repositories, read)
         await pruning.decide(Repositories(run))
-        progress.left.extend(await delete(run, pruning.waves))
+        await delete(run, pruning.waves, progress.left)
 
     return await reported(command, spec, engine, body, stop)
 
@@ -133,7 +133,7 @@ async def apply(
                 read = [action for action in actions if action.target in feeding]
                 await apply_actions(run, read, *expanded, progress)
         progress.left.extend(refused(action, NotDeclaredError(action)) for action in left)
-        progress.left.extend(await delete_planned(run, deletions, levels, progress.results))
+        await delete_planned(run, deletions, levels, progress)
 
     report = await reported("apply", spec, engine, body, stop)
     return replace(report, unchanged=report.unchanged + planned.unchanged)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import anyio
 import pytest
 
 from regsync.errors import TemporaryError
@@ -11,6 +12,7 @@ from regsync.oci.reference import RepositoryName, Tag
 from regsync.plan.absence import Absence
 from regsync.plan.model import Action, Outcome, Plan, Report, Verb, exit_code
 from regsync.plan.pruning import Fate
+from regsync.reconcile.lease import LeaseLostError
 from regsync.reconcile.ledger import Deletion, Spot
 from regsync.reconcile.ledger_memory import MemoryLedger
 from regsync.reconcile.run import Explain, sync
@@ -702,3 +704,47 @@ async def test_what_a_plan_sees_of_a_grace_is_not_remembered(world: World) -> No
 
     assert known == {Tag("v1"): Absence(world.clock.now(), world.clock.now(), 1)}
     assert Fate.WAITING.value == "waiting"
+
+
+# --- the end of a run comes early
+
+
+async def test_a_run_that_is_stopped_between_two_deletions_reports_the_first(world: World) -> None:
+    await fill(world, "hub/app", "v1", "v2", "v3")
+    world.mirror("app", "hub/app", ["ours/app"], prune=AT_ONCE)
+    await world.sync()
+    lose(world, "hub/app", "v1", "v2")
+    target, stop = world.repository("ours/app"), anyio.Event()
+    untag = target.untag
+
+    async def untag_once(tag: Tag) -> None:
+        if tag == "v2":
+            stop.set()
+            await anyio.sleep_forever()
+        await untag(tag)
+
+    target.untag = untag_once  # type: ignore[method-assign]
+
+    report = await sync(world.spec(), world.engine(), stop=stop)
+
+    assert report.run.interrupted
+    assert deleted(report) == [("ours/app", "v1")]
+    assert [one.tag for one in world.ledger.open_deletions(Spot("https://ours.test", "app"))] == ["v2"]
+    target.untag = untag  # type: ignore[method-assign]
+    assert deleted(await world.sync()) == [("ours/app", "v2")]
+
+
+async def test_a_run_that_lost_its_lease_deletes_nothing_more(world: World) -> None:
+    await fill(world, "hub/app", "v1", "v2", "v3")
+    world.mirror("app", "hub/app", ["ours/app"], prune=AT_ONCE)
+    await world.sync()
+    lose(world, "hub/app", "v1", "v2")
+
+    def lost() -> None:
+        raise LeaseLostError("another took it", where="ledger.db")
+
+    world.check_lease = lost
+    report = await world.sync()
+
+    assert tags(world, "ours/app") == ["v1", "v2", "v3"]
+    assert (deleted(report), code(report)) == ([], 75)
