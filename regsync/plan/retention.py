@@ -16,7 +16,7 @@ from regsync.spec.globs import compile_glob
 from regsync.spec.matching import Reasons, candidates, is_digest_tag
 from regsync.spec.model import Location, SortBy, TagRule
 from regsync.spec.retention import KeepRule, RetentionPolicy, Unmatched
-from regsync.spec.rules import apply_rule, can_place
+from regsync.spec.rules import can_place, narrow
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +178,9 @@ def _select(
 ) -> tuple[frozenset[Tag], Collection[Tag]]:
     """Of which tags a selector speaks, and which of them it keeps."""
     rule = certain_part(written)
-    found = [one.tag for one in candidates(rule, tags, reasons) if can_place(rule, one)]
-    chosen = apply_rule(rule, found, {}, now=now, reasons=reasons)
-    return frozenset(found), [one.tag for one in chosen.candidates]
+    found = [one for one in candidates(rule, tags, reasons) if can_place(rule, one)]
+    chosen = narrow(rule, found, {}, now=now, reasons=reasons)
+    return frozenset(one.tag for one in found), [one.tag for one in chosen.candidates]
 
 
 def certain_part(rule: TagRule) -> TagRule:

@@ -46,7 +46,18 @@ def apply_rule(
     reasons: Reasons | None = None,
 ) -> Kept:
     """Select of `tags`; where a fact is missing that decides, the tag is undecided and not selected."""
-    found = candidates(rule, tags, reasons)
+    return narrow(rule, candidates(rule, tags, reasons), facts, now=now, reasons=reasons)
+
+
+def narrow(
+    rule: TagRule,
+    found: list[Candidate],
+    facts: Mapping[Tag, TagFacts],
+    *,
+    now: datetime,
+    reasons: Reasons | None = None,
+) -> Kept:
+    """Select of what the rule's selector matched, as `apply_rule` does."""
     run = _Facts(rule, facts, now, reasons)
     if rule.newest is None or rule.names:
         kept = [candidate for candidate in _sortable(rule, found, reasons) if run.passes(candidate.tag)]

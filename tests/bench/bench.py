@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench import checking, judging, rows, startup, tables
+from tests.bench import checking, judging, retaining, rows, startup, tables
 from tests.bench.measure import RunFailedError
 from tests.bench.rows import Outcome, Settings
 from tests.support import tools
@@ -33,6 +33,7 @@ ROWS: Mapping[str, Row] = {
     "plan-newest": startup.plan_newest,
     "plan-all": startup.plan_all,
     "condition": judging.condition,
+    "retention": retaining.decision,
     "check-distribution": checking.against_distribution,
     "check-ours": checking.of_our_own,
     "check-registries": checking.of_whole_registries,
