@@ -16,6 +16,7 @@ VERBS = {
     "validate": Verb("regsync.cli.validate", "Check the spec alone, without any network."),
     "schema": Verb("regsync.cli.schema", "Print the JSON Schema of the spec, for editors."),
     "import": Verb("regsync.cli.import_spec", "Make a spec from another tool's file."),
+    "generate": Verb("regsync.cli.generate", "Make a spec and its lock file from what is there."),
     "plan": Verb("regsync.cli.plan", "Show what a sync would change; write nothing."),
     "apply": Verb("regsync.cli.apply", "Carry out exactly a saved plan."),
     "sync": Verb("regsync.cli.sync", "Plan and apply in one pass."),

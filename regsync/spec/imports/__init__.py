@@ -47,7 +47,7 @@ def import_file(form: str, raw: bytes, *, name: str = "-", target: str | None = 
     if form not in FORMATS:
         raise UnknownFormatError(form)
     read: Callable[[bytes, str, Draft], None] = import_module(f"regsync.spec.imports.{_MODULES[form]}").read
-    draft = Draft(form, name, target)
+    draft = Draft(f"import {form}", name, target)
     read(raw, name, draft)
     return draft.finish()
 

@@ -26,8 +26,8 @@ class Imported:
 class Draft:
     """Collects documents; names are made unique, notes are kept once each."""
 
-    def __init__(self, form: str, name: str, target: str | None) -> None:
-        self._form, self._name, self._target = form, name, target
+    def __init__(self, verb: str, name: str, target: str | None) -> None:
+        self._verb, self._name, self._target = verb, name, target
         self._registries: dict[str, dict[str, Any]] = {}
         self._mirrors: dict[str, dict[str, Any]] = {}
         self._notes: dict[str, None] = {}
@@ -109,7 +109,7 @@ class Draft:
         """The documents as YAML."""
         documents = [_document("Registry", name, spec) for name, spec in self._registries.items()]
         documents += [_document("Mirror", name, spec) for name, spec in self._mirrors.items()]
-        head = f"# From {self._name} by `regsync import {self._form}`.\n"
+        head = f"# From {self._name} by `regsync {self._verb}`.\n"
         head += "".join(f"# Not carried over: {note}\n" for note in self._notes)
         # Text that YAML 1.1 would take for something else is quoted, so that other tools agree.
         body = yaml.safe_dump_all(
