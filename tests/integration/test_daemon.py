@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from regsync.clock import SystemClock
+from regsync.reconcile.ledger_sqlite import open_ledger
 from tests.integration.daemons import DAILY, Daemons, handled, missed
 from tests.integration.workspace import Workspace
 from tests.support.fake_registry import FakeRegistry, respond, stall_after
@@ -200,3 +201,30 @@ def test_a_ledger_that_fails_later_is_told_of_and_tried_again(
         ledger.execute(f"PRAGMA user_version = {version}")
     assert daemon.event("run-finished")["outcome"] == "done"
     wait_until(lambda: daemon.http.get("/readyz").status_code == 200, what="it is ready again")
+
+
+def test_retention_runs_by_its_schedule_and_keeps_what_a_mirror_declares(
+    workspace: Workspace, start: Daemons, hub: FakeRegistry
+) -> None:
+    for number in (1, 2, 3):
+        hub.add("copy", image(f"old {number}"), f"old-{number}")
+    keep = [{"glob": "*", "newest": 1, "sort": "natural"}]
+    policy = {
+        "repositories": ["hub/copy"],
+        "keep": keep,
+        "schedule": DAILY,
+        "limits": {"maxDeletePercent": 100},
+    }
+    workspace.document("RetentionPolicy", "old", policy)
+    missed(workspace, "app")
+    with open_ledger(workspace.ledger, SystemClock()) as ledger:
+        ledger.write_tasks({"retention:old": ledger.read_tasks()["mirror:app"]})
+    daemon = start()
+    daemon.event("run-finished", mirrors=["app"])
+    ended = daemon.event("run-finished", mirrors=["old"])
+    assert (ended["outcome"], ended["summary"]["delete"]) == ("done", 2), daemon.log()
+    assert sorted(read_repository(hub.url, "copy").tags) == ["old-3", "v1"]
+    assert daemon.metric("regsync_retention_runs_total", policy="old", outcome="done") == 1
+    daemon.end()
+    runs = workspace.run("history", "-o", "json").exited(0).report["runs"]
+    assert sorted(one["command"] for one in runs) == ["prune", "run"]
