@@ -185,9 +185,9 @@ def _select(
 
 def certain_part(rule: TagRule) -> TagRule:
     """The rule less what rests on the content of images, by which nothing may be deleted: it keeps more."""
-    if rule.order.by is SortBy.CREATED:
-        rule = replace(rule, sort=None, newest=None, per=None)
-    return replace(rule, labels={}, max_age=None)
+    if rule.labels or rule.max_age is not None or rule.order.by is SortBy.CREATED:
+        return replace(rule, labels={}, max_age=None, sort=None, newest=None, per=None)
+    return rule
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from regsync.reconcile.lease import LeaseLostError
 from regsync.reconcile.look import Found
 from regsync.reconcile.observe import Observer
 from regsync.reconcile.repositories import TargetView
+from regsync.reconcile.untagged import lost_its_tag
 from regsync.reconcile.verification import Memory
 
 ALREADY_THERE = "already there"
@@ -151,6 +152,8 @@ class CarryOut:
         if action.tag is not None:
             origin = self.run.spot(self.observer.unit.source)
             ledger.wrote(target.spot, action.tag, found.digest, now, origin)
+            if action.replaces is not None and action.replaces != found.digest:
+                lost_its_tag(self.run, target.location, action.replaces)
         ledger.saw(target.spot, found.digest, now)
         if complete:
             ledger.compared(target.spot, found.digest, now)

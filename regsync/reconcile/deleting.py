@@ -21,6 +21,7 @@ from regsync.reconcile.events import ActionFinished, ActionStarted
 from regsync.reconcile.lease import LeaseLostError
 from regsync.reconcile.ledger import Deletion, LedgerError, Spot
 from regsync.reconcile.unit_work import not_done
+from regsync.reconcile.untagged import lost_its_tag
 from regsync.spec.model import Location
 
 REPOSITORIES_AT_ONCE = 16
@@ -129,6 +130,7 @@ async def _untag(run: Run, action: Action, deletion: Deletion) -> Result:
         ledger.deleted(deletion, run.engine.clock.now())
         return Result(replace(action, reason=GONE), Outcome.DONE, was_there=True)
     ledger.deleted(deletion, run.engine.clock.now())
+    lost_its_tag(run, action.target, deletion.digest)
     return Result(action, Outcome.DONE)
 
 

@@ -17,10 +17,10 @@ from regsync.reconcile.deleting import delete_tags
 from regsync.reconcile.engine import Run
 from regsync.reconcile.events import ActionFinished, ActionStarted
 from regsync.reconcile.lease import LeaseLostError
-from regsync.reconcile.retention_graphs import forget_lost, remember_lost
 from regsync.reconcile.retention_listing import list_tags, look_up
 from regsync.reconcile.retention_scope import RetentionScope
 from regsync.reconcile.unit_work import not_done
+from regsync.reconcile.untagged import forget_lost, remember_lost
 from regsync.spec.model import Location
 
 

@@ -1,8 +1,7 @@
 """What tags of a repository lead to: read where it is not known, for what may go with them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from regsync.content.concurrently import for_each
 from regsync.content.errors import ContentNotFoundError
@@ -10,10 +9,7 @@ from regsync.content.graph import subjects_below
 from regsync.content.protocol import ListsReferrers, Store
 from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
-from regsync.oci.reference import Tag
-from regsync.plan.absence import Absence
 from regsync.reconcile.engine import Run
-from regsync.reconcile.ledger import Spot
 from regsync.reconcile.repositories import Listing
 
 READS_AT_ONCE = 16
@@ -80,29 +76,3 @@ class Graphs:
                 self.subjects[digest] = manifest.subject.digest
         except ContentNotFoundError:
             return  # it, or its subject, is not there
-
-
-def lost_at(run: Run, spot: Spot) -> Mapping[Digest, datetime]:
-    """Manifests there that an earlier run found nothing led to, and since when.
-
-    They stand in the ledger among tags that nothing keeps, under a name that no tag can have.
-    """
-    absences = run.engine.ledger.absences(spot)
-    return {Digest.parse(key): absence.since for key, absence in absences.items() if ":" in key}
-
-
-def remember_lost(run: Run, spot: Spot, unreached: Mapping[Digest, datetime]) -> None:
-    """Keep in the ledger exactly what nothing leads to now."""
-    absences = run.engine.ledger.absences(spot)
-    for digest, since in unreached.items():
-        key = Tag(str(digest))
-        before = absences.get(key)
-        seen = Absence.seen(run.now, before if before is not None else Absence(since, since, 0))
-        run.engine.ledger.absent(spot, key, seen)
-    for digest in lost_at(run, spot).keys() - unreached.keys():
-        forget_lost(run, spot, digest)
-
-
-def forget_lost(run: Run, spot: Spot, digest: Digest) -> None:
-    """It is gone, or something leads to it again."""
-    run.engine.ledger.absent(spot, Tag(str(digest)), None)

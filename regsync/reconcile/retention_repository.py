@@ -24,11 +24,12 @@ from regsync.plan.retention_content import (
 )
 from regsync.reconcile.engine import Run
 from regsync.reconcile.repositories import Listing
-from regsync.reconcile.retention_graphs import Graphs, lost_at
+from regsync.reconcile.retention_graphs import Graphs
 from regsync.reconcile.retention_keeping import Declared, InUseImages, Running, in_use_at
 from regsync.reconcile.retention_listing import list_tags, look_up
 from regsync.reconcile.retention_scope import CannotDeleteHereError, RetentionLimitError, RetentionScope
 from regsync.reconcile.retention_times import PlaceTimes
+from regsync.reconcile.untagged import lost_at
 from regsync.spec.matching import is_digest_tag
 from regsync.spec.model import Location
 from regsync.spec.retention import RetentionPolicy

@@ -15,7 +15,7 @@ from regsync.spec.rule_keys import SELECTORS, RuleKeys, name_or_glob
 
 _UNMATCHED = [one.value for one in Unmatched]
 _IN_USE = re.compile(r"(?:file|kubernetes):.+", re.DOTALL)
-_ONLY_WITH_SELECTOR = ("exclude", "labels", "per", "sort", "newest")
+_ONLY_WITH_SELECTOR = ("exclude", "per", "sort", "newest")
 
 UnmatchedWord = Annotated[str, fields.choice(*_UNMATCHED), Field(json_schema_extra={"enum": _UNMATCHED})]
 RepositoryGlobField = Annotated[
@@ -58,6 +58,10 @@ class KeepRuleKeys(RuleKeys):
             raise ValueError(
                 "deletion never rests on `created`, which builds write as they like: use pushedWithin"
             )
+        if self.labels is not None:
+            raise ValueError(
+                "retention does not read images, since that counts as a pull: labels are not taken"
+            )
         if any(getattr(self, name) is not None for name in SELECTORS):
             self.check()
             return self
@@ -79,7 +83,9 @@ KeepRule = Annotated[
 class UntaggedKeys(Keys):
     """What becomes of manifests that no tag, index, referrer or lock file leads to."""
 
-    keep_for: fields.Duration = Field(description="How long they stay after they were pushed.")
+    keep_for: fields.Duration = Field(
+        description="How long they stay after a run first found that nothing leads to them."
+    )
 
 
 class RetentionKeys(Keys):

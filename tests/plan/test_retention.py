@@ -143,7 +143,7 @@ SEMVER = KeepRule(TagRule(semver=SemverMatch("*"), newest=2, per="minor"))
             id="no deletion rests on when an image was created",
         ),
         pytest.param(
-            policy(KeepRule(TagRule(glob="*", max_age=days(1), labels={"keep": "yes"}))),
+            policy(KeepRule(TagRule(glob="*", max_age=days(1), labels={"keep": "yes"}, newest=1))),
             ["a1", "a2"],
             [],
             id="nor on its age or labels",

@@ -20,7 +20,7 @@ from regsync.reconcile.ledger_memory import MemoryLedger
 from regsync.reconcile.retention import RetentionPlan, plan_retention, retain
 from regsync.spec.in_use import RunningImage
 from regsync.spec.lock import Lock, LockEntry, LockFile
-from regsync.spec.model import Location, TagRule
+from regsync.spec.model import Location, Spec, TagRule
 from regsync.spec.pruning import DeletionLimits
 from regsync.spec.retention import InUseCluster, InUseFile, KeepRule, RepositoryGlob, RetentionPolicy
 from tests.reconcile.world import CountingRepository, World
@@ -62,6 +62,9 @@ class Kept(World):
         self.clusters: dict[str, Sequence[RunningImage] | RegsyncError] = {}
         self.runs = 0
 
+    def spec(self) -> Spec:
+        return replace(super().spec(), lock=self.lock, retention=tuple(self.retention))
+
     async def running(self, context: str) -> Sequence[RunningImage]:
         found = self.clusters[context]
         if isinstance(found, RegsyncError):
@@ -69,12 +72,11 @@ class Kept(World):
         return found
 
     async def plan_it(self) -> RetentionPlan:
-        spec = replace(self.spec(), lock=self.lock)
-        return await plan_retention(spec, self.engine(), policies=self.retention, now=self.clock.now())
+        return await plan_retention(self.spec(), self.engine(), policies=self.retention, now=self.clock.now())
 
     async def carry_it_out(self) -> "Retained":
         self.runs += 1
-        spec, results = replace(self.spec(), lock=self.lock), list[Result]()
+        spec, results = self.spec(), list[Result]()
         warnings = await retain(
             spec,
             self.engine(),
@@ -419,6 +421,20 @@ async def test_manifests_that_nothing_leads_to_go_after_their_time_with_all_belo
 
 def spot_of(registry: str, repository: str) -> Spot:
     return Spot(f"https://{registry}.test", repository)
+
+
+async def test_what_a_mirror_moved_its_tag_from_goes_in_its_time_too(world: Kept) -> None:
+    world.retention = [policy(untagged_keep_for=WEEK)]
+    world.mirror("m", "hub/app", ["local/app"], tags=["latest"])
+    old = await world.put("hub/app", image("old"), "latest")
+    await world.sync()
+    await world.put("hub/app", image("new"), "latest")
+    await world.sync()
+    assert (await world.carry_it_out()).results == ()
+    world.clock.advance(WEEK)
+    assert len(done(await world.carry_it_out())) == 1
+    assert not world.has("local/app", old)
+    assert world.tags("local/app") == {"latest"}
 
 
 async def test_what_is_tagged_again_in_its_time_stays(world: Kept) -> None:
