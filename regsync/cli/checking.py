@@ -11,6 +11,7 @@ from regsync.cli.narrow import narrow
 from regsync.cli.options import RunOptions, manner
 from regsync.cli.output import present, render, write_or_tell, write_reports
 from regsync.cli.running import answer, forgive_pending, run_to_read
+from regsync.plan.check import State
 from regsync.plan.model import Plan, exit_code, problems_of
 from regsync.reconcile.check import Checked, Repair, check
 from regsync.reconcile.check_deep import Deep, Throttle
@@ -71,7 +72,13 @@ def _plan(spec: Spec, checked: Checked) -> Plan:
     """What heals, as `apply` takes it; it deletes nothing."""
     report = checked.report
     equal = sum(one.equal for one in report.compared)
-    return Plan(spec.digest, report.run.started, checked.actions, equal, report.warnings)
+    unread = (
+        f"{row.target} was not compared, nothing is planned for it: {row.problem.message}"
+        for row in report.rows
+        if row.state is State.UNREACHABLE and row.tag is None and row.problem is not None
+    )
+    warnings = (*report.warnings, *dict.fromkeys(unread))
+    return Plan(spec.digest, report.run.started, checked.actions, equal, warnings)
 
 
 def _answer_with_plan(checked: Checked, plan: Plan, spec: Spec, run: RunOptions, out: Path | None) -> int:

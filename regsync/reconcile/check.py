@@ -60,7 +60,7 @@ async def check(
         run = Run(engine, spec, started, group)
         units, unseen = await expand(run, spec.mirrors)
         # What is equal by hash is not looked at one by one; to be read again it has to be.
-        states = await States.of(run, units) if deep is None else States({})
+        states = States(run, units if deep is None else ())
         repositories = Repositories(run)
         done = await for_each(
             lambda unit: check_unit(run, unit, repositories, states), units, at_once=UNITS_AT_ONCE

@@ -4,11 +4,14 @@ Tags that nobody selects are prune's; content that is damaged under the right ta
 since the place says that it has it.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from regsync.content.concurrently import for_each
 from regsync.errors import RegsyncError, UnsupportedError
+from regsync.oci.digest import Digest
+from regsync.oci.reference import Tag
 from regsync.plan.check import Drift, Row, State
 from regsync.plan.decide import plan_tag
 from regsync.plan.model import Action, Problem
@@ -46,11 +49,12 @@ async def _heal(checked: UnitChecked) -> list[Action]:
     observer = checked.observer
     if observer is None:
         return []
-    rows: dict[Wanted, list[Row]] = {}
-    for wanted, found in checked.found.items():
-        for row in checked.rows:
-            if row.state in _HEALABLE and row.expected == found.digest and row.tag == wanted.tag:
-                rows.setdefault(wanted, []).append(row)
+    differing: dict[tuple[Tag | None, Digest | None], list[Row]] = defaultdict(list)
+    for row in checked.rows:
+        if row.state in _HEALABLE:
+            differing[(row.tag, row.expected)].append(row)
+    named = ((one, differing.get((one.tag, found.digest))) for one, found in checked.found.items())
+    rows = {one: some for one, some in named if some}
 
     async def one(wanted: Wanted) -> list[Action]:
         return list(await _actions(checked, observer, wanted, rows[wanted]))

@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from regsync.content.concurrently import for_each
+import anyio
+
 from regsync.content.tags_state import TagsState
 from regsync.errors import RegsyncError
 from regsync.oci.reference import RepositoryName
@@ -20,39 +21,45 @@ AS_IT_IS = "{tag}"  # of `rename`
 
 
 class States:
-    """What registries that can say so said of whole repositories."""
+    """What registries that can say so said of whole repositories; each is asked once, beside the rest."""
 
-    def __init__(self, states: Mapping[str, Mapping[RepositoryName, TagsState]]) -> None:
-        self._states = states
-
-    @classmethod
-    async def of(cls, run: Run, units: Iterable[Unit]) -> "States":
-        """Ask the registries of units that may be the same on both sides, each once."""
-        wanted: dict[str, set[RepositoryName]] = defaultdict(set)
-        for unit in units:
-            if is_copied_whole(unit):
+    def __init__(self, run: Run, units: Iterable[Unit] = ()) -> None:
+        self._run = run
+        self._states: dict[str, Mapping[RepositoryName, TagsState]] = {}
+        self._answered: dict[str, anyio.Event] = {}
+        self._wanted: dict[str, set[RepositoryName]] = defaultdict(set)
+        if isinstance(run.engine.places, KnowsStates):
+            for unit in filter(is_copied_whole, units):
                 for location in (unit.source, *unit.targets):
-                    wanted[location.registry].add(location.repository)
-        places = run.engine.places
-        states: dict[str, Mapping[RepositoryName, TagsState]] = {}
+                    self._wanted[location.registry].add(location.repository)
+        for registry in self._wanted:
+            self._answered[registry] = anyio.Event()
+            run.group.start_soon(self._ask, registry)
 
-        async def ask(registry: str) -> None:
-            with suppress(RegsyncError):  # whoever compares it meets the error again, and reports it
-                if isinstance(places, KnowsStates):
-                    found = await places.states(registry, sorted(wanted[registry]))
-                    if found is not None:
-                        states[registry] = found
+    async def same(self, unit: Unit) -> frozenset[Location]:
+        """The targets that hold exactly what the source does, referrers included where they travel.
 
-        await for_each(ask, wanted)
-        return cls(states)
-
-    def same(self, unit: Unit) -> frozenset[Location]:
-        """The targets that hold exactly what the source does, referrers included where they travel."""
-        mine = self.at(unit.source) if is_copied_whole(unit) else None
+        Who does not answer soon after the source is compared tag by tag, and holds back no other.
+        """
+        if unit.source.registry not in self._answered or not is_copied_whole(unit):
+            return frozenset()
+        await self._answered[unit.source.registry].wait()
+        mine = self.at(unit.source)
         if mine is None:
             return frozenset()
-        same = (target for target in unit.targets if _is_same(mine, self.at(target), unit))
-        return frozenset(same)
+        with anyio.move_on_after(self._run.engine.grace):
+            for target in unit.targets:
+                await self._answered[target.registry].wait()
+        return frozenset(target for target in unit.targets if _is_same(mine, self.at(target), unit))
+
+    async def _ask(self, registry: str) -> None:
+        places = self._run.engine.places
+        with suppress(RegsyncError):  # whoever compares it meets the error again, and reports it
+            if isinstance(places, KnowsStates):
+                found = await places.states(registry, sorted(self._wanted[registry]))
+                if found is not None:
+                    self._states[registry] = found
+        self._answered[registry].set()
 
     def at(self, location: Location) -> TagsState | None:
         """The state of a repository; None where nobody said."""

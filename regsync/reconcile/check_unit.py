@@ -79,7 +79,7 @@ async def check_unit(run: Run, unit: Unit, repositories: Repositories, states: S
     """Compare; what fails is a row of the result, not an exception."""
     run.engine.emit(RepositoryStarted(unit.mirror, unit.source))
     result = UnitChecked(unit)
-    same = states.same(unit)
+    same = await states.same(unit)
     whole = states.at(unit.source)
     if whole is not None and same == set(unit.targets) and takes_every_tag(unit):
         for target in unit.targets:

@@ -329,6 +329,9 @@ def test_a_target_that_answers_429_from_the_middle_on(shaky: Workspace, fake_reg
 def test_a_target_that_is_switched_off(shaky: Workspace, fake_registry: FakeRegistry) -> None:
     fake_registry.close()
     assert whole(checked(shaky, 75))["exitCode"] == 75
+    plan = shaky.run("check", "--repair").exited(75)
+    assert plan.actions == []
+    assert any("fake/app was not compared" in warning for warning in plan.report["warnings"])
 
 
 def test_a_listing_that_leaves_tags_out_makes_nothing_missing(

@@ -444,3 +444,19 @@ async def test_what_is_renamed_or_trimmed_is_not_compared_by_hash(world: World) 
     report = await checked(knowing)
     assert knowing.asked == []
     assert {row.drift for row in report.rows} == {Drift.OTHER_PLATFORMS}
+
+
+async def test_who_does_not_say_what_it_holds_in_one_answer_holds_back_no_other(world: World) -> None:
+    knowing = KnowingWorld(world)
+    answer = knowing.states
+
+    async def states(registry: str, wanted: Iterable[RepositoryName]) -> object:
+        if registry == "eu":
+            await anyio.sleep_forever()
+        return await answer(registry, wanted)
+
+    knowing.states = states  # type: ignore[method-assign,assignment]
+    with anyio.fail_after(10):
+        report = (await check(knowing.spec(), knowing.engine(grace=0.0))).report
+    assert (report.rows, equal(report)) == ((), 6)
+    assert (world.repository("eu/app").count("tags"), world.repository("us/app").count("tags")) == (1, 0)
