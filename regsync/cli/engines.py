@@ -59,7 +59,9 @@ async def writing_engine(
 
 
 @asynccontextmanager
-async def reading_engine(spec: Spec, run: RunOptions, clock: Clock, emit: Emit) -> AsyncIterator[Engine]:
+async def reading_engine(
+    spec: Spec, run: RunOptions, clock: Clock, emit: Emit, *, missing: Missing = Missing.EMPTY
+) -> AsyncIterator[Engine]:
     """An engine that writes nothing anywhere, not even a ledger.
 
     Raises InvalidSpecError for a policy, and what opening places raises.
@@ -73,7 +75,7 @@ async def reading_engine(spec: Spec, run: RunOptions, clock: Clock, emit: Emit) 
             if written is not None:
                 ledger = ReadOnlyLedger(stack.enter_context(written))
         places = await stack.enter_async_context(
-            SpecPlaces.open(spec, clock, ledger, stores_of(spec, Missing.EMPTY), emit)
+            SpecPlaces.open(spec, clock, ledger, stores_of(spec, missing), emit)
         )
         yield Engine(places, ledger, clock, emit, spec.settings.concurrency, policies=policies)
 

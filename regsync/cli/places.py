@@ -30,11 +30,15 @@ if TYPE_CHECKING:
     from regsync.store.builtin import BuiltinStore
 
 
+FEW = 8  # repositories that are asked for their state one by one, not for that of the whole registry
+
+
 class Missing(Enum):
     """What becomes of a built-in store that a mirror writes to and that is not there yet."""
 
     CREATE = "create"
     EMPTY = "empty"  # planned against as an empty one
+    UNUSED = "unused"  # empty too; those that no mirror uses any more are opened if they are there
 
 
 class UnwritableDirectoryError(RegsyncError):
@@ -118,7 +122,7 @@ class SpecPlaces:
         """What repositories hold, of our own stores and servers; None of others."""
         match self._spec.registries[registry].place:
             case StorePlace(path):
-                return await _states_of(self._stores.get(path))
+                return await _states_of(self._stores.get(path), wanted)
             case RemotePlace():
                 return await self._remote().states(registry, wanted)
         return None
@@ -199,7 +203,7 @@ def stores_of(spec: Spec, missing: Missing) -> Sequence[Path]:
     sources |= {location.registry for policy in spec.policies.values() for location in policy.evidence}
     sources |= {glob.registry for policy in spec.retention for glob in policy.repositories}
     paths: dict[Path, None] = {}
-    for name in sorted(targets | sources):
+    for name in sorted(spec.registries if missing is Missing.UNUSED else targets | sources):
         place = spec.registries[name].place
         if isinstance(place, StorePlace):
             made = name in targets and missing is Missing.CREATE
@@ -208,12 +212,17 @@ def stores_of(spec: Spec, missing: Missing) -> Sequence[Path]:
     return list(paths)
 
 
-async def _states_of(store: "BuiltinStore | None") -> Mapping[RepositoryName, TagsState]:
+async def _states_of(
+    store: "BuiltinStore | None", wanted: Collection[RepositoryName]
+) -> Mapping[RepositoryName, TagsState]:
     if store is None:
         return {}
-    from regsync.store.states import states_below
+    from regsync.store.states import state_of, states_below
 
-    found = await store.scan(partial(states_below, name=""))
+    queries = [partial(state_of, name=one) for one in wanted]
+    if len(wanted) > FEW:
+        queries = [partial(states_below, name="")]
+    found = [state for query in queries for state in await store.scan(query)]
     return {one.name: TagsState(one.digest, one.referrers, one.tags) for one in found}
 
 

@@ -135,9 +135,7 @@ class Pruning:
         scope = await decide_scope(run, self._writers, mirror, view, policy, self.going(spot), chosen)
         for tag, absence in scope.decision.absences.items():
             run.engine.ledger.absent(spot, tag, absence)
-        if scope.seen.doubts and not isinstance(
-            self._targets[target], Unseen
-        ):  # what failed there is in the report
+        if scope.seen.doubts and scope.seen.ours:  # a target that is not seen stands in the report
             run.warn(f"mirror {mirror}: nothing is deleted at {target}, since {'; '.join(scope.seen.doubts)}")
         return scope
 

@@ -89,14 +89,18 @@ def _seen(
     if isinstance(target, Unseen):
         return replace(seen, doubts=(f"it could not be looked at: {target.error}",)), {}
     if target.listed is None:
-        return replace(seen, doubts=("it does not list its tags",)), {}
+        return replace(seen, ours=target.ours.keys(), doubts=("it does not list its tags",)), {}
     here = writers.at(target.spot)
-    _claim(run, target, here)
+    _claim(run, target.spot, here)
     mine = {run.spot(unit.source) for unit in units}
     ours = {tag: digest for tag, digest in _ours(run, target, policy, mine).items() if tag not in going}
     wanted = frozenset[Tag]().union(*(one.wanted for one in here))
     who = writers.may_want(mirror, target.spot)
-    others = {tag: f"mirror {name}, which was not asked, may want it" for tag in ours if (name := who(tag))}
+    others = {
+        tag: f"mirror {name}, which was not asked, may want it"
+        for tag in ours.keys() - wanted
+        if (name := who(tag)) is not None
+    }
     return (
         replace(
             seen,
@@ -112,15 +116,15 @@ def _seen(
     )
 
 
-def _claim(run: Run, target: TargetView, here: list[Selected]) -> None:
+def _claim(run: Run, spot: Spot, here: list[Selected]) -> None:
     """A tag that is ours belongs to the mirror that wants it now, wherever it came from once."""
     ledger = run.engine.ledger
-    origins = ledger.origins(target.spot)
+    ours, origins = ledger.ours(spot), ledger.origins(spot)
     for selected in here:
         origin = run.spot(selected.unit.source)
         for tag in selected.wanted:
-            if origins.get(tag) != origin and (digest := target.ours.get(tag)) is not None:
-                ledger.wrote(target.spot, tag, digest, run.now, origin)
+            if origins.get(tag) != origin and (digest := ours.get(tag)) is not None:
+                ledger.wrote(spot, tag, digest, run.now, origin)
 
 
 def _ours(run: Run, target: TargetView, policy: PrunePolicy, mine: set[Spot]) -> dict[Tag, Digest | None]:
@@ -160,7 +164,7 @@ def _reasons(mine: list[Selected]) -> Callable[[Tag], str]:
 
 def _reason(selected: Selected, dropped: Mapping[Tag, str], tag: Tag) -> str:
     unit = selected.unit
-    if not unit.rules:
+    if not unit.needs_tags:
         return f"the mirror names no such tag of {unit.source}"
     if unit.rename != _IDENTITY:
         return f"no tag that is taken of {unit.source} is renamed so"

@@ -122,6 +122,8 @@ class Writers:
         ]
 
         def who(tag: Tag) -> str | None:
+            if not uncertain:
+                return None
             pinned = Writes.of((), (Pin(tag, None),), "{tag}")
             return next((name for name, writes in uncertain if common_tag(writes, pinned)), None)
 
