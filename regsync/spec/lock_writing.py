@@ -30,7 +30,9 @@ def lock_text(file: LockFile) -> Iterator[str]:
 def _entry(entry: LockEntry) -> Iterator[str]:
     yield from entry.comments
     remark = f" {entry.remark}" if entry.remark is not None else ""
-    image = json.dumps(entry.image) if entry.image.startswith("[") else entry.image  # a host in IPv6
+    # In quotes the patterns of bots pass it by: what is held is not theirs to move. So does a host in IPv6.
+    quoted = entry.hold or entry.image.startswith("[")
+    image = json.dumps(entry.image) if quoted else entry.image
     yield f"- image: {image}{remark}"
     for key, value in (("mirror", entry.mirror), ("rule", entry.rule)):
         if value is not None:

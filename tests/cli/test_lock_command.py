@@ -31,7 +31,8 @@ def move(quickstart: Path) -> tuple[str, str]:
 
 
 def entry(lock: Path, name: str) -> str:
-    (found,) = (line for line in lock.read_text().splitlines() if f"image: {name}@" in line)
+    lines = lock.read_text().replace('"', "").splitlines()  # what is held stands in quotes
+    (found,) = (line for line in lines if f"image: {name}@" in line)
     return found.rpartition("@")[2]
 
 

@@ -11,7 +11,8 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 @pytest.mark.parametrize(
-    "name", ["hub-to-two-clouds", "version-tracks", "air-gap", "air-gap/inside", "quickstart", "teams"]
+    "name",
+    ["hub-to-two-clouds", "version-tracks", "air-gap", "air-gap/inside", "quickstart", "teams", "renovate"],
 )
 def test_an_example_loads(name: str) -> None:
     spec = load([EXAMPLES / name])
@@ -38,6 +39,7 @@ def test_no_example_is_forgotten() -> None:
         "version-tracks",
         "air-gap",
         "quickstart",
+        "renovate",
         "server",
         "signing",
         "teams",

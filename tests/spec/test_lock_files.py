@@ -128,7 +128,7 @@ def test_an_entry_begins_with_its_full_reference_and_has_a_key_a_line() -> None:
     )
     assert written(LockFile(Path("regsync.lock"), (entry,), head=())) == (
         f"{HEADER}"
-        f"- image: docker.io/library/nginx:1.27.1@{ONE}\n"
+        f'- image: "docker.io/library/nginx:1.27.1@{ONE}"\n'
         "  mirror: nginx\n"
         "  rule: semver '>=1.25 <2'\n"
         "  size: 70123456\n"
