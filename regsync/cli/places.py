@@ -13,7 +13,7 @@ from anyio.to_thread import run_sync
 from regsync.clock import Clock
 from regsync.content.protocol import Store
 from regsync.content.references import Children
-from regsync.content.tags_state import TagsState
+from regsync.content.tags_state import FEW_REPOSITORIES, TagsState
 from regsync.errors import RegsyncError
 from regsync.oci.reference import RepositoryName
 from regsync.reconcile.events import Emit
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from regsync.remote.limits import Limiters
     from regsync.spec.in_use import RunningImage
     from regsync.store.builtin import BuiltinStore
-
-
-FEW = 8  # repositories that are asked for their state one by one, not for that of the whole registry
 
 
 class Missing(Enum):
@@ -220,7 +217,7 @@ async def _states_of(
     from regsync.store.states import state_of, states_below
 
     queries = [partial(state_of, name=one) for one in wanted]
-    if len(wanted) > FEW:
+    if len(wanted) > FEW_REPOSITORIES:
         queries = [partial(states_below, name="")]
     found = [state for query in queries for state in await store.scan(query)]
     return {one.name: TagsState(one.digest, one.referrers, one.tags) for one in found}

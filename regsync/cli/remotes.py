@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from regsync.cli.upload_sessions import LedgerUploads
 from regsync.clock import Clock
 from regsync.content.concurrently import for_each
-from regsync.content.tags_state import TagsState
+from regsync.content.tags_state import FEW_REPOSITORIES, TagsState
 from regsync.oci.reference import DOCKER_HUB, RepositoryName
 from regsync.reconcile.events import Emit, RegistryWaited
 from regsync.reconcile.ledger import Ledger, Spot
@@ -25,8 +25,6 @@ from regsync.remote.tls import TlsFiles
 from regsync.remote.transport import Transports
 from regsync.remote.upload import Upload
 from regsync.spec.model import Location, Registry, RemotePlace, Spec
-
-FEW = 8  # repositories that are asked for their state one by one, not for that of the whole registry
 
 
 class Remotes:
@@ -73,7 +71,7 @@ class Remotes:
         registry = self._spec.registries[name]
         if not _provider(registry).has_states:
             return None
-        if len(wanted) > FEW:
+        if len(wanted) > FEW_REPOSITORIES:
             return await states.repositories(self._session(registry))
         endpoints = [Endpoint.of(self._session(registry), one, _provider(registry)) for one in wanted]
         found = zip(wanted, await for_each(states.repository, endpoints), strict=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from regsync.oci.digest import Digest
 
+FEW_REPOSITORIES = 8  # are asked for one by one, more of them by the state of their whole registry
+
 
 @dataclass(frozen=True, slots=True)
 class TagsState:

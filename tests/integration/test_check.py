@@ -12,7 +12,7 @@ import pytest
 
 from regsync.report.schemas import SCHEMAS
 from tests.integration.workspace import Json, Ran, Workspace
-from tests.support.fake_registry import FakeRegistry, error, respond
+from tests.support.fake_registry import FakeRegistry, drop, error, respond
 from tests.support.images import (
     DOCKER_MANIFEST,
     Content,
@@ -267,6 +267,23 @@ def test_two_registries_of_ours_that_are_equal_cost_two_requests(
     assert sum(found.requests("there").values()) <= 8
 
 
+@pytest.mark.parametrize("count", [pytest.param(1, id="one repository"), pytest.param(12, id="many")])
+def test_a_server_of_ours_and_a_store_are_compared_by_hash(
+    workspace: Workspace, regsync_server: RegsyncServer, count: int
+) -> None:
+    names = [f"team/app{number}" for number in range(count)]
+    for name in names:
+        regsync_server.push(name, image(name), "v1", "v2")
+    workspace.registry("ours", regsync_server.url, provider="regsync").registry("store", store="./store")
+    workspace.mirror("all", "ours/{repository}", "store/{repository}", repositories=names, tags=["*"])
+    workspace.run("sync").exited(0)
+    ran = checked(workspace, 0)
+    assert ran.report["summary"]["equal"] == 2 * count
+    assert sum(ran.requests("ours").values()) == 1
+    regsync_server.push(names[0], image("new"), "v2")
+    assert told(checked(workspace, 2)) == {f"store/{names[0]}:v2": "moved-at-source"}
+
+
 def test_a_referrer_that_only_the_api_shows_is_missed_by_hash_too(
     workspace: Workspace, regsync_server_factory: Callable[..., RegsyncServer]
 ) -> None:
@@ -324,6 +341,16 @@ def test_a_target_that_answers_429_from_the_middle_on(shaky: Workspace, fake_reg
     ran = checked(shaky, 75)
     assert {row["state"] for row in ran.report["rows"]} == {"unreachable"}
     assert len(ran.report["rows"]) < 12
+
+
+def test_a_target_that_dies_in_the_middle(shaky: Workspace, fake_registry: FakeRegistry) -> None:
+    fake_registry.on("HEAD", r"/v2/app/manifests/v1.", drop())
+    ran = checked(shaky, 75)
+    (place,) = [one for one in ran.report["places"] if one["target"] == "fake/app"]
+    assert place["equal"] == place["tags"] < 20
+    assert {row["state"] for row in ran.report["rows"]} == {"unreachable"}
+    assert any(row["tag"] is None and "only" in row["reason"] for row in ran.report["rows"])
+    assert sum(one["equal"] for one in ran.report["places"]) == 20 + place["equal"]
 
 
 def test_a_target_that_is_switched_off(shaky: Workspace, fake_registry: FakeRegistry) -> None:
