@@ -1,5 +1,7 @@
 """`prune` carries out retention on real registries, our own server and a store, in a process of its own."""
 
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.integration.workspace import Ran, Workspace
-from tests.support.fake_registry import FakeRegistry, error
+from tests.support.fake_http import Answer, Request
+from tests.support.fake_registry import Behaviour, FakeRegistry, Proceed, error
 from tests.support.images import (
     OCI_INDEX,
     OCI_MANIFEST,
@@ -22,6 +25,7 @@ from tests.support.images import (
     referrer,
 )
 from tests.support.kubernetes_api import KubernetesApi, pod
+from tests.support.processes import wait_until
 from tests.support.registry_state import read_repository
 from tests.support.regsync_server import RegsyncServer
 from tests.support.servers import RegistryServer
@@ -160,6 +164,27 @@ def test_pulls_of_our_own_server_keep_what_is_used(
     assert pruned(workspace, "--dry-run").exited(0).actions == []
     planned = pruned(workspace, "--dry-run", "--explain")
     assert "when it was last pulled is not known" in planned.out
+    pull(regsync_server, "team/app", "v1")
+    workspace.clear().registry("edge", regsync_server.url, provider="regsync")
+    keep = [NEWEST, {"pulledWithin": "0s"}]
+    workspace.document(
+        "RetentionPolicy", "old", {"repositories": ["edge/**"], "keep": keep, "limits": limits}
+    )
+    planned = pruned(workspace, "--dry-run", "--explain").exited(2)
+    assert _named(planned) == {"edge/team/app:v1"}  # of v2 it is still not known
+    assert "last pulled 0 days ago" in planned.out
+
+
+def pull(server: RegsyncServer, repository: str, tag: str) -> None:
+    """Pull a tag, and wait until the server has noted it, which it does once a second."""
+    with server.client() as http:
+        http.get(f"{server.url}/v2/{repository}/manifests/{tag}").raise_for_status()
+
+        def is_noted() -> bool:
+            state = http.get(f"{server.url}/v2/{repository}/_regsync/state").json()
+            return "pulledAt" in state["tags"][tag]
+
+        wait_until(is_noted, what="the pull is noted")
 
 
 def test_what_a_cluster_runs_stays_and_a_cluster_that_is_down_keeps_all(
@@ -209,3 +234,54 @@ def test_a_listing_that_ends_in_the_middle_deletes_nothing(
     workspace.document("RetentionPolicy", "old", {"repositories": ["edge/team/app"], "keep": [NEWEST]})
     pruned(workspace).exited(75)
     assert fake_registry.count("DELETE") == 0
+
+
+@pytest.mark.parametrize("tag_delete", [True, False], ids=["deletes tags", "deletes manifests only"])
+def test_killed_at_any_request_the_next_run_finishes_and_takes_nothing_else(
+    fake_registry: FakeRegistry, workspaces: Callable[[str], Workspace], tag_delete: bool
+) -> None:
+    fake_registry.tag_delete = tag_delete
+    moment = 0
+    while True:
+        moment += 1
+        fake_registry.behave()
+        fake_registry.repositories.clear()
+        old = fake_registry.add("team/app", image("old"), "v1", "stable")
+        gone = fake_registry.add("team/app", image("gone"), "v2")
+        fake_registry.add("team/app", cosign_signature(gone), cosign_tag(gone))
+        fake_registry.add("team/app", image("new"), "v3", "v4")
+        workspace = policy(
+            workspaces(f"at-{moment}"), fake_registry.url, "team/app", untagged={"keepFor": "0s"}
+        )
+        process = workspace.start("prune")
+        fake_registry.on("PUT|POST|DELETE", ".*", kill_at(process, moment))
+        was_killed = process.wait(60) == -signal.SIGKILL
+        fake_registry.behave()
+        pruned(workspace).exited(0)
+        pruned(workspace).exited(0)
+        assert fake_registry.tags("team/app").keys() == {"stable", "v3", "v4"}, moment
+        assert fake_registry.tags("team/app")["stable"] == old.digest
+        left = {
+            digest
+            for digest, (_, raw) in fake_registry.repositories["team/app"].manifests.items()
+            if b"throw-away" not in raw
+        }
+        assert left == {old.digest, image("new").digest}, moment
+        if not was_killed:
+            assert moment > 4
+            return
+
+
+def kill_at(process: subprocess.Popen[str], moment: int) -> Behaviour:
+    """Kill -9 in the middle of the request of that number: it is carried out, and nobody hears of it."""
+    seen = 0
+
+    def behave(request: Request, proceed: Proceed) -> Answer:
+        nonlocal seen
+        seen += 1
+        answer = proceed()
+        if seen == moment:
+            process.kill()
+        return answer
+
+    return behave
