@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from regsync.content.concurrently import for_each
 from regsync.content.errors import ContentNotFoundError
-from regsync.content.protocol import Deletes
+from regsync.content.protocol import Deletes, DropsUntagged
 from regsync.content.throw_away import ThrowAway
 from regsync.errors import RegsyncError, UnsupportedError
+from regsync.oci.descriptor import Descriptor
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
 from regsync.plan.model import Problem
@@ -18,6 +19,7 @@ from regsync.reconcile.ledger import Spot
 from regsync.reconcile.look import Unseen
 from regsync.reconcile.pruning_writers import Selected, Writers
 from regsync.reconcile.repositories import TargetView
+from regsync.reconcile.retention_graphs import Graphs
 from regsync.spec.model import Location
 from regsync.spec.pruning import Owns, PrunePolicy
 
@@ -66,7 +68,7 @@ async def conclude(
     if not due or isinstance(target, Unseen):
         return Scope(seen, decision, {}, planned, reads=reads)
     digests, kept = await _look_up(target, due, ours if seen.policy.owns is Owns.LEDGER else {})
-    kept |= _locked(run, digests)
+    kept |= {**_locked(run, digests), **await _needed(run, target, digests)}
     if kept:
         seen = replace(seen, kept={**seen.kept, **kept})
         decision = decide(seen, now=run.now)
@@ -198,3 +200,26 @@ async def _look_up(
 
     await for_each(look, tags, at_once=LOOKS_AT_ONCE)
     return digests, kept
+
+
+async def _needed(run: Run, target: TargetView, going: Mapping[Tag, Digest]) -> dict[Tag, str]:
+    """Tags whose image is part of an index that stays, where the place deletes an image with its last tag."""
+    store, listed = target.destination.store, target.listed or {}
+    if not (isinstance(store, DropsUntagged) and store.drops_untagged):
+        return {}
+    graphs = Graphs(run, store, listed)
+
+    async def look(tag: Tag) -> Descriptor | None:
+        try:
+            return listed[tag] or await store.resolve(tag)
+        except ContentNotFoundError:
+            return None
+
+    try:
+        staying = await for_each(look, [tag for tag in listed if tag not in going], at_once=LOOKS_AT_ONCE)
+        await graphs.read(desc for desc in staying if desc is not None)
+    except RegsyncError as error:
+        return dict.fromkeys(going, f"whether an index that stays needs it could not be told: {error}")
+    below = {digest for graph in graphs.known.values() for digest in graph[1:]}
+    why = "an index that stays needs its image, which this registry deletes with its last tag"
+    return {tag: why for tag, digest in going.items() if digest in below}

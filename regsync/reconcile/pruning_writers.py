@@ -56,6 +56,8 @@ class Writers:
         self._run = run
         self._missed: dict[str, str] = {}  # mirrors of which not every unit is known, and why
         self._units: defaultdict[str, list[Unit]] = defaultdict(list)
+        self._at: defaultdict[Spot, list[Unit]] = defaultdict(list)
+        self._doubts: dict[str, tuple[str, ...]] = {}
         self._selected: defaultdict[_Key, list[Selected]] = defaultdict(list)
         self.failed: list[UnitSeen] = []  # what went wrong with units that were looked at for this alone
 
@@ -63,6 +65,8 @@ class Writers:
         """Units of the run's mirrors, and what of them is not known."""
         for unit in units:
             self._units[unit.mirror].append(unit)
+            for spot in {self._run.spot(target) for target in unit.targets}:
+                self._at[spot].append(unit)
         self.failed.extend(unseen)
         for one in unseen:
             for problem in one.problems:
@@ -71,6 +75,7 @@ class Writers:
     def saw(self, view: UnitView, chosen: Chosen) -> None:
         """What a unit takes."""
         self._selected[_key(view.unit)].append(Selected.of(view, chosen))
+        self._doubts.pop(view.unit.mirror, None)
 
     def pairs(self, mirrors: Iterable[str]) -> Iterator[tuple[str, Location]]:
         """The targets of some mirrors, each once."""
@@ -84,7 +89,7 @@ class Writers:
 
     async def complete(self, mirrors: Iterable[str], repositories: Repositories) -> None:
         """Find out what those units take that nobody has looked at yet."""
-        todo = [unit for name in mirrors for unit in self._units[name] if _key(unit) not in self._selected]
+        todo = [unit for name in mirrors for unit in self._units[name] if not self._selected[_key(unit)]]
 
         async def look(unit: Unit) -> None:
             view = await look_at_sources(unit, repositories)
@@ -96,21 +101,18 @@ class Writers:
 
     def doubts(self, mirror: str) -> tuple[str, ...]:
         """Why the selections of a mirror cannot be trusted, each reason once."""
-        found = [self._missed[mirror]] if mirror in self._missed else []
-        for unit in self._units[mirror]:
-            for selected in self._selected[_key(unit)]:
-                found += selected.doubts
-        return tuple(dict.fromkeys(found))
+        if mirror not in self._doubts:
+            found = [self._missed[mirror]] if mirror in self._missed else []
+            for unit in self._units[mirror]:
+                selections = self._selected[_key(unit)]
+                found += [doubt for one in selections for doubt in one.doubts]
+                found += [] if selections else [f"{unit.source} was not looked at"]
+            self._doubts[mirror] = tuple(dict.fromkeys(found))
+        return self._doubts[mirror]
 
     def at(self, spot: Spot) -> list[Selected]:
         """Selections of whatever mirror that are written to a spot."""
-        return [
-            selected
-            for units in self._units.values()
-            for unit in units
-            if self._writes(unit, spot)
-            for selected in self._selected[_key(unit)]
-        ]
+        return [selected for unit in self._at[spot] for selected in self._selected[_key(unit)]]
 
     def may_want(self, mirror: str, spot: Spot) -> Callable[[Tag], str | None]:
         """Which other mirror may want a tag at a spot, though nobody asked it, or its answer is in doubt."""
@@ -142,7 +144,7 @@ class Writers:
         )
 
     def _uncertain(self, name: str, spot: Spot) -> Iterator[Writes]:
-        known = [unit for unit in self._units[name] if self._writes(unit, spot)]
+        known = [unit for unit in self._at[spot] if unit.mirror == name]
         if name in self._missed or not known:
             yield from self._declared(name, spot)
         for unit in known:

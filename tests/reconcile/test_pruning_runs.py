@@ -20,7 +20,7 @@ from regsync.spec.history import History
 from regsync.spec.model import Binding, Location, SemverMatch, TagRule
 from regsync.spec.pruning import DeletionLimits, Owns, PrunePolicy
 from tests.reconcile.world import World
-from tests.support.images import image
+from tests.support.images import image, index
 
 pytestmark = pytest.mark.anyio
 
@@ -159,6 +159,23 @@ async def test_sibling_tags_of_the_same_image_stay(world: World) -> None:
 
     assert tags(world, "ours/app") == ["latest", "v1"]
     assert await world.tag("ours/app", "v1") == app.digest
+
+
+async def test_where_an_image_goes_with_its_last_tag_that_of_an_index_stays(
+    world: World,
+) -> None:
+    amd, arm = image("amd"), image("arm", arch="arm64")
+    await world.put("hub/app", index(amd, arm), "v1")
+    await world.put("hub/app", amd, "v1-amd64")
+    await world.put("hub/app", image("other"), "v0")
+    world.mirror("app", "hub/app", ["ours/app"], prune=AT_ONCE)
+    await world.sync()
+    lose(world, "hub/app", "v1-amd64", "v0")
+    world.repository("ours/app").drops_untagged = True  # type: ignore[attr-defined]
+
+    assert deleted(await world.sync()) == [("ours/app", "v0")]
+    world.repository("ours/app").drops_untagged = False  # type: ignore[attr-defined]
+    assert deleted(await world.sync()) == [("ours/app", "v1-amd64")]
 
 
 async def test_renamed_tags_are_compared_by_their_names_on_the_target(world: World) -> None:
