@@ -71,6 +71,7 @@ class Writers:
         for one in unseen:
             for problem in one.problems:
                 self._missed[one.unit.mirror] = problem.message
+        self._doubts.clear()
 
     def saw(self, view: UnitView, chosen: Chosen) -> None:
         """What a unit takes."""

@@ -622,6 +622,36 @@ async def test_the_end_of_a_chain_keeps_what_its_beginning_could_not_delete(worl
     assert deleted(await world.sync()) == [("dev/app", "v1"), ("staging/app", "v1")]
 
 
+async def test_a_repository_of_a_chain_that_nothing_reads_is_pruned_like_the_others(world: World) -> None:
+    for name in ("app", "lib"):
+        await fill(world, f"hub/{name}", "v1", "v2", "v3")
+    repositories = ["app", "lib"]
+    world.mirror("a-dev", "hub/{repository}", ["dev/{repository}"], repositories=repositories, prune=AT_ONCE)
+    world.mirror("b-staging", "dev/app", ["staging/app"], prune=AT_ONCE)
+    await world.sync()
+    for name in repositories:
+        lose(world, f"hub/{name}", "v1")
+    expected = [("dev/app", "v1"), ("dev/lib", "v1"), ("staging/app", "v1")]
+
+    assert deleted(await world.plan()) == expected
+    assert deleted(await world.sync()) == expected
+    assert (await world.sync()).results == ()
+
+
+async def test_a_source_that_fails_for_one_repository_stops_the_mirror_along_the_chain(world: World) -> None:
+    for name in ("app", "lib"):
+        await fill(world, f"hub/{name}", "v1", "v2")
+    repositories = ["app", "lib"]
+    world.mirror("a-dev", "hub/{repository}", ["dev/{repository}"], repositories=repositories, prune=AT_ONCE)
+    world.mirror("b-staging", "dev/app", ["staging/app"], prune=AT_ONCE)
+    await world.sync()
+    lose(world, "hub/app", "v1")
+    world.repository("hub/lib").fail("tags", DownError("503"))
+
+    assert deleted(await world.sync()) == []
+    assert tags(world, "staging/app") == ["v1", "v2"]
+
+
 async def test_a_chain_is_applied_as_it_was_planned(world: World) -> None:
     await chain(world)
     await fill(world, "hub/app", "v3")
