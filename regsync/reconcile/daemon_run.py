@@ -83,7 +83,9 @@ def work_for(spec: Spec, tasks: Sequence[str]) -> Work:
     mirrors = tuple(one for one in spec.mirrors if one.name in names)
     policies = tuple(one for one in spec.retention if f"{RETENTION}{one.name}" in tasks)
     declared = spec.declared or spec.mirrors  # what any of them declares is not deleted
-    return Work(tuple(tasks), replace(spec, retention=policies, mirrors=mirrors, declared=declared))
+    # A run of mirrors notes for all policies what tags led to before.
+    retention = policies or spec.retention
+    return Work(tuple(tasks), replace(spec, retention=retention, mirrors=mirrors, declared=declared))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ async def carry_out(
 
 
 async def _work(work: Work, engine: Engine, stop: anyio.Event) -> Report:
-    if work.spec.retention:
+    if any(task.startswith(RETENTION) for task in work.tasks):
         return await prune(work.spec, engine, Extent.ALL, stop=stop)
     return await sync(work.spec, engine, stop=stop, command=COMMAND)
 

@@ -15,6 +15,7 @@ from regsync.oci.digest import Digest
 from regsync.oci.platform import Platform
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.plan.model import Outcome, Result, exit_code, problems_of
+from regsync.reconcile.daemon_run import work_for
 from regsync.reconcile.ledger import LedgerError, Spot
 from regsync.reconcile.ledger_memory import MemoryLedger
 from regsync.reconcile.retention import RetentionPlan, plan_retention, retain
@@ -435,6 +436,16 @@ async def test_what_a_mirror_moved_its_tag_from_goes_in_its_time_too(world: Kept
     assert len(done(await world.carry_it_out())) == 1
     assert not world.has("local/app", old)
     assert world.tags("local/app") == {"latest"}
+
+
+async def test_a_daemon_notes_for_all_policies_what_its_mirrors_move_tags_from(world: Kept) -> None:
+    world.mirror("m", "hub/app", ["local/app"], tags=["latest"])
+    world.retention = [policy(untagged_keep_for=WEEK), replace(policy(at="eu/**"), name="other")]
+    spec = world.spec()
+    assert work_for(spec, ["mirror:m"]).spec.retention == spec.retention
+    only = work_for(spec, ["retention:other"]).spec
+    assert [one.name for one in only.retention] == ["other"]
+    assert only.mirrors == ()
 
 
 async def test_what_is_tagged_again_in_its_time_stays(world: Kept) -> None:
