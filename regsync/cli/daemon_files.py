@@ -72,10 +72,11 @@ class DaemonFiles:
             files = find_files(self._paths)
         except NoSpecError:
             return []  # reading them tells why
-        above = {path for directory in parent_directories(files) for path in yaml_files(directory)}
         own = {file.absolute for file in files}
-        locks = {path.parent / LOCK_FILE for path in own}
-        return sorted(own | above | locks | self._read_from | ({self._run.lock} if self._run.lock else set()))
+        locks = {directory / LOCK_FILE for directory in {path.parent for path in own}}
+        above = {path for directory in parent_directories(files) for path in yaml_files(directory)}
+        named = {self._run.lock} if self._run.lock is not None else set()
+        return own | locks | above | named | self._read_from
 
 
 def described(scheduled: Scheduled) -> str:

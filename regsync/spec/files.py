@@ -45,9 +45,10 @@ def find_files(paths: Sequence[Path]) -> tuple[SourceFile, ...]:
     found: dict[Path, SourceFile] = {}
     for path in paths:
         for file in _expand(path):
-            known = found.get(file.absolute)
+            absolute = file.absolute  # worked out anew each time that it is asked for
+            known = found.get(absolute)
             if known is None or file.named:
-                found[file.absolute] = file
+                found[absolute] = file
             if len(found) > MAX_FILES:
                 raise NoSpecError(str(path), f"more than {MAX_FILES} files of YAML")
     return tuple(found.values())
@@ -83,8 +84,9 @@ def _walk(directory: Path) -> Iterator[Path]:
     for parent, directories, names in os.walk(directory, onerror=stop):
         directories[:] = [name for name in directories if not name.startswith(".")]
         for name in names:
-            if not name.startswith(".") and name.endswith(SUFFIXES) and os.path.isfile(Path(parent, name)):
-                yield Path(parent, name)
+            text = os.path.join(parent, name)
+            if not name.startswith(".") and name.endswith(SUFFIXES) and os.path.isfile(text):
+                yield Path(text)
 
 
 def parent_directories(files: Sequence[SourceFile]) -> tuple[Path, ...]:

@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.bench import checking, judging, retaining, rows, startup, tables
+from tests.bench import checking, idling, judging, retaining, rows, startup, tables
 from tests.bench.measure import RunFailedError
 from tests.bench.rows import Outcome, Settings
 from tests.support import tools
@@ -34,6 +34,7 @@ ROWS: Mapping[str, Row] = {
     "plan-all": startup.plan_all,
     "condition": judging.condition,
     "retention": retaining.decision,
+    "idle": idling.daemon,
     "check-distribution": checking.against_distribution,
     "check-ours": checking.of_our_own,
     "check-registries": checking.of_whole_registries,
