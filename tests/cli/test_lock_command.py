@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command_line import Regsync
+from tests.cli.command_line import Regsync, Stdin
 
 NOWHERE = "sha256:" + "0" * 64
 
@@ -262,3 +262,14 @@ def test_rollback_says_what_it_cannot_do(regsync: Regsync, lock: Path) -> None:
         ).out
     )
     assert (found["kind"], found["tag"], found["targets"][0]["digest"]) == ("Rollback", "1.1.0", None)
+
+
+def test_the_lock_file_of_a_spec_on_stdin_is_in_the_current_directory(
+    regsync: Regsync, quickstart: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(quickstart)
+    spec = (quickstart / "regsync.yaml").read_bytes()
+    for arguments, code in ((["lock", "-"], 0), (["plan", "-", "--locked"], 2)):
+        monkeypatch.setattr("sys.stdin", Stdin(spec))
+        assert regsync(*arguments).code == code
+    assert (quickstart / "regsync.lock").read_text().count("- image:") == 5

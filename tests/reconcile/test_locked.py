@@ -10,10 +10,12 @@ from regsync.oci.digest import Digest
 from regsync.oci.platform import Platform
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.plan.model import Cause, Outcome, exit_code
+from regsync.reconcile.ledger import Spot
 from regsync.spec.lock import Lock, LockFile
 from regsync.spec.locked import locked_spec
 from regsync.spec.model import Binding, Location, Pin, RepositoryGlobs, TagRule
 from regsync.spec.problems import InvalidSpecError
+from regsync.spec.pruning import DeletionLimits, PrunePolicy
 from tests.reconcile.test_verification import policy, signature
 from tests.reconcile.world import LOCK, World
 from tests.support.images import cosign_signature, cosign_tag, image, index, referrer
@@ -297,3 +299,48 @@ def test_entries_of_a_mirror_that_was_renamed_count_for_the_one_with_its_source(
     lock = Lock({LOCK: LockFile(LOCK, tuple(world.locks))}, {"renamed": LOCK, "former": LOCK})
     with pytest.raises(InvalidSpecError, match="no entry"):
         locked_spec(replace(world.spec(), lock=lock))
+
+
+async def test_images_by_full_reference_are_locked_like_tags_and_pinned_content_stays_the_specs(
+    world: World,
+) -> None:
+    old = await world.put("hub/app", image("old"))
+    await world.put("hub/app", image("new"), "v1", "v2")
+    pinned = await world.put("hub/app", image("pinned"))
+    world.mirror("app", "hub/app", ["ours/app"])
+    location = Location("hub", RepositoryName("app"))
+    pins = (Pin(Tag("v1"), None), Pin(Tag("v2"), None), Pin(None, Digest.parse(pinned.digest)))
+    images = tuple((location, pin) for pin in pins)
+    world.mirrors[0] = replace(world.mirrors[0], rules=(), sources=(), images=images)
+    world.locked("app", "hub/app:v1", old.digest)
+
+    report = await world.sync()
+
+    assert {str(one.action.tag or one.action.digest) for one in report.results} == {"v1", pinned.digest}
+    assert await world.tag("ours/app", "v1") == old.digest
+    assert await world.tag("ours/app", "v2") is None
+
+
+@pytest.mark.parametrize("binding", Binding)
+async def test_prune_leaves_what_is_held_or_locked_though_the_source_has_lost_it(
+    world: World, binding: Binding
+) -> None:
+    world.binding = binding
+    held = await world.put("eu/app", image("held"), "v1")
+    await world.put("hub/app", image("app"), "v2", "v3")
+    policy = PrunePolicy(DeletionLimits(10, 100), grace=timedelta())
+    world.mirror("app", "hub/app", ["eu/app"], tags=["v*"], prune=policy)
+    spot = Spot("https://eu.test", "app")
+    for tag in ("v1", "v0"):
+        await world.put("eu/app", held, tag)
+        world.ledger.wrote(spot, Tag(tag), Digest.parse(held.digest), world.clock.now())
+    stale = await world.put("eu/app", image("stale"), "v9")
+    world.ledger.wrote(spot, Tag("v9"), Digest.parse(stale.digest), world.clock.now())
+    world.locked("app", "hub/app:v1", held.digest, hold=True)
+
+    report = await world.sync()
+
+    assert report.problems == ()
+    assert await world.tag("eu/app", "v1") == held.digest
+    kept = {"v0", "v1", "v2", "v3"} if binding is Binding.HOLDS else {"v0", "v1", "v9"}
+    assert set(world.repository("eu/app")._tags) == kept
