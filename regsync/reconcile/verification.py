@@ -45,7 +45,8 @@ _MAY_BE_EVIDENCE = (
     "application/vnd.dev.sigstore.",
     "application/vnd.dev.cosign.",
     "application/vnd.cncf.notary.",
-    "application/vnd.in-toto+",
+    "application/vnd.in-toto",
+    "application/vnd.dsse.",
     "application/vnd.oci.empty.v1+json",  # what registries and tools say that lost the real one
 )
 

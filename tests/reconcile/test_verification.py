@@ -44,6 +44,7 @@ from tests.support.images import (
 )
 from tests.support.signing_keys import new_key, public_pem
 from tests.support.sigstore_evidence import (
+    DSSE,
     SPDX,
     VULN,
     Layer,
@@ -510,6 +511,15 @@ async def test_signatures_travel_for_a_policy_also_where_the_mirror_takes_other_
     world: World,
 ) -> None:
     await signed_app(world)
+    mirrored(world, referrers=ReferrersPolicy(ReferrersMode.TYPES, ("application/spdx+json",)))
+    assert only(await world.sync()).outcome is Outcome.DONE
+
+
+async def test_envelopes_that_lie_as_referrers_travel_for_a_policy_too(world: World) -> None:
+    app = await world.put("hub/app", image("app"), "v1")
+    held = layers_manifest(Layer(DSSE, as_json(dsse_envelope(OPS, statement(app.digest)))))
+    document = {**held.document, "subject": blob_descriptor(OCI_MANIFEST, app.data), "artifactType": DSSE}
+    await world.put("hub/app", Content(OCI_MANIFEST, as_json(document), held.blobs))
     mirrored(world, referrers=ReferrersPolicy(ReferrersMode.TYPES, ("application/spdx+json",)))
     assert only(await world.sync()).outcome is Outcome.DONE
 
