@@ -15,7 +15,7 @@ from regsync.errors import UsageError
 if TYPE_CHECKING:
     from regsync.oci.digest import Digest
     from regsync.spec.verification import LogUse
-    from regsync.trust.envelopes import Proven
+    from regsync.trust.envelopes import Message, Proven
     from regsync.trust.keyless import Keyless
     from regsync.trust.keys import ManagedKey
     from regsync.trust.witnesses import SigstoreTrust
@@ -95,9 +95,9 @@ def command(  # noqa: PLR0913 - click gives each option so
     proven = authority.verify(envelope, question)
     if output == "json":
         head = {"apiVersion": API_VERSION, "kind": "VerifiedBundle", "digest": str(digest)}
-        streams.answer(encode({**head, **_document(proven)}))
+        streams.answer(encode({**head, **_document(proven, envelope.message)}))
     else:
-        streams.answer(_text(proven, digest))
+        streams.answer(_text(proven, envelope.message, digest))
     return 0
 
 
@@ -150,11 +150,13 @@ def _managed(path: Path, tlog: "LogUse", trust: "SigstoreTrust") -> "ManagedKey"
     )
 
 
-def _document(proven: "Proven") -> dict[str, object]:
+def _document(proven: "Proven", message: "Message") -> dict[str, object]:
     from regsync.plan.document import timestamp
 
     signer = proven.signer
     return {
+        "evidence": message.kind.value,
+        "predicateType": message.predicate_type,
         "signer": {
             "identity": signer.identity,
             "issuer": signer.issuer,
@@ -167,12 +169,14 @@ def _document(proven: "Proven") -> dict[str, object]:
     }
 
 
-def _text(proven: "Proven", digest: "Digest") -> Iterator[str]:
+def _text(proven: "Proven", said: "Message", digest: "Digest") -> Iterator[str]:
     from regsync.plan.document import timestamp
     from regsync.report.escape import message, visible
 
     signer = proven.signer
     yield f"verified: {digest}\n"
+    kind = "" if said.predicate_type is None else f" of type {visible(said.predicate_type)}"
+    yield f"  by {said.kind.value}{kind}\n"
     yield f"  signed by {visible(signer.subject or signer.identity)}\n"
     if signer.issuer is not None:
         yield f"  vouched for by {visible(signer.issuer)}\n"
