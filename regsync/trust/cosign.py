@@ -69,7 +69,7 @@ def read_attestation(raw: bytes, annotations: Mapping[str, str], kind: str) -> t
         SigstoreEnvelope(
             kind,
             message,
-            one.signature,
+            one,
             signed,
             digest,
             certificates,

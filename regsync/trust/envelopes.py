@@ -56,20 +56,12 @@ class LogEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class DsseSignature:
-    """One signature of a DSSE envelope."""
-
-    signature: bytes
-    key_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Dsse:
-    """A DSSE envelope. Source: dsse/protocol.md, v1.0.2."""
+    """A DSSE envelope, without its hints at keys. Source: dsse/protocol.md, v1.0.2."""
 
     payload_type: str
     payload: bytes
-    signatures: tuple[DsseSignature, ...]
+    signatures: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)

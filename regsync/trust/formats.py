@@ -12,6 +12,7 @@ from regsync.oci.descriptor import Descriptor
 from regsync.oci.manifest import MIB
 from regsync.oci.media_type import strip_parameters
 from regsync.oci.strict_json import InvalidJSONError, loads
+from regsync.trust.bundles import FORMAT as BUNDLE_FORMAT
 from regsync.trust.bundles import read_bundle
 from regsync.trust.cosign import (
     ATTESTATION_FORMAT,
@@ -29,7 +30,6 @@ from regsync.trust.statements import parse_statement
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 DSSE = "application/vnd.dsse.envelope.v1+json"
 IN_TOTO = "application/vnd.in-toto+json"
-BUNDLE_FORMAT = "sigstore-bundle"
 UNSIGNED_STATEMENT = "in-toto-unsigned"
 UNSIGNED_SBOM = "sbom-unsigned"
 UNKNOWN = "unknown"
