@@ -7,8 +7,9 @@ attestations only what a policy asks of is ever held.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 
 from regsync.content.concurrently import for_each
 from regsync.content.evidence import Shelf
@@ -34,6 +35,7 @@ from regsync.trust.verdict import Result, Verdict
 SMALL = 64 * 1024  # bytes of evidence
 FEW = 8  # layers
 
+_THREADS = CapacityLimiter(2)  # conditions wait for one another; whoever else needs threads must not
 _UNDERSTOOD = Room(32 * MIB)  # bytes of JSON: as objects they take up to 25 times as many
 
 
@@ -144,7 +146,8 @@ async def examine_in_turn(piece: Piece, asked: Asked, question: Question) -> tup
         return examine(piece, asked.policy, question, asked.subjects)
     largest = max((len(layer) for layer in piece.layers.values() if isinstance(layer, bytes)), default=0)
     async with _UNDERSTOOD.hold(largest):
-        return await to_thread.run_sync(examine, piece, asked.policy, question, asked.subjects)
+        work = partial(examine, piece, asked.policy, question, asked.subjects)
+        return await to_thread.run_sync(work, limiter=_THREADS)
 
 
 def is_small(piece: Piece) -> bool:
