@@ -109,10 +109,14 @@ class UnsignedEnvelope:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableEnvelope:
-    """Evidence that could not be read, and why: it proves nothing, and a verdict says so."""
+    """Evidence that could not be read, and why: it proves nothing, and a verdict says so.
+
+    `is_rest`: a bound was hit, and it stands for all that comes after, whatever that is.
+    """
 
     format: str
     reason: str
+    is_rest: bool = False
 
 
 Envelope = SigstoreEnvelope | NotationEnvelope | UnsignedEnvelope | UnreadableEnvelope

@@ -67,7 +67,8 @@ def read_piece(piece: Piece) -> Iterator[Envelope]:
         size, count = size + layer.size, count + 1
         if size > MAX_PIECE_SIZE or count > MAX_LAYERS:
             bound = f"{MAX_LAYERS} layers or {MAX_PIECE_SIZE // MIB} MiB"
-            yield UnreadableEnvelope(kind or UNKNOWN, f"it has more than {bound}; the rest is not read")
+            reason = f"it has more than {bound}; the rest is not read"
+            yield UnreadableEnvelope(kind or UNKNOWN, reason, is_rest=True)
             return
         if kind == UNSIGNED_SBOM:
             yield UnsignedEnvelope(kind)
