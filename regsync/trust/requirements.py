@@ -70,6 +70,7 @@ class _Weighed:
     is_vouched: bool = False  # the authority signed it, of this digest
     order: datetime | None = None  # what `newest` goes by
     expires: datetime | None = None
+    relaxed: tuple[str, ...] = ()  # by the conditions
 
     def seen(self, case: Case) -> EvidenceSeen:
         """As a verdict shows it."""
@@ -82,7 +83,7 @@ class _Weighed:
             case.subject,
             one.message.predicate_type if one.message is not None else None,
             proven.checks if proven is not None else (),
-            proven.relaxed if proven is not None else (),
+            (proven.relaxed if proven is not None else ()) + self.relaxed,
             described(proven.signer) if proven is not None else None,
             proven.signed_at if proven is not None else None,
             self.reason,
@@ -164,7 +165,9 @@ def _check_conditions(requirement: AttestationRequirement, weighed: _Weighed) ->
         return weighed
     answer = weighed.examined.answers[requirement]
     expires = _earliest([weighed.expires, answer.expires])
-    return replace(weighed, order=answer.made_at, reason=answer.unmet, expires=expires)
+    return replace(
+        weighed, order=answer.made_at, reason=answer.unmet, expires=expires, relaxed=answer.relaxed
+    )
 
 
 def _earliest(times: Iterable[datetime | None]) -> datetime | None:

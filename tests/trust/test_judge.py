@@ -412,6 +412,8 @@ def test_an_exception_for_a_vulnerability_ends_the_verdict_with_it() -> None:
     court = Court(scans(vulnerabilities=condition), ci="bot")
     verdict = court.judge(attested("bot", VULN, scan("CRITICAL")))
     assert (result(verdict), verdict.expires) == (Result.PASS, NOW + DAY)
+    (seen,) = verdict.requirements[0].evidence
+    assert f"cve-0 is allowed until {NOW + DAY:%Y-%m-%d}: not reachable" in seen.relaxed
     court.now = NOW + DAY
     assert result(court.judge(attested("bot", VULN, scan("CRITICAL")))) is Result.FAIL
 
