@@ -13,7 +13,11 @@ from regsync.spec.verification import Mode
 from regsync.trust.verdict import EvidenceSeen, RequirementVerdict, Result, Searched, Verdict
 
 _COLOURS = {Result.PASS: GREEN, Result.FAIL: RED, Result.ERROR: RED, Result.SKIPPED: YELLOW}
-_OPENINGS = ("no ", "cannot tell whether there is a ")  # of a reason, before the name of what is required
+_OPENINGS = (
+    "no ",
+    "cannot tell whether there is a ",
+    "cannot tell whether there is an ",
+)  # of a reason, before the name of what is required
 _STEP = "  "
 
 

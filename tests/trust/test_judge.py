@@ -219,6 +219,15 @@ def test_a_place_that_could_not_be_looked_at_is_an_error_and_no_denial(problem: 
     assert result(court.judge(signed("olga"), looked=places)) is Result.PASS
 
 
+def test_a_failure_is_told_once_and_as_one() -> None:
+    places = [place("referrers", FAILED), place("tag:.att", FAILED), place("tag:.sig")]
+    reason = Court(scans(), ci="bot").judge(looked=places).reason
+    assert reason == (
+        "cannot tell whether there is an attestation scan by ci: none was found; looked at tag:.sig of "
+        "hub/acme/app; could not look everywhere: referrers, tag:.att of hub/acme/app: hub answered 503"
+    )
+
+
 def test_a_place_that_is_not_there_is_looked_at() -> None:
     places = [place("referrers", ContentNotFoundError("repository", where="hub"))]
     verdict = Court(OPS, ops="olga").judge(looked=places)
