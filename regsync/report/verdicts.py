@@ -61,7 +61,7 @@ def _verdict(verdict: Verdict, style: Style) -> Iterator[str]:
             yield f"{_STEP * 3}{visible(repository)} for {subject.short()}\n"
             for line in _searched(list(places)):
                 yield f"{_STEP * 4}{line}\n"
-    if verdict.expires is not None:
+    if verdict.expires is not None and verdict.result is not Result.ERROR:
         yield f"{_STEP * 2}{style.paint('holds until', DIM)} {timestamp(verdict.expires)}\n"
 
 

@@ -522,7 +522,7 @@ def test_an_image_that_is_skipped_says_why_and_until_when() -> None:
         court.compiled, Skip(("hub/acme/*",), "vendor does not sign yet", NOW + DAY), court.question
     )
     assert (verdict.result, verdict.lets_pass, verdict.expires) == (Result.SKIPPED, True, NOW + DAY)
-    assert verdict.reason == "skipped until 2026-11-25: vendor does not sign yet"
+    assert verdict.reason == "until 2026-11-25: vendor does not sign yet"
 
 
 def test_a_manifest_that_holds_no_evidence_is_none() -> None:
