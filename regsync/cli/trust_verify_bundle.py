@@ -45,7 +45,8 @@ class SignerUnclearError(UsageError):
 @click.option(
     "--tlog",
     type=click.Choice(("required", "optional", "ignore")),
-    help="With --key: whether a transparency log has to have the signature (required).",
+    help="With --key: whether a transparency log has to have the signature (required where the "
+    "trusted root has one).",
 )
 @click.option(
     "--trusted-root",
@@ -86,7 +87,7 @@ def command(  # noqa: PLR0913 - click gives each option so
         raise SignerUnclearError
     trust = _trust(trusted_root, is_staging=staging)
     digest, content = _artifact(artifact)
-    use = LogUse(tlog or "required")
+    use = LogUse(tlog or ("required" if trust.root.tlogs else "optional"))
     authority = _keyless(identity, issuer, trust) if key is None else _managed(key, use, trust)
     envelope = read_bundle(read_input(bundle, MAX_SIZE), manifest_digest=digest, content=content)
     if digest not in envelope.message.subjects:
@@ -141,13 +142,9 @@ def _keyless(identity: str | None, issuer: str | None, trust: "SigstoreTrust") -
 
 def _managed(path: Path, tlog: "LogUse", trust: "SigstoreTrust") -> "ManagedKey":
     from regsync.cli.input_files import read_input
-    from regsync.spec.verification import LogUse
     from regsync.trust.keys import MAX_SIZE, ManagedKey
 
-    without_log = tlog is LogUse.REQUIRED and not trust.root.tlogs
-    return ManagedKey.parse(
-        "key", read_input(path, MAX_SIZE), tlog=LogUse.OPTIONAL if without_log else tlog, root=trust
-    )
+    return ManagedKey.parse("key", read_input(path, MAX_SIZE), tlog=tlog, root=trust)
 
 
 def _document(proven: "Proven", message: "Message") -> dict[str, object]:

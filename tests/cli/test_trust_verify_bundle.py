@@ -163,6 +163,21 @@ def test_a_log_is_required_of_a_key_unless_one_says_otherwise(
         assert "not counted: transparency log" in ran.out
 
 
+def test_a_log_that_was_asked_for_is_required_where_the_root_has_none(
+    pki: SigstorePki, tmp_path: Path, regsync: Regsync
+) -> None:
+    key = new_key()
+    bundle = message_bundle(Signer(key), ARTIFACT, Witness(tsa=pki.tsa))
+    line = written(tmp_path, pki.trusted_root("tlogs"), bundle)
+    (tmp_path / "key.pub").write_bytes(public_pem(key))
+    assert regsync(*line, "--key", tmp_path / "key.pub").code == 0
+    ran = regsync(*line, "--key", tmp_path / "key.pub", "--tlog", "required")
+    assert (ran.code, ran.err) == (
+        FAILED,
+        "error: transparency log: 0 vouch for it, the trust root wants 1\n",
+    )
+
+
 def test_an_attestation_of_something_else_is_refused(
     pki: SigstorePki, tmp_path: Path, regsync: Regsync
 ) -> None:
