@@ -72,6 +72,7 @@ class Verification:
     _applying: dict[tuple[tuple[Location, ...], Location, tuple[str, ...]], tuple["CompiledPolicy", ...]] = (
         field(default_factory=dict)
     )
+    _skips: dict[tuple[str, Location], Skip | None] = field(default_factory=dict)
     _judged: dict[Digest, Judged] = field(default_factory=dict)
     _asking: SingleFlight[Digest, Judged] = field(default_factory=SingleFlight)
     _tolerated: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
@@ -203,7 +204,10 @@ class Verification:
         return Asked(policy, subjects, shelves)
 
     def _skip(self, policy: "CompiledPolicy", found: "Found") -> Skip | None:
-        return skip_of(policy.policy, found.source.location, self.run.spec.registries, self.run.now)
+        key = (policy.name, found.source.location)
+        if key not in self._skips:
+            self._skips[key] = skip_of(policy.policy, key[1], self.run.spec.registries, self.run.now)
+        return self._skips[key]
 
     def _known(self, policy: "CompiledPolicy", unit: Unit, found: "Found", tag: Tag | None) -> Judged | None:
         key, now = self._key(policy, unit, found, tag), self.run.now
