@@ -20,8 +20,8 @@ _MEANINGS = {
     FAILED: "something failed: fewer tags than `atLeast`, a source that lies, a target that refuses, a host "
     "that does not exist",
     PENDING: "changes are pending (`plan`, `sync --dry-run`); `--exit-zero` turns it into 0",
-    REFUSED: "a rule said no: a policy refuses an image, a plan would move an immutable tag, a target moved, a plan is "
-    "stale",
+    REFUSED: "a rule said no: a policy refuses an image, a plan would move an immutable tag, a target moved, "
+    "a plan is stale",
     USAGE: "misuse of the command line",
     SPEC: "the spec is invalid",
     DEFECT: "a defect in regsync; REGSYNC_DEBUG=1 shows where",
