@@ -136,6 +136,10 @@ class Verification:
         # Read from the target alone: what the run has read before came from the source.
         for answer in await inquire(asked, question, top=await self._index(observer, policies, found)):
             judged = Judged(Judgement.of(answer.verdict), answer.is_temporary)
+            told = self._tolerated.get((observer.unit.mirror, judged.judgement.policy), {})
+            if reference(found, tag) not in told:
+                where = f"{target.location}@{found.digest}, as it arrived there"
+                self._tell_tolerated(observer.unit, where, {judged.judgement.policy: judged})
             error = judged.refusal(f"{target.location}@{found.digest}", arrived=", as it arrived there")
             if error is not None:
                 raise error

@@ -13,7 +13,7 @@ from anyio import CapacityLimiter, to_thread
 
 from regsync.content.concurrently import for_each
 from regsync.content.evidence import Shelf
-from regsync.content.gather import gather
+from regsync.content.gather import Bounds, gather
 from regsync.content.graph import Shape, images_below
 from regsync.content.manifests import Manifests
 from regsync.content.pieces import Looked, Piece
@@ -133,7 +133,10 @@ async def _look(
             found = await examine_in_turn(piece, one, question)
             beside.examined.setdefault(one.policy.name, []).extend(found)
 
-    beside.looked = await gather(shelf, subject, wants=wants, take=take, manifests=manifests, top=top)
+    bounds = Bounds(referrers=max(one.policy.policy.max_evidence for one in asked))
+    beside.looked = await gather(
+        shelf, subject, wants=wants, take=take, bounds=bounds, manifests=manifests, top=top
+    )
     return beside
 
 
