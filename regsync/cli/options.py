@@ -64,8 +64,8 @@ def paths_argument(function: _F) -> _F:
 
 def store_argument(function: _F) -> _F:
     """`STORE`, a directory or the name of a Registry, and `--spec`, where that is declared."""
-    spec = spec_option("Where the Registry that STORE names is declared; default regsync.yaml, else regsync/.")
-    return click.argument("store", metavar="STORE")(spec(function))
+    text = "Where the Registry that STORE names is declared; default regsync.yaml, else regsync/."
+    return click.argument("store", metavar="STORE")(spec_option(text)(function))
 
 
 def spec_option(text: str) -> Callable[[_F], _F]:
