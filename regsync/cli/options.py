@@ -107,15 +107,15 @@ def paths_argument(function: _F) -> _F:
 
 def store_argument(function: _F) -> _F:
     """`STORE`, a directory or the name of a Registry, and `--spec`, where that is declared."""
-    spec = click.option(
-        "--spec",
-        "paths",
-        type=click.Path(path_type=Path),
-        multiple=True,
-        metavar="PATH",
-        help="Where the Registry that STORE names is declared; default regsync.yaml, else regsync/.",
+    text = "Where the Registry that STORE names is declared; default regsync.yaml, else regsync/."
+    return click.argument("store", metavar="STORE")(spec_option(text)(function))
+
+
+def spec_option(text: str) -> Callable[[_F], _F]:
+    """`--spec PATH…` for a verb whose arguments are no spec; `text` is its help."""
+    return click.option(
+        "--spec", "paths", type=click.Path(path_type=Path), multiple=True, metavar="PATH", help=text
     )
-    return click.argument("store", metavar="STORE")(spec(function))
 
 
 def output_option(formats: tuple[str, ...]) -> Callable[[_F], _F]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from regsync.cli.options import output_option
+from regsync.cli.options import output_option, spec_option
 from regsync.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,14 +25,7 @@ class FileAndSpecError(UsageError):
 
 @click.command("show")
 @click.argument("file", type=click.Path(path_type=Path), required=False, metavar="[FILE]")
-@click.option(
-    "--spec",
-    "paths",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="PATH",
-    help="Show every TrustRoot that is declared there.",
-)
+@spec_option("Show every TrustRoot that is declared there.")
 @output_option(("text", "json"))
 def command(file: Path | None, paths: tuple[Path, ...], output: str) -> int:
     """Show the logs, authorities and certificates of trust roots: validity, keys, what has expired.

@@ -15,7 +15,7 @@ from regsync.errors import UsageError
 if TYPE_CHECKING:
     from regsync.oci.digest import Digest
     from regsync.spec.verification import LogUse
-    from regsync.trust.envelopes import Proven
+    from regsync.trust.envelopes import Message, Proven
     from regsync.trust.keyless import Keyless
     from regsync.trust.keys import ManagedKey
     from regsync.trust.witnesses import SigstoreTrust
@@ -45,7 +45,8 @@ class SignerUnclearError(UsageError):
 @click.option(
     "--tlog",
     type=click.Choice(("required", "optional", "ignore")),
-    help="With --key: whether a transparency log has to have the signature (required).",
+    help="With --key: whether a transparency log has to have the signature (required where the "
+    "trusted root has one).",
 )
 @click.option(
     "--trusted-root",
@@ -86,7 +87,7 @@ def command(  # noqa: PLR0913 - click gives each option so
         raise SignerUnclearError
     trust = _trust(trusted_root, is_staging=staging)
     digest, content = _artifact(artifact)
-    use = LogUse(tlog or "required")
+    use = LogUse(tlog or ("required" if trust.root.tlogs else "optional"))
     authority = _keyless(identity, issuer, trust) if key is None else _managed(key, use, trust)
     envelope = read_bundle(read_input(bundle, MAX_SIZE), manifest_digest=digest, content=content)
     if digest not in envelope.message.subjects:
@@ -95,9 +96,9 @@ def command(  # noqa: PLR0913 - click gives each option so
     proven = authority.verify(envelope, question)
     if output == "json":
         head = {"apiVersion": API_VERSION, "kind": "VerifiedBundle", "digest": str(digest)}
-        streams.answer(encode({**head, **_document(proven)}))
+        streams.answer(encode({**head, **_document(proven, envelope.message)}))
     else:
-        streams.answer(_text(proven, digest))
+        streams.answer(_text(proven, envelope.message, digest))
     return 0
 
 
@@ -141,20 +142,18 @@ def _keyless(identity: str | None, issuer: str | None, trust: "SigstoreTrust") -
 
 def _managed(path: Path, tlog: "LogUse", trust: "SigstoreTrust") -> "ManagedKey":
     from regsync.cli.input_files import read_input
-    from regsync.spec.verification import LogUse
     from regsync.trust.keys import MAX_SIZE, ManagedKey
 
-    without_log = tlog is LogUse.REQUIRED and not trust.root.tlogs
-    return ManagedKey.parse(
-        "key", read_input(path, MAX_SIZE), tlog=LogUse.OPTIONAL if without_log else tlog, root=trust
-    )
+    return ManagedKey.parse("key", read_input(path, MAX_SIZE), tlog=tlog, root=trust)
 
 
-def _document(proven: "Proven") -> dict[str, object]:
+def _document(proven: "Proven", message: "Message") -> dict[str, object]:
     from regsync.plan.document import timestamp
 
     signer = proven.signer
     return {
+        "evidence": message.kind.value,
+        "predicateType": message.predicate_type,
         "signer": {
             "identity": signer.identity,
             "issuer": signer.issuer,
@@ -167,12 +166,14 @@ def _document(proven: "Proven") -> dict[str, object]:
     }
 
 
-def _text(proven: "Proven", digest: "Digest") -> Iterator[str]:
+def _text(proven: "Proven", said: "Message", digest: "Digest") -> Iterator[str]:
     from regsync.plan.document import timestamp
     from regsync.report.escape import message, visible
 
     signer = proven.signer
     yield f"verified: {digest}\n"
+    kind = "" if said.predicate_type is None else f" of type {visible(said.predicate_type)}"
+    yield f"  by {said.kind.value}{kind}\n"
     yield f"  signed by {visible(signer.subject or signer.identity)}\n"
     if signer.issuer is not None:
         yield f"  vouched for by {visible(signer.issuer)}\n"

@@ -4,19 +4,12 @@ from pathlib import Path
 
 import click
 
-from regsync.cli.options import color_option, log_format_option, output_option, set_manner
+from regsync.cli.options import color_option, log_format_option, output_option, set_manner, spec_option
 
 
 @click.command("verify")
 @click.argument("references", nargs=-1, required=True, metavar="REFERENCE...")
-@click.option(
-    "--spec",
-    "paths",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="PATH",
-    help="Where policies, trust roots and registries are declared; default regsync.yaml, else regsync/.",
-)
+@spec_option("Where policies, trust roots and registries are declared; default regsync.yaml, else regsync/.")
 @click.option(
     "--policy",
     "policies",

@@ -40,6 +40,7 @@ class Bounds:
     layers: int = 1_000  # of one manifest, of the types that are wanted
     blob: int = 32 * MIB  # bytes
     in_flight: int = IN_FLIGHT  # bytes of layers in memory at once, and so of one piece
+    total: int = 512 * MIB  # bytes of layers beside one digest: a thousand may name the same large blob
     at_once: int = 16  # requests
 
 
@@ -84,11 +85,14 @@ async def gather(
     places = await _Looking(shelf, subject, reading.manifests, bounds).everywhere(top)
     found = {one.desc.digest: one for place in reversed(places) for one in reversed(place.candidates)}
     todo = list(reversed(found.values()))
+    left = bounds.total
     for start in range(0, len(todo), bounds.at_once):
         pieces = await for_each(reading.piece, todo[start : start + bounds.at_once])
         for group, size in _groups(pieces, reading):
             async with _ROOM.hold(size):
-                for piece in await reading.with_layers(group):
+                read = await reading.with_layers(group) if size <= left else map(reading.left_unread, group)
+                left -= size if size <= left else 0
+                for piece in read:
                     await take(piece)
     return tuple(place.looked for place in places)
 
@@ -249,6 +253,14 @@ class _Reading:
         for (number, (digest, _)), content in zip(wanted, read, strict=True):
             layers[number][digest] = content
         return [replace(piece, layers=found) for piece, found in zip(pieces, layers, strict=True)]
+
+    def left_unread(self, piece: Piece) -> Piece:
+        """A piece whose layers would be more bytes than are read beside one digest."""
+        bound = f"at most {self.bounds.total} bytes of evidence are read beside one digest"
+        where = self.shelf.store.name
+        return replace(
+            piece, layers={one: BoundHitError(one, bound, where=where) for one in self.wanted(piece)}
+        )
 
     async def _layer(self, layer: Descriptor | RegsyncError) -> bytes | RegsyncError:
         if isinstance(layer, RegsyncError):

@@ -22,6 +22,7 @@ from regsync.reconcile.unit_work import Progress, UnitWork
 from regsync.spec.globs import matches_any
 from regsync.spec.model import Pin, Spec, Unit
 from regsync.spec.overlap import Writes, common_tag
+from regsync.spec.renaming import RenameFailedError, parse_template
 
 
 class StalePlanError(RefusedError):
@@ -184,10 +185,24 @@ def _may_write(unit: Unit, action: Action) -> bool:
     if action.tag is None:
         return action.source_digest in unit.digests or action.source_digest in pins
     if pins:
-        return None in pins or action.source_digest in pins
-    if action.source_tag is not None and matches_any(unit.exclude_tags, action.source_tag) is not None:
+        named_alike = action.source_tag in (None, action.tag)
+        return named_alike and (None in pins or action.source_digest in pins)
+    if action.source_tag is not None and not _may_be_of(unit, action.source_tag, action.tag):
         return False
     return common_tag(Writes.of_unit(unit), Writes.of((), (Pin(action.tag, None),), "{tag}")) is not None
+
+
+def _may_be_of(unit: Unit, source_tag: Tag, tag: Tag) -> bool:
+    """Whether a tag is selected, and called `tag` on targets. Policies are asked about it by its own name."""
+    if matches_any(unit.exclude_tags, source_tag) is not None:
+        return False
+    template = parse_template(unit.rename)
+    if template.needs_facts or template.needs_version:
+        return True  # what it is called there is for the run that selects it to say
+    try:
+        return template.fill(source_tag, None, None) == tag
+    except RenameFailedError:
+        return False
 
 
 def refused(action: Action, error: RegsyncError) -> Result:

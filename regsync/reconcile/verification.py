@@ -45,7 +45,8 @@ _MAY_BE_EVIDENCE = (
     "application/vnd.dev.sigstore.",
     "application/vnd.dev.cosign.",
     "application/vnd.cncf.notary.",
-    "application/vnd.in-toto+",
+    "application/vnd.in-toto",
+    "application/vnd.dsse.",
     "application/vnd.oci.empty.v1+json",  # what registries and tools say that lost the real one
 )
 
@@ -71,6 +72,7 @@ class Verification:
     _applying: dict[tuple[tuple[Location, ...], Location, tuple[str, ...]], tuple["CompiledPolicy", ...]] = (
         field(default_factory=dict)
     )
+    _skips: dict[tuple[str, Location], Skip | None] = field(default_factory=dict)
     _judged: dict[Digest, Judged] = field(default_factory=dict)
     _asking: SingleFlight[Digest, Judged] = field(default_factory=SingleFlight)
     _tolerated: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
@@ -134,6 +136,10 @@ class Verification:
         # Read from the target alone: what the run has read before came from the source.
         for answer in await inquire(asked, question, top=await self._index(observer, policies, found)):
             judged = Judged(Judgement.of(answer.verdict), answer.is_temporary)
+            told = self._tolerated.get((observer.unit.mirror, judged.judgement.policy), {})
+            if reference(found, tag) not in told:
+                where = f"{target.location}@{found.digest}, as it arrived there"
+                self._tell_tolerated(observer.unit, where, {judged.judgement.policy: judged})
             error = judged.refusal(f"{target.location}@{found.digest}", arrived=", as it arrived there")
             if error is not None:
                 raise error
@@ -202,7 +208,10 @@ class Verification:
         return Asked(policy, subjects, shelves)
 
     def _skip(self, policy: "CompiledPolicy", found: "Found") -> Skip | None:
-        return skip_of(policy.policy, found.source.location, self.run.spec.registries, self.run.now)
+        key = (policy.name, found.source.location)
+        if key not in self._skips:
+            self._skips[key] = skip_of(policy.policy, key[1], self.run.spec.registries, self.run.now)
+        return self._skips[key]
 
     def _known(self, policy: "CompiledPolicy", unit: Unit, found: "Found", tag: Tag | None) -> Judged | None:
         key, now = self._key(policy, unit, found, tag), self.run.now

@@ -13,7 +13,11 @@ from regsync.spec.verification import Mode
 from regsync.trust.verdict import EvidenceSeen, RequirementVerdict, Result, Searched, Verdict
 
 _COLOURS = {Result.PASS: GREEN, Result.FAIL: RED, Result.ERROR: RED, Result.SKIPPED: YELLOW}
-_OPENINGS = ("no ", "cannot tell whether there is a ")  # of a reason, before the name of what is required
+_OPENINGS = (
+    "no ",
+    "cannot tell whether there is a ",
+    "cannot tell whether there is an ",
+)  # of a reason, before the name of what is required
 _STEP = "  "
 
 
@@ -57,7 +61,7 @@ def _verdict(verdict: Verdict, style: Style) -> Iterator[str]:
             yield f"{_STEP * 3}{visible(repository)} for {subject.short()}\n"
             for line in _searched(list(places)):
                 yield f"{_STEP * 4}{line}\n"
-    if verdict.expires is not None:
+    if verdict.expires is not None and verdict.result is not Result.ERROR:
         yield f"{_STEP * 2}{style.paint('holds until', DIM)} {timestamp(verdict.expires)}\n"
 
 

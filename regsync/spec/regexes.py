@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MAX_LENGTH = 500  # characters
 MAX_OVERLAPS = 3  # repeats that run into what follows; each multiplies the ways by a tag's length
-MAX_IDENTITY_LENGTH = 2048  # characters of a text that an identity's regex is tried on
+MAX_IDENTITY_LENGTH = 1024  # characters of a text that an identity's regex is tried on; time is cubic in it
 MAX_IDENTITY_OVERLAPS = 2  # fewer, since the texts are longer
 
 _TAG_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")

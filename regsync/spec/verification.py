@@ -12,6 +12,7 @@ from enum import Enum
 from regsync.spec.model import Location, Position
 from regsync.spec.regexes import is_identity
 
+MAX_EVIDENCE = 1_000  # manifests beside one digest, unless a policy says otherwise
 PUBLIC_GOOD = "public-good"  # the TrustRoot that needs no document
 
 
@@ -277,5 +278,6 @@ class VerificationPolicy:
     scope: Scope = Scope.INDEX
     evidence: tuple[Location, ...] = ()  # other repositories where evidence is kept
     min_age: timedelta | None = None  # since it was signed, by a verified time
+    max_evidence: int = MAX_EVIDENCE  # manifests that are read beside one digest
     skip: tuple[Skip, ...] = ()
     position: Position | None = field(default=None, compare=False)

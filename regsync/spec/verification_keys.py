@@ -11,10 +11,19 @@ from regsync.spec.fulcio import EXTENSIONS, IDENTIFYING
 from regsync.spec.keys import Keys
 from regsync.spec.problems import nearest
 from regsync.spec.requirement_keys import IdentityRegex, Moment, Period, RequirementKeys
-from regsync.spec.verification import PUBLIC_GOOD, HashChoice, LogUse, Mode, NotationLevel, Scope
+from regsync.spec.verification import (
+    MAX_EVIDENCE,
+    PUBLIC_GOOD,
+    HashChoice,
+    LogUse,
+    Mode,
+    NotationLevel,
+    Scope,
+)
 
 MAX_PEM = 16 * 1024  # characters
 MAX_AUTHORITIES = 100
+MOST_EVIDENCE = 100_000
 
 _MODE = [one.value for one in Mode]
 _SCOPE = [one.value for one in Scope]
@@ -198,6 +207,11 @@ class PolicyKeys(Keys):
         description="Other repositories, REGISTRY/REPOSITORY, where evidence is kept; looked at besides the "
         "image's own, and copied beside the image.",
         examples=[["hub/acme/signatures"]],
+    )
+    max_evidence: Annotated[fields.Integer, *fields.between("integer", 1, MOST_EVIDENCE)] = Field(
+        MAX_EVIDENCE,
+        description=f"How many manifests of evidence are read beside one digest ({MAX_EVIDENCE}). With more "
+        "there, what the read ones do not meet is an error, not a refusal.",
     )
     min_age: Period | None = Field(
         None, description="For how long, by a time that somebody vouches for, it has been signed at least."

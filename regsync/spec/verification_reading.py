@@ -112,6 +112,7 @@ class _Reader:
             scope=Scope(keys.scope),
             evidence=self._evidence(keys.evidence or ()),
             min_age=keys.min_age,
+            max_evidence=keys.max_evidence,
             skip=tuple(self._skip(number, one) for number, one in enumerate(keys.skip or ())),
             position=self.document.root.position,
         )

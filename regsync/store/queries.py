@@ -49,15 +49,14 @@ _HELD = select(
     .exists()
     .label("linked"),
 ).where(blobs.c.digest == bindparam("digest"))
+_with_references = _by_digest.join(
+    manifest_references,
+    (manifest_references.c.repository_id == manifests.c.repository_id)
+    & (manifest_references.c.manifest == manifests.c.digest),
+)
 _NAMING = (
     select(manifests.c.media_type, manifests.c.raw)
-    .select_from(
-        _by_digest.join(
-            manifest_references,
-            (manifest_references.c.repository_id == manifests.c.repository_id)
-            & (manifest_references.c.manifest == manifests.c.digest),
-        )
-    )
+    .select_from(_with_references)
     .where(
         _in_repository,
         manifest_references.c.digest == bindparam("named"),
@@ -113,13 +112,7 @@ _TAGS_AT = (
 )
 _LISTING = (
     select(manifests.c.digest)
-    .select_from(
-        _by_digest.join(
-            manifest_references,
-            (manifest_references.c.repository_id == manifests.c.repository_id)
-            & (manifest_references.c.manifest == manifests.c.digest),
-        )
-    )
+    .select_from(_with_references)
     .where(
         _in_repository,
         manifest_references.c.digest == bindparam("listed"),

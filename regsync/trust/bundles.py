@@ -60,7 +60,7 @@ def read_bundle(
         return SigstoreEnvelope(
             FORMAT,
             parse_statement(dsse.payload),
-            dsse.signatures[0].signature,
+            dsse.signatures[0],
             signed,
             Digest.of(signed),
             certificates,

@@ -116,7 +116,10 @@ def _path(
         .build_client_verifier()
     )
     intermediates = list(authority.certificates[:-1]) or given
-    return verifier.verify(leaf, intermediates).chain[1:]
+    chain = verifier.verify(leaf, intermediates).chain
+    if any(at > one.not_valid_after_utc for one in chain):  # the verifier drops fractions of a second
+        raise VerificationError("cert is not valid at validation time")
+    return chain[1:]
 
 
 def _signs_code(policy: Policy, certificate: x509.Certificate, usage: x509.ExtendedKeyUsage | None) -> None:

@@ -26,6 +26,7 @@ class Answer:
     unmet: str | None
     made_at: datetime | None = None
     expires: datetime | None = None
+    relaxed: tuple[str, ...] = ()  # what did not count against it, and why
 
 
 def ask(
@@ -44,19 +45,20 @@ def ask(
     predicate = predicate if isinstance(predicate, Mapping) else {}
     made = made_at(predicate, proven, question.now)
     ends: list[datetime] = []
+    relaxed: tuple[str, ...] = ()
     unmet = _unmet_by_age(requirement, made, said_at(predicate), question.now, ends)
     if unmet is None and requirement.slsa is not None:
         kind = envelope.message.predicate_type
         unmet = unmet_by_provenance(requirement.slsa, kind, predicate, proven.signer)
     if unmet is None and requirement.vulnerabilities is not None:
         scan = judge_scan(requirement.vulnerabilities, predicate, question.now)
-        unmet = scan.unmet
+        unmet, relaxed = scan.unmet, scan.relaxed
         ends += [scan.expires] if scan.expires is not None else []
     if unmet is None and requirement.conditions:
         unmet = _unmet_by_conditions(requirement, envelope, proven, expressions, question)
         if any(_SPEAKS_OF_NOW.search(one.expression) for one in requirement.conditions):
             ends.append(question.now)  # when it will turn is not known: to be asked each time
-    return Answer(unmet, made, min(ends, default=None))
+    return Answer(unmet, made, min(ends, default=None), relaxed)
 
 
 def _unmet_by_age(

@@ -5,15 +5,14 @@ Sources: cosign `specs/SIGNATURE_SPEC.md` as corrected in SIGNING.md, section 1.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 
 from regsync.oci.digest import Digest, InvalidDigestError
-from regsync.oci.strict_json import InvalidJSONError, loads
 from regsync.trust.dsse import pae, parse_dsse
 from regsync.trust.envelopes import Kind, LogEntry, Message, SigstoreEnvelope
 from regsync.trust.errors import EvidenceRejectedError
+from regsync.trust.protojson import Fields
 from regsync.trust.statements import IN_TOTO_PAYLOAD, parse_statement
 
 SIGNATURE_FORMAT = "cosign-signature"
@@ -29,7 +28,6 @@ TIMESTAMP = "dev.sigstore.cosign/rfc3161timestamp"
 MAX_PAYLOAD_SIZE = 256 * 1024  # bytes of a simple signing payload; cosign's take 250
 MAX_CERTIFICATES = 16
 _PAYLOAD_TYPE = "cosign container image signature"
-_MAX_INTEGER = 2**63 - 1
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
 
 
@@ -69,7 +67,7 @@ def read_attestation(raw: bytes, annotations: Mapping[str, str], kind: str) -> t
         SigstoreEnvelope(
             kind,
             message,
-            one.signature,
+            one,
             signed,
             digest,
             certificates,
@@ -87,11 +85,11 @@ def _simple_signing(payload: bytes) -> Message:
     if len(payload) > MAX_PAYLOAD_SIZE:
         reason = f"{len(payload)} bytes, at most {MAX_PAYLOAD_SIZE} are read"
         raise EvidenceRejectedError("payload", reason)
-    document = _object(_json(payload, "payload"), "payload")
-    critical = _object(document.get("critical"), "payload", "critical")
-    if (kind := critical.get("type")) != _PAYLOAD_TYPE:
+    document = Fields.parse(payload, "payload")
+    critical = document.needed("critical")
+    if (kind := critical.text("type")) != _PAYLOAD_TYPE:
         raise EvidenceRejectedError("payload", f"critical.type is {kind!r:.120}, not {_PAYLOAD_TYPE!r}")
-    image = _object(critical.get("image"), "payload", "critical.image")
+    image = critical.needed("image").values
     # The specification's example has `Docker-manifest-digest`.
     found = [value for key, value in image.items() if key.lower() == "docker-manifest-digest"]
     if len(found) != 1 or not isinstance(found[0], str):
@@ -100,9 +98,9 @@ def _simple_signing(payload: bytes) -> Message:
         subject = Digest.parse(found[0])
     except InvalidDigestError as cause:
         raise EvidenceRejectedError("payload", str(cause)) from cause
-    optional = document.get("optional")
-    notes = {} if optional is None else _object(optional, "payload", "optional")
-    texts = {key: value for key, value in notes.items() if isinstance(value, str)}
+    optional = document.message("optional")
+    notes = optional.values.items() if optional is not None else ()
+    texts = {key: value for key, value in notes if isinstance(value, str)}
     return Message(Kind.SIGNATURE, frozenset({subject}), texts)
 
 
@@ -126,64 +124,42 @@ def _pem(text: str, what: str) -> tuple[bytes, ...]:
 
 def _log_entries(annotations: Mapping[str, str]) -> tuple[LogEntry, ...]:
     """The entry of Rekor v1 that a bundle annotation promises, without an inclusion proof."""
-    bundle = _annotated_json(annotations, BUNDLE, "log entry")
+    bundle = _annotated(annotations, BUNDLE, "log entry")
     if bundle is None:
         return ()
-    payload = _object(bundle.get("Payload"), "log entry", "Payload")
-    body = _base64(payload.get("body"), "log entry")
-    log_id = payload.get("logID")
-    if not isinstance(log_id, str) or re.fullmatch(r"[0-9a-f]{64}", log_id) is None:
-        raise EvidenceRejectedError("log entry", "logID is not 64 hex characters")
-    index, time = _count(payload.get("logIndex")), _count(payload.get("integratedTime"))
-    kind, version = _kind_of(body)
-    promise = _base64(bundle.get("SignedEntryTimestamp"), "log promise (SET)")
-    return (LogEntry(bytes.fromhex(log_id), index, kind, version, body, time, promise),)
-
-
-def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAX_INTEGER:
-        raise EvidenceRejectedError("log entry", "logIndex or integratedTime is no whole number")
-    return value
-
-
-def _kind_of(body: bytes) -> tuple[str, str]:
-    document = _object(_json(body, "log entry"), "log entry")
-    kind, version = document.get("kind"), document.get("apiVersion")
-    if not isinstance(kind, str) or not isinstance(version, str):
-        raise EvidenceRejectedError("log entry", "its body says neither kind nor apiVersion")
-    return kind, version
+    payload = bundle.needed("Payload")
+    log_id = payload.text("logID")
+    if re.fullmatch(r"[0-9a-f]{64}", log_id) is None:
+        raise payload.refuse("logID", "is not 64 hex characters")
+    content, index, time = payload.data("body"), payload.count("logIndex"), payload.count("integratedTime")
+    body = Fields.parse(content, "log entry")
+    if not body.text("kind") or not body.text("apiVersion"):
+        raise payload.refuse("body", "says neither kind nor apiVersion")
+    entry = LogEntry(
+        bytes.fromhex(log_id),
+        index,
+        body.text("kind"),
+        body.text("apiVersion"),
+        content,
+        time,
+        Fields(bundle.values, "log promise (SET)").data("SignedEntryTimestamp"),
+    )
+    return (entry,)
 
 
 def _timestamps(annotations: Mapping[str, str]) -> tuple[bytes, ...]:
-    stamp = _annotated_json(annotations, TIMESTAMP, "timestamp")
-    return () if stamp is None else (_base64(stamp.get("SignedRFC3161Timestamp"), "timestamp"),)
+    stamp = _annotated(annotations, TIMESTAMP, "timestamp")
+    return () if stamp is None else (stamp.data("SignedRFC3161Timestamp"),)
 
 
-def _annotated_json(annotations: Mapping[str, str], key: str, check: str) -> Mapping[str, object] | None:
+def _annotated(annotations: Mapping[str, str], key: str, check: str) -> Fields | None:
     """A JSON object in an annotation; None where there is none, or what Go writes for none."""
     text = annotations.get(key, "").strip()
-    if text in ("", "null"):
-        return None
-    return _object(_json(text.encode(), check), check)
+    return None if text in ("", "null") else Fields.parse(text.encode(), check)
 
 
-def _json(raw: bytes, what: str) -> object:
+def _base64(text: str, what: str) -> bytes:
     try:
-        return loads(raw)
-    except InvalidJSONError as cause:
-        raise EvidenceRejectedError(what, str(cause)) from cause
-
-
-def _object(value: object, check: str, what: str = "it") -> Mapping[str, object]:
-    if not isinstance(value, dict):
-        raise EvidenceRejectedError(check, f"{what} is missing or no JSON object")
-    return value
-
-
-def _base64(value: object, what: str) -> bytes:
-    if not isinstance(value, str):
-        raise EvidenceRejectedError(what, "it is missing or no string")
-    try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError) as cause:
+        return base64.b64decode(text, validate=True)
+    except ValueError as cause:
         raise EvidenceRejectedError(what, f"not base64: {cause}") from cause

@@ -8,7 +8,7 @@ import binascii
 from collections.abc import Mapping
 
 from regsync.oci.strict_json import InvalidJSONError, loads
-from regsync.trust.envelopes import Dsse, DsseSignature
+from regsync.trust.envelopes import Dsse
 from regsync.trust.errors import EvidenceRejectedError
 
 MAX_SIGNATURES = 16
@@ -51,15 +51,13 @@ def _document(raw: bytes | Mapping[str, object]) -> Mapping[str, object]:
     return document
 
 
-def _signature(value: object) -> DsseSignature:
+def _signature(value: object) -> bytes:
     if not isinstance(value, dict):
         raise EvidenceRejectedError(_CHECK, "a signature is not an object")
-    signature, key_id = value.get("sig"), value.get("keyid") or ""
+    signature = value.get("sig")
     if not isinstance(signature, str) or not signature:
         raise EvidenceRejectedError(_CHECK, "a signature has no sig")
-    if not isinstance(key_id, str):
-        raise EvidenceRejectedError(_CHECK, "a signature's keyid is no string")
-    return DsseSignature(_decode(signature, "sig"), key_id)
+    return _decode(signature, "sig")
 
 
 def _decode(text: str, what: str) -> bytes:

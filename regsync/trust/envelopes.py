@@ -56,20 +56,12 @@ class LogEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class DsseSignature:
-    """One signature of a DSSE envelope."""
-
-    signature: bytes
-    key_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Dsse:
-    """A DSSE envelope. Source: dsse/protocol.md, v1.0.2."""
+    """A DSSE envelope, without its hints at keys. Source: dsse/protocol.md, v1.0.2."""
 
     payload_type: str
     payload: bytes
-    signatures: tuple[DsseSignature, ...]
+    signatures: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +109,14 @@ class UnsignedEnvelope:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableEnvelope:
-    """Evidence that could not be read, and why: it proves nothing, and a verdict says so."""
+    """Evidence that could not be read, and why: it proves nothing, and a verdict says so.
+
+    `is_rest`: a bound was hit, and it stands for all that comes after, whatever that is.
+    """
 
     format: str
     reason: str
+    is_rest: bool = False
 
 
 Envelope = SigstoreEnvelope | NotationEnvelope | UnsignedEnvelope | UnreadableEnvelope

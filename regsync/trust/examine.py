@@ -84,7 +84,8 @@ def _examined(
     found = Examined(piece.digest, piece.subject, piece.repository, piece.location, envelope.format, None)
     match envelope:
         case UnreadableEnvelope():
-            return replace(found, problem=f"unreadable: {envelope.reason}", is_error=bool(piece.withheld))
+            is_error = envelope.is_rest or bool(piece.withheld)
+            return replace(found, problem=f"unreadable: {envelope.reason}", is_error=is_error)
         case UnsignedEnvelope():
             said = None if envelope.message is None else _kept(envelope.message, policy, judged)
             return replace(found, message=said, problem=UNSIGNED)

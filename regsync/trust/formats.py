@@ -12,6 +12,7 @@ from regsync.oci.descriptor import Descriptor
 from regsync.oci.manifest import MIB
 from regsync.oci.media_type import strip_parameters
 from regsync.oci.strict_json import InvalidJSONError, loads
+from regsync.trust.bundles import FORMAT as BUNDLE_FORMAT
 from regsync.trust.bundles import read_bundle
 from regsync.trust.cosign import (
     ATTESTATION_FORMAT,
@@ -29,7 +30,6 @@ from regsync.trust.statements import parse_statement
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 DSSE = "application/vnd.dsse.envelope.v1+json"
 IN_TOTO = "application/vnd.in-toto+json"
-BUNDLE_FORMAT = "sigstore-bundle"
 UNSIGNED_STATEMENT = "in-toto-unsigned"
 UNSIGNED_SBOM = "sbom-unsigned"
 UNKNOWN = "unknown"
@@ -67,7 +67,8 @@ def read_piece(piece: Piece) -> Iterator[Envelope]:
         size, count = size + layer.size, count + 1
         if size > MAX_PIECE_SIZE or count > MAX_LAYERS:
             bound = f"{MAX_LAYERS} layers or {MAX_PIECE_SIZE // MIB} MiB"
-            yield UnreadableEnvelope(kind or UNKNOWN, f"it has more than {bound}; the rest is not read")
+            reason = f"it has more than {bound}; the rest is not read"
+            yield UnreadableEnvelope(kind or UNKNOWN, reason, is_rest=True)
             return
         if kind == UNSIGNED_SBOM:
             yield UnsignedEnvelope(kind)

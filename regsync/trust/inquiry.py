@@ -7,12 +7,13 @@ attestations only what a policy asks of is ever held.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 
 from regsync.content.concurrently import for_each
 from regsync.content.evidence import Shelf
-from regsync.content.gather import gather
+from regsync.content.gather import Bounds, gather
 from regsync.content.graph import Shape, images_below
 from regsync.content.manifests import Manifests
 from regsync.content.pieces import Looked, Piece
@@ -34,6 +35,7 @@ from regsync.trust.verdict import Result, Verdict
 SMALL = 64 * 1024  # bytes of evidence
 FEW = 8  # layers
 
+_THREADS = CapacityLimiter(2)  # conditions wait for one another; whoever else needs threads must not
 _UNDERSTOOD = Room(32 * MIB)  # bytes of JSON: as objects they take up to 25 times as many
 
 
@@ -131,7 +133,10 @@ async def _look(
             found = await examine_in_turn(piece, one, question)
             beside.examined.setdefault(one.policy.name, []).extend(found)
 
-    beside.looked = await gather(shelf, subject, wants=wants, take=take, manifests=manifests, top=top)
+    bounds = Bounds(referrers=max(one.policy.policy.max_evidence for one in asked))
+    beside.looked = await gather(
+        shelf, subject, wants=wants, take=take, bounds=bounds, manifests=manifests, top=top
+    )
     return beside
 
 
@@ -144,7 +149,8 @@ async def examine_in_turn(piece: Piece, asked: Asked, question: Question) -> tup
         return examine(piece, asked.policy, question, asked.subjects)
     largest = max((len(layer) for layer in piece.layers.values() if isinstance(layer, bytes)), default=0)
     async with _UNDERSTOOD.hold(largest):
-        return await to_thread.run_sync(examine, piece, asked.policy, question, asked.subjects)
+        work = partial(examine, piece, asked.policy, question, asked.subjects)
+        return await to_thread.run_sync(work, limiter=_THREADS)
 
 
 def is_small(piece: Piece) -> bool:

@@ -66,7 +66,7 @@ def skipped(policy: CompiledPolicy, skip: Skip, question: Question) -> Verdict:
         policy.policy.mode,
         question.image.digest,
         Result.SKIPPED,
-        f"skipped until {skip.until:%Y-%m-%d}: {skip.reason}",
+        f"until {skip.until:%Y-%m-%d}: {skip.reason}",
         expires=skip.until,
     )
 

@@ -29,19 +29,30 @@ class Case:
         return any(one.is_error for one in self.searched) or any(one.is_error for one in self.evidence)
 
     def looked_at(self) -> str:
-        """`looked at referrers, tag:.sig of hub/acme/app`, and what kept places from being looked at."""
-        by_repository: dict[str, list[str]] = {}
-        for one in self.searched:
-            by_repository.setdefault(one.repository, []).append(one.location)
-        places = "; ".join(
-            f"{', '.join(dict.fromkeys(locations))} of {repository}"
-            for repository, locations in by_repository.items()
+        """`looked at referrers, tag:.sig of hub/acme/app`, and what kept places from being looked at.
+
+        What fails in one repository most often fails alike everywhere in it, so one cause is told.
+        """
+        seen = _by_repository(one for one in self.searched if not one.is_error)
+        failed = _by_repository(one for one in self.searched if one.is_error)
+        looked = "; ".join(f"{_locations(places)} of {name}" for name, places in seen.items())
+        not_looked = "; ".join(
+            f"{_locations(places)} of {name}: {places[0].problem}" for name, places in failed.items()
         )
-        failed = "; ".join(
-            f"{one.location} of {one.repository}: {one.problem}" for one in self.searched if one.is_error
-        )
-        said = f"looked at {places}" if places else "there was no place to look at"
-        return f"{said}; could not look everywhere: {failed}" if failed else said
+        said = [f"looked at {looked}"] if looked else []
+        said += [f"could not look everywhere: {not_looked}"] if not_looked else []
+        return "; ".join(said) or "there was no place to look at"
+
+
+def _by_repository(places: Iterable[Searched]) -> dict[str, list[Searched]]:
+    found: dict[str, list[Searched]] = {}
+    for one in places:
+        found.setdefault(one.repository, []).append(one)
+    return found
+
+
+def _locations(places: Iterable[Searched]) -> str:
+    return ", ".join(dict.fromkeys(one.location for one in places))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +81,7 @@ class _Weighed:
     is_vouched: bool = False  # the authority signed it, of this digest
     order: datetime | None = None  # what `newest` goes by
     expires: datetime | None = None
+    relaxed: tuple[str, ...] = ()  # by the conditions
 
     def seen(self, case: Case) -> EvidenceSeen:
         """As a verdict shows it."""
@@ -82,7 +94,7 @@ class _Weighed:
             case.subject,
             one.message.predicate_type if one.message is not None else None,
             proven.checks if proven is not None else (),
-            proven.relaxed if proven is not None else (),
+            (proven.relaxed if proven is not None else ()) + self.relaxed,
             described(proven.signer) if proven is not None else None,
             proven.signed_at if proven is not None else None,
             self.reason,
@@ -163,7 +175,9 @@ def _check_conditions(requirement: AttestationRequirement, weighed: _Weighed) ->
         return weighed
     answer = weighed.examined.answers[requirement]
     expires = _earliest([weighed.expires, answer.expires])
-    return replace(weighed, order=answer.made_at, reason=answer.unmet, expires=expires)
+    return replace(
+        weighed, order=answer.made_at, reason=answer.unmet, expires=expires, relaxed=answer.relaxed
+    )
 
 
 def _earliest(times: Iterable[datetime | None]) -> datetime | None:
@@ -234,16 +248,16 @@ def _order(seen: EvidenceSeen) -> tuple[str, ...]:
 
 def _why(asked: _Asked, result: Result, weighed: list[_Weighed], problem: str | None) -> str:
     """For the person on call: what is missing, what was there instead, and why it did not do."""
-    opening = (
-        f"no {asked.label}" if result is Result.FAIL else f"cannot tell whether there is a {asked.label}"
-    )
-    return f"{opening}: {_instead(asked.noun, weighed, problem)}{asked.aside}"
+    if result is Result.FAIL:
+        opening, nothing = f"no {asked.label}", "there is none"
+    else:
+        article = "an" if asked.noun == "attestation" else "a"
+        opening, nothing = f"cannot tell whether there is {article} {asked.label}", "none was found"
+    return f"{opening}: {_instead(asked.noun, weighed, problem) if weighed else nothing}{asked.aside}"
 
 
 def _instead(noun: str, weighed: list[_Weighed], problem: str | None) -> str:
     reasons = Counter(one.reason for one in weighed if one.reason is not None)
-    if not weighed:
-        return "there is none"
     told = sorted(reasons.items(), key=lambda one: (-one[1], one[0]))
     shown = [
         f"{count} of them: {reason}" if len(weighed) > 1 else reason for reason, count in told[:_REASONS]

@@ -13,7 +13,7 @@ from cryptography import x509
 
 from regsync.errors import RegsyncError
 from regsync.trust.errors import EvidenceRejectedError
-from regsync.trust.logs.keys import InvalidKeyError, LogKey
+from regsync.trust.logs.keys import InvalidLogKeyError, LogKey
 from regsync.trust.protojson import Fields
 from regsync.trust.rfc3339 import parse_time
 from regsync.trust.shipped_roots import PUBLIC_GOOD, STAGING, TRUSTED_ROOT, shipped
@@ -164,7 +164,7 @@ def _key(fields: Fields, tree_hash: str) -> LogKey:
         return LogKey(f"{details} over a tree of {tree_hash}", None)
     try:
         return LogKey.parse(fields.data("rawBytes"), details)
-    except InvalidKeyError as cause:
+    except InvalidLogKeyError as cause:
         raise fields.refuse("rawBytes", f"cannot be used: {cause}") from cause
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from regsync.spec.verification import Severity, VulnerabilityCondition
+from regsync.spec.verification import Allowed, Severity, VulnerabilityCondition
 from regsync.trust.scan_reports import Found, ReportUnreadableError, read_scan
 
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
@@ -21,6 +21,7 @@ class ScanAnswer:
 
     unmet: str | None
     expires: datetime | None = None  # when the first exception that was needed ends
+    relaxed: tuple[str, ...] = ()  # what was found and did not count, and why
 
 
 def judge_scan(
@@ -33,16 +34,22 @@ def judge_scan(
         return ScanAnswer(str(cause))
     allowed = {one.id.upper(): one for one in condition.allow if one.until is None or now < one.until}
     bad: list[Found] = []
-    ends: list[datetime] = []
+    used: dict[str, Allowed] = {}
     for found in counted:
         exception = next((allowed[name] for name in found.names if name in allowed), None)
         if exception is None:
             bad.append(found)
-        elif exception.until is not None:
-            ends.append(exception.until)
+        else:
+            used[exception.id] = exception
     if bad:
         return ScanAnswer(_reason(condition, bad))
-    return ScanAnswer(None, min(ends, default=None))
+    ends = min((one.until for one in used.values() if one.until is not None), default=None)
+    return ScanAnswer(None, ends, tuple(map(_excepted, used.values())))
+
+
+def _excepted(one: Allowed) -> str:
+    until = "" if one.until is None else f" until {one.until:%Y-%m-%d}"
+    return f"{one.id} is allowed{until}: {one.reason}"
 
 
 def _counted(condition: VulnerabilityCondition, all_found: Iterator[Found]) -> Iterator[Found]:

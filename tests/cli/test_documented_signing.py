@@ -16,7 +16,7 @@ from regsync.oci.reference import Tag
 from tests.cli.command_line import QUICKSTART, Regsync
 from tests.reconcile.world import once
 from tests.support.images import Content, Json, image
-from tests.support.signing_keys import new_key
+from tests.support.signing_keys import new_key, public_pem
 from tests.support.sigstore_evidence import (
     SLSA,
     VULN,
@@ -25,7 +25,7 @@ from tests.support.sigstore_evidence import (
     dsse_bundle,
     statement,
 )
-from tests.support.sigstore_pki import Leaf, SigstorePki
+from tests.support.sigstore_pki import Leaf, Signer, SigstorePki
 
 ROOT = QUICKSTART.parents[1]
 SIGNING = ROOT / "tests" / "data" / "signing"
@@ -40,6 +40,13 @@ def block(heading: str) -> str:
     section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     blocks = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
     return next(one for one in blocks if one.startswith("# regsync.yaml"))
+
+
+def fragment(heading: str, begins: str) -> str:
+    """A part of a policy in a section of the page, by how it begins."""
+    section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    return next(one for one in blocks if one.lstrip().startswith(begins))
 
 
 async def _put(path: Path, content: Content, tag: str | None) -> None:
@@ -193,18 +200,66 @@ def test_notation(regsync: Regsync, tmp_path: Path) -> None:
     assert "revocation" in ran.out
 
 
-def test_fragments_fit_into_a_policy() -> None:
-    """Every other block of the page is a part of a spec: nothing in it is a key that there is not."""
-    known = json.loads((ROOT / "docs" / "schemas" / "spec.schema.json").read_text())
-    text = json.dumps(known)
-    keys = {
-        key
-        for key in re.findall(
-            r"[{,\s]([a-z][A-Za-z]+):(?:\s|$)", "".join(re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
-        )
+def test_annotations_that_were_signed_along(regsync: Regsync, tmp_path: Path) -> None:
+    shutil.copy(SIGNING / "cosign.pub", tmp_path)
+    shutil.copytree(SIGNING / "newfmt", tmp_path / "images" / "acme" / "app")
+    whole, asked = block("I have a cosign key"), fragment("I have a cosign key", "require:")
+    plain = "  require:\n    signature: {authority: ops-key}\n"
+    assert plain in whole
+    for team, code in (("core", 0), ("other", 3)):
+        write(tmp_path, whole.replace(plain, asked.replace("core", team)), "{url: docker.io}")
+        assert regsync("verify", "hub/acme/app:v1", "--policy", "prod", "--spec", tmp_path).code == code
+
+
+def test_a_condition_of_your_own(regsync: Regsync, github: Path) -> None:
+    Release(github)
+    spec = github / "regsync.yaml"
+    condition = fragment("Conditions of your own", "- attestation:")
+    text = spec.read_text()
+    for ref, code in (("refs/tags/v", 0), ("refs/heads/", 3)):
+        spec.write_text(text.replace("    all:\n", "    all:\n" + condition.replace("refs/tags/v", ref), 1))
+        ran = regsync("verify", "ghcr/acme/app:v1", "--spec", github)
+        assert ran.code == code, ran.out + ran.err
+
+
+def test_several_signers(regsync: Regsync, tmp_path: Path) -> None:
+    names = ("release-ci", "ops-key", "vendor", "ann", "bob", "carol")
+    keys = {name: Signer(new_key()) for name in names}
+    authorities = {
+        name: {"key": {"data": public_pem(signer.key).decode(), "tlog": "ignore"}}
+        for name, signer in keys.items()
     }
-    missing = {key for key in keys if f'"{key}"' not in text}
-    assert missing <= {"team", "ann", "bob", "carol"} | AUTHORITY_NAMES
+    (tmp_path / "regsync.yaml").write_text(
+        "apiVersion: regsync.dev/v1\nkind: VerificationPolicy\nmetadata: {name: several}\nspec:\n"
+        f"  authorities: {json.dumps(authorities)}\n{fragment('Several signers', 'require:')}"
+    )
+    path, app = tmp_path / "app", image("several")
+    put(path, app, "v1")
+    for name in ("release-ci", "vendor", "ann"):
+        put(path, bundle_referrer(app, dsse_bundle(keys[name], statement(app.digest))))
+    verify = ("verify", f"oci:{path}:v1", "--policy", "several", "--spec", tmp_path)
+    assert regsync(*verify).code == 3
+    put(path, bundle_referrer(app, dsse_bundle(keys["carol"], statement(app.digest))))
+    assert regsync(*verify).code == 0
 
 
-AUTHORITY_NAMES = {"ops-key", "release-ci", "vendor"}
+def test_an_instance_without_a_log(regsync: Regsync, tmp_path: Path) -> None:
+    pki = SigstorePki()
+    signer = pki.certify(new_key(), Leaf(WORKFLOW, GITHUB, start=NOW - timedelta(minutes=1), has_sct=False))
+    (tmp_path / "trust").mkdir()
+    (tmp_path / "trust" / "github.json").write_bytes(pki.trusted_root("tlogs", "ctlogs"))
+    keyless = {"keyless": {"trustRoot": "github-private", "issuer": GITHUB, "subject": WORKFLOW}}
+    policy = {
+        "apiVersion": "regsync.dev/v1",
+        "kind": "VerificationPolicy",
+        "metadata": {"name": "private"},
+        "spec": {"authorities": {"ci": keyless}, "require": {"signature": {"authority": "ci"}}},
+    }
+    root = fragment("GitHub's private repositories, and a Sigstore of your own", "apiVersion:")
+    (tmp_path / "regsync.yaml").write_text(f"{root}---\n{json.dumps(policy)}\n")
+    path, app = tmp_path / "app", image("private")
+    put(path, app, "v1")
+    put(path, bundle_referrer(app, dsse_bundle(signer, statement(app.digest), Witness(tsa=pki.tsa, at=NOW))))
+    ran = regsync("verify", f"oci:{path}:v1", "--policy", "private", "--spec", tmp_path)
+    assert ran.code == 0, ran.out + ran.err
+    assert "timestamp" in ran.out

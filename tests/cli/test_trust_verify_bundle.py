@@ -11,7 +11,7 @@ from regsync.cli.exit_codes import FAILED, USAGE
 from regsync.oci.digest import Digest
 from tests.cli.command_line import Ran, Regsync
 from tests.support.signing_keys import new_key, public_pem
-from tests.support.sigstore_evidence import SLSA, Witness, dsse_bundle, message_bundle, statement
+from tests.support.sigstore_evidence import COSIGN_SIGN, SLSA, Witness, dsse_bundle, message_bundle, statement
 from tests.support.sigstore_pki import ISSUER, SUBJECT, Leaf, Signer, SigstorePki
 
 SUITE = Path(__file__).parents[1] / "data" / "signing" / "conformance" / "bundle-verify"
@@ -96,6 +96,7 @@ def test_the_answer_names_who_signed_when_and_every_check(
     found = json.loads(ran.out)
     assert found["kind"] == "VerifiedBundle"
     assert found["digest"] == str(Digest.of(ARTIFACT))
+    assert (found["evidence"], found["predicateType"]) == ("attestation", SLSA)
     assert found["signer"] == {
         "identity": f"{ISSUER} {SUBJECT}",
         "issuer": ISSUER,
@@ -105,6 +106,22 @@ def test_the_answer_names_who_signed_when_and_every_check(
     assert found["signedAt"] == "2026-11-01T10:00:00Z"
     assert found["checks"][0] == "signature (ECDSA P-256, SHA-256)"
     assert found["relaxed"] == []
+
+
+@pytest.mark.parametrize(
+    ("predicate_type", "said"),
+    [
+        pytest.param(SLSA, f"by attestation of type {SLSA}", id="an attestation"),
+        pytest.param(COSIGN_SIGN, f"by signature of type {COSIGN_SIGN}", id="a signature"),
+    ],
+)
+def test_the_answer_says_whether_it_is_a_signature(
+    predicate_type: str, said: str, pki: SigstorePki, tmp_path: Path, regsync: Regsync
+) -> None:
+    payload = statement(str(Digest.of(ARTIFACT)), predicate_type)
+    bundle = dsse_bundle(pki.certify(new_key()), payload, Witness(pki.log))
+    ran = regsync(*written(tmp_path, pki.trusted_root(), bundle), *WHO)
+    assert ran.out.splitlines()[1] == f"  {said}"
 
 
 def test_an_instance_without_logs_is_believed_by_its_timestamps(
@@ -144,6 +161,21 @@ def test_a_log_is_required_of_a_key_unless_one_says_otherwise(
         ran = regsync(*line, "--key", tmp_path / "key.pub", "--tlog", use)
         assert ran.code == 0
         assert "not counted: transparency log" in ran.out
+
+
+def test_a_log_that_was_asked_for_is_required_where_the_root_has_none(
+    pki: SigstorePki, tmp_path: Path, regsync: Regsync
+) -> None:
+    key = new_key()
+    bundle = message_bundle(Signer(key), ARTIFACT, Witness(tsa=pki.tsa))
+    line = written(tmp_path, pki.trusted_root("tlogs"), bundle)
+    (tmp_path / "key.pub").write_bytes(public_pem(key))
+    assert regsync(*line, "--key", tmp_path / "key.pub").code == 0
+    ran = regsync(*line, "--key", tmp_path / "key.pub", "--tlog", "required")
+    assert (ran.code, ran.err) == (
+        FAILED,
+        "error: transparency log: 0 vouch for it, the trust root wants 1\n",
+    )
 
 
 def test_an_attestation_of_something_else_is_refused(

@@ -176,6 +176,18 @@ async def test_no_more_bytes_are_held_than_may_be(store: Repository) -> None:
     assert most == 30
 
 
+async def test_beside_one_digest_no_more_bytes_are_read_than_may_be(store: Repository) -> None:
+    for number in range(40):
+        await store.add_image(proof(b"%010d" % number))
+
+    pieces, _ = await gathered(store, Bounds(total=200))
+
+    read = [piece for piece in pieces if all(isinstance(one, bytes) for one in piece.layers.values())]
+    left = [piece for piece in pieces if piece not in read]
+    assert (store.given, len(pieces)) == (160, 40)  # a group of sixteen and what still fits
+    assert all(isinstance(one, BoundHitError) for piece in left for one in piece.layers.values())
+
+
 async def test_a_layer_that_is_not_what_its_digest_names_is_an_error_beside_the_others(
     store: Repository,
 ) -> None:

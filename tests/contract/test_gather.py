@@ -142,14 +142,13 @@ async def test_what_buildkit_puts_into_an_index_is_evidence_of_its_platforms(sto
     built = buildkit_index("app")
     await put(store, built, "v1")
     top = parse_manifest(built.data)
-    pieces = Taken()
+    shelf = await Shelf.listing(store)
+    images = [Digest.parse(entry["digest"]) for entry in json.loads(built.data)["manifests"][::2]]
 
-    looked = await gather(
-        await Shelf.listing(store), top.descriptor.digest, wants=anything, take=pieces.take, top=top
-    )
+    for subject in images:
+        pieces = Taken()
+        looked = await gather(shelf, subject, wants=anything, take=pieces.take, top=top)
 
-    images = [str(entry["digest"]) for entry in json.loads(built.data)["manifests"][::2]]
-    assert [str(piece.subject) for piece in pieces] == images
-    assert {piece.location for piece in pieces} == {"index"}
-    assert layer_types(pieces) == ["application/vnd.in-toto+json"] * 2
-    assert (looked[-1].location, looked[-1].found) == ("index", 2)
+        assert [(piece.subject, piece.location) for piece in pieces] == [(subject, "index")]
+        assert layer_types(pieces) == ["application/vnd.in-toto+json"]
+        assert (looked[-1].location, looked[-1].found) == ("index", 1)

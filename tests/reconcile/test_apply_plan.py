@@ -131,6 +131,7 @@ EVIL = Location("hub", RepositoryName("evil"))
         pytest.param({"tag": Tag("latest")}, id="a tag that no rule leads to"),
         pytest.param({"tag": None}, id="content that nothing pins"),
         pytest.param({"source_tag": Tag("v1-windows")}, id="a tag that is excluded"),
+        pytest.param({"source_tag": Tag("v2")}, id="the name of another tag, which a policy may go by"),
         pytest.param({"verb": Verb.DELETE}, id="a deletion"),
     ],
 )
@@ -149,6 +150,15 @@ async def test_an_edited_action_that_the_spec_does_not_lead_to_is_refused(
     assert exit_code(problems_of(report.results)) == 3
     assert not world.repository("ours/app")._manifests
     assert not world.repository("ours/prod")._manifests
+
+
+async def test_a_source_tag_that_cannot_be_renamed_is_refused(world: World) -> None:
+    await world.put("hub/app", image("a"), "v1")
+    world.mirror("app", "hub/app", ["ours/app"], tags=["v*"], rename="copy-of-{tag}")
+    planned = await world.plan()
+    assert (await world.apply(planned)).summary.create == 1
+    report = await world.apply(edited(planned, source_tag=Tag("v" * 128)))
+    assert [one.outcome for one in report.results] == [Outcome.REFUSED]
 
 
 async def test_a_digest_that_the_source_digest_does_not_lead_to_is_refused(world: World) -> None:

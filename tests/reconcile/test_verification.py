@@ -44,6 +44,7 @@ from tests.support.images import (
 )
 from tests.support.signing_keys import new_key, public_pem
 from tests.support.sigstore_evidence import (
+    DSSE,
     SPDX,
     VULN,
     Layer,
@@ -220,6 +221,33 @@ async def test_a_policy_that_only_warns_lets_the_tag_move_and_says_what_it_would
     assert "policy prod (mode: warn) would refuse hub/app:v1: no signature by ops" in warning
     assert warning.endswith("and 1 more")
     assert {one.action.verdicts[0].result for one in report.results} == {Verdict.FAIL}
+
+
+async def test_evidence_that_a_target_lost_is_told_of_a_policy_that_only_warns_too(world: World) -> None:
+    world.policies[:] = [policy(mode=Mode.WARN)]
+    app = await signed_app(world)
+    evidence = await world.repository("hub/app").referrers(Digest.parse(app.digest))
+    refuse = NotTakenError("405 no such referrers here")
+    world.repository("ours/app").fail("push_manifest", refuse, when=evidence[0].digest)
+    mirrored(world)
+
+    report = await world.sync()
+
+    assert only(report).outcome is Outcome.DEGRADED
+    assert "as it arrived there: no signature by ops" in report.warnings[0]
+
+
+async def test_more_evidence_than_a_policy_lets_be_read_is_no_refusal(world: World) -> None:
+    app = await world.put("hub/app", image("app"), "v1")
+    for number in range(3):
+        await world.put("hub/app", scan(app, f"2026-11-2{number}T00:00:00Z"))
+    world.policies[:] = [policy(max_evidence=2)]
+    mirrored(world)
+    report = await world.sync()
+    assert exit_code(report.problems) == 1
+    assert "at most 2 are read" in problem_of(only(report).action)
+    world.policies[:] = [policy(max_evidence=3)]
+    assert exit_code((await world.sync()).problems) == 3
 
 
 async def test_an_exception_passes_an_image_over_until_it_ends(world: World) -> None:
@@ -510,6 +538,15 @@ async def test_signatures_travel_for_a_policy_also_where_the_mirror_takes_other_
     world: World,
 ) -> None:
     await signed_app(world)
+    mirrored(world, referrers=ReferrersPolicy(ReferrersMode.TYPES, ("application/spdx+json",)))
+    assert only(await world.sync()).outcome is Outcome.DONE
+
+
+async def test_envelopes_that_lie_as_referrers_travel_for_a_policy_too(world: World) -> None:
+    app = await world.put("hub/app", image("app"), "v1")
+    held = layers_manifest(Layer(DSSE, as_json(dsse_envelope(OPS, statement(app.digest)))))
+    document = {**held.document, "subject": blob_descriptor(OCI_MANIFEST, app.data), "artifactType": DSSE}
+    await world.put("hub/app", Content(OCI_MANIFEST, as_json(document), held.blobs))
     mirrored(world, referrers=ReferrersPolicy(ReferrersMode.TYPES, ("application/spdx+json",)))
     assert only(await world.sync()).outcome is Outcome.DONE
 

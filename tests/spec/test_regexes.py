@@ -2,7 +2,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from regsync.spec.regexes import (
@@ -153,6 +153,7 @@ _TEXT_REGEXES = st.recursive(
 
 
 @settings(max_examples=300, deadline=None)
+@example("a*(?:(?:a)*){2}", "")
 @given(_TEXT_REGEXES, st.sampled_from(["", "(?i)"]))
 def test_what_is_taken_is_quick_on_the_worst_of_identities(regex: str, flags: str) -> None:
     try:

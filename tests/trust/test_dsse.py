@@ -22,7 +22,7 @@ def test_the_encoding_is_that_of_the_protocol() -> None:
 @pytest.mark.parametrize("encoded", ["fn5-", "fn5+"])
 def test_both_alphabets_of_base64_are_read(encoded: str) -> None:
     dsse = parse_dsse(ENVELOPE | {"payload": encoded, "signatures": [{"sig": encoded}]})
-    assert (dsse.payload, dsse.signatures[0].signature, dsse.signatures[0].key_id) == (b"~~~", b"~~~", "")
+    assert (dsse.payload, dsse.signatures) == (b"~~~", (b"~~~",))
 
 
 def test_bytes_are_read_like_a_document_that_was_read_already() -> None:
@@ -43,7 +43,6 @@ def test_bytes_are_read_like_a_document_that_was_read_already() -> None:
         ({"signatures": ["YQ=="]}, "not an object"),
         ({"signatures": [{"keyid": ""}]}, "no sig"),
         ({"signatures": [{"sig": "*"}]}, "sig is not base64"),
-        ({"signatures": [{"sig": "YQ==", "keyid": 1}]}, "keyid"),
         ({"signatures": [{"sig": "YQ=="}] * 17}, "17 signatures, at most 16"),
     ],
 )

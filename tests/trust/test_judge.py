@@ -219,6 +219,15 @@ def test_a_place_that_could_not_be_looked_at_is_an_error_and_no_denial(problem: 
     assert result(court.judge(signed("olga"), looked=places)) is Result.PASS
 
 
+def test_a_failure_is_told_once_and_as_one() -> None:
+    places = [place("referrers", FAILED), place("tag:.att", FAILED), place("tag:.sig")]
+    reason = Court(scans(), ci="bot").judge(looked=places).reason
+    assert reason == (
+        "cannot tell whether there is an attestation scan by ci: none was found; looked at tag:.sig of "
+        "hub/acme/app; could not look everywhere: referrers, tag:.att of hub/acme/app: hub answered 503"
+    )
+
+
 def test_a_place_that_is_not_there_is_looked_at() -> None:
     places = [place("referrers", ContentNotFoundError("repository", where="hub"))]
     verdict = Court(OPS, ops="olga").judge(looked=places)
@@ -412,6 +421,8 @@ def test_an_exception_for_a_vulnerability_ends_the_verdict_with_it() -> None:
     court = Court(scans(vulnerabilities=condition), ci="bot")
     verdict = court.judge(attested("bot", VULN, scan("CRITICAL")))
     assert (result(verdict), verdict.expires) == (Result.PASS, NOW + DAY)
+    (seen,) = verdict.requirements[0].evidence
+    assert f"cve-0 is allowed until {NOW + DAY:%Y-%m-%d}: not reachable" in seen.relaxed
     court.now = NOW + DAY
     assert result(court.judge(attested("bot", VULN, scan("CRITICAL")))) is Result.FAIL
 
@@ -511,7 +522,7 @@ def test_an_image_that_is_skipped_says_why_and_until_when() -> None:
         court.compiled, Skip(("hub/acme/*",), "vendor does not sign yet", NOW + DAY), court.question
     )
     assert (verdict.result, verdict.lets_pass, verdict.expires) == (Result.SKIPPED, True, NOW + DAY)
-    assert verdict.reason == "skipped until 2026-11-25: vendor does not sign yet"
+    assert verdict.reason == "until 2026-11-25: vendor does not sign yet"
 
 
 def test_a_manifest_that_holds_no_evidence_is_none() -> None:

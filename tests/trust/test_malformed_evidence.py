@@ -77,7 +77,7 @@ def promised(**changes: Any) -> str:
             id="too many certificates",
         ),
         pytest.param(altered(SIGNED, bundle="{"), "log entry: not JSON", id="bundle"),
-        pytest.param(altered(SIGNED, bundle="[]"), "log entry: .*no JSON object", id="a list as bundle"),
+        pytest.param(altered(SIGNED, bundle="[]"), "log entry: .*not a JSON object", id="a list as bundle"),
         pytest.param(altered(SIGNED, bundle="{}"), "log entry: Payload is missing", id="empty bundle"),
         pytest.param(altered(SIGNED, bundle=promised(body=5)), "log entry: .*no string", id="no body"),
         pytest.param(altered(SIGNED, bundle=promised()), "log entry: .*kind", id="a body that says nothing"),
@@ -86,7 +86,11 @@ def promised(**changes: Any) -> str:
         pytest.param(altered(SIGNED, bundle=promised(logIndex=-1)), "logIndex", id="a negative index"),
         pytest.param(altered(SIGNED, bundle=promised(integratedTime=True)), "integratedTime", id="no time"),
         pytest.param(altered(SIGNED, bundle=promised(integratedTime=2**64)), "integratedTime", id="too late"),
-        pytest.param(altered(SIGNED, rfc3161timestamp="{}"), "timestamp: it is missing", id="timestamp"),
+        pytest.param(
+            altered(SIGNED, rfc3161timestamp="{}"),
+            "timestamp: SignedRFC3161Timestamp is missing",
+            id="timestamp",
+        ),
         pytest.param(
             layers_manifest(replace(SIGNED, data=b"{}")), "payload: critical is missing", id="empty"
         ),

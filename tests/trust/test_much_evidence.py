@@ -9,7 +9,7 @@ import pytest
 
 from regsync.oci.digest import Digest
 from regsync.oci.manifest import MIB
-from regsync.spec.verification import AttestationRequirement, SignatureRequirement
+from regsync.spec.verification import AttestationRequirement, Select, SignatureRequirement
 from regsync.trust.envelopes import NotationEnvelope, Proven, Question, SigstoreEnvelope
 from regsync.trust.errors import EvidenceRejectedError
 from regsync.trust.examine import Examined
@@ -17,7 +17,7 @@ from regsync.trust.formats import MAX_LAYERS, read_piece
 from regsync.trust.inquiry import FEW, Asked, examine_in_turn, is_small
 from regsync.trust.verdict import Result
 from tests.support.evidence_pieces import piece_of
-from tests.support.images import image
+from tests.support.images import Content, image
 from tests.support.signing_keys import new_key
 from tests.support.sigstore_evidence import (
     DSSE,
@@ -79,6 +79,22 @@ def test_of_a_manifest_a_thousand_layers_are_read_however_often_one_is_named() -
     *_, last = found = list(read_piece(piece_of(content, app.digest, "tag:.sig")))
     assert len(found) == MAX_LAYERS + 1
     assert "more than 1000 layers" in getattr(last, "reason", "")
+
+
+def test_what_comes_after_the_bound_may_be_the_newest() -> None:
+    """cosign appends to one manifest, so that the last of daily scans is the one that is not read."""
+    old, new = (
+        attested("olga", SLSA, {"metadata": {"timestamp": day}}) for day in ("2026-01-01", "2026-02-01")
+    )
+    layers = [old.document["layers"][0]] * MAX_LAYERS + [new.document["layers"][0]]
+    appended = Content(old.media_type, as_json(old.document | {"layers": layers}), (*old.blobs, *new.blobs))
+    for select, result in (
+        (Select.NEWEST, Result.ERROR),
+        (Select.ALL, Result.ERROR),
+        (Select.ANY, Result.PASS),
+    ):
+        court = Court(AttestationRequirement(SLSA, "ops", select=select), ops="olga")
+        assert court.judge(appended).result is result
 
 
 def test_a_payload_under_many_signatures_is_no_small_piece() -> None:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
+from regsync.trust.signatures import LEAST_RSA_BITS, PublicKey
 
 _EC: Mapping[str, tuple[str, hashes.HashAlgorithm]] = {
     "PKIX_ECDSA_P256_SHA_256": ("secp256r1", hashes.SHA256()),
@@ -26,10 +26,9 @@ _RSA = {
     "PKIX_RSA_PKCS1V15_3072_SHA256",
     "PKIX_RSA_PKCS1V15_4096_SHA256",
 }
-_LEAST_RSA_BITS = 2048
 
 
-class InvalidKeyError(ValueError):
+class InvalidLogKeyError(ValueError):
     """The bytes are no key, or another one than their details say. For the parser of the trusted root."""
 
 
@@ -42,7 +41,7 @@ class LogKey:
 
     @classmethod
     def parse(cls, der: bytes, details: str) -> "LogKey":
-        """Read a key as `details` describe it; raises InvalidKeyError.
+        """Read a key as `details` describe it; raises InvalidLogKeyError.
 
         Details that are not known here make a key that verifies nothing: a root that gains a log of a new
         kind stays good for the logs it had.
@@ -52,9 +51,9 @@ class LogKey:
         try:
             key = load_der_public_key(der)
         except (ValueError, UnsupportedAlgorithm) as cause:
-            raise InvalidKeyError(f"no public key: {cause}") from cause
+            raise InvalidLogKeyError(f"no public key: {cause}") from cause
         if not isinstance(key, PublicKey) or not _is_of(key, details):
-            raise InvalidKeyError(f"the key is not {details}")
+            raise InvalidLogKeyError(f"the key is not {details}")
         return cls(details, key)
 
     def has_signed(self, signature: bytes, data: bytes) -> bool:
@@ -81,4 +80,4 @@ def _is_of(key: PublicKey, details: str) -> bool:
         case ed25519.Ed25519PublicKey():
             return details == _ED25519
         case rsa.RSAPublicKey():
-            return details in _RSA and key.key_size >= _LEAST_RSA_BITS
+            return details in _RSA and key.key_size >= LEAST_RSA_BITS
