@@ -11,6 +11,7 @@ from typing import Any
 from regsync.cli.git_tree import NoBaseError, commit_of, extract
 from regsync.cli.narrow import NoSuchMirrorError, narrow
 from regsync.cli.options import RunOptions
+from regsync.cli.policies import understood
 from regsync.errors import SpecError
 from regsync.regular_file import STDIN
 from regsync.spec.files import DEFAULT_DIRECTORY, DEFAULT_FILE, git_top
@@ -74,7 +75,9 @@ def _load(run: RunOptions, move: "_Move", revision: str) -> Spec | None:
         return None
     lock = move.there(run.lock) if run.lock is not None else None
     try:
-        return load(paths, lock=lock)
+        spec = load(paths, lock=lock)
+        understood(spec)
+        return spec
     except NoSpecError:
         return None
     except InvalidSpecError as error:
