@@ -17,6 +17,7 @@ from regsync.reconcile.engine import Run
 from regsync.reconcile.former_images import former_images
 from regsync.reconcile.ledger import Spot
 from regsync.reconcile.look import Unseen
+from regsync.reconcile.pruning_recheck import doubts_of
 from regsync.reconcile.pruning_writers import Selected, Writers
 from regsync.reconcile.repositories import TargetView
 from regsync.reconcile.retention_graphs import Graphs
@@ -47,6 +48,10 @@ async def decide_scope(
 ) -> Scope:
     """Decide what goes. `going` goes already, `planned` is all that may go; None: whatever is due."""
     seen, ours = _seen(run, writers, mirror, target, policy, going)
+    if not isinstance(target, Unseen) and not seen.doubts:
+        due = [one.tag for one in decide(seen, now=run.now).due if planned is None or one.tag in planned]
+        if due:
+            seen = replace(seen, doubts=await doubts_of(run, writers, mirror, due))
     reads = tuple(one for unit in writers.units(mirror, target.location) for one in unit.sources)
     return await conclude(run, seen, ours, target, planned, reads)
 
@@ -103,12 +108,14 @@ def _seen(
         for tag in ours.keys() - wanted
         if (name := who(tag)) is not None
     }
+    immutable = [glob for unit in units for glob in unit.immutable]
+    immutable += writers.immutable(mirror, target.spot, mine)
     return (
         replace(
             seen,
             ours=ours.keys(),
             wanted=wanted,
-            immutable=tuple(dict.fromkeys(glob for unit in units for glob in unit.immutable)),
+            immutable=tuple(dict.fromkeys(immutable)),
             kept={**others, **former_images(target, ours, here), **_lapsed(here), **_locked(run, ours)},
             absences=run.engine.ledger.absences(target.spot),
             doubts=writers.doubts(mirror),
