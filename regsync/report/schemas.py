@@ -12,6 +12,7 @@ from regsync.plan.check import Drift, Owner, State
 from regsync.plan.document import API_VERSION
 from regsync.plan.model import Cause, Outcome, Verb
 from regsync.report import observation_schema as observations
+from regsync.spec.lock_merge import Kind
 from regsync.spec.verification import Mode
 from regsync.trust.verdict import Result
 
@@ -360,6 +361,31 @@ def observation_schema() -> Schema:
     return {"$schema": _DRAFT, "title": "regsync Observation", **whole}
 
 
+def lock_schema() -> Schema:
+    """What `lock -o json` prints."""
+    kinds = [kind.value for kind in Kind]
+    change = _object(
+        {
+            "file": _described(_TEXT, "The lock file."),
+            "change": _enum(*kinds),
+            "image": _described(_TEXT, "The full reference at the source; with a tag it has no digest."),
+            "mirror": _TEXT,
+            "old": _nullable(_DIGEST_TEXT),
+            "new": _nullable(_DIGEST_TEXT),
+            "why": _nullable(_TEXT),
+        }
+    )
+    properties: dict[str, Schema] = {
+        **_headed("LockChanges"),
+        "summary": _object(dict.fromkeys((*kinds, "entries"), _COUNT)),
+        "written": _described(_FLAG, "False: only looked, as with --check."),
+        "changes": _list(change),
+        "problems": _list(_problem()),
+        "warnings": _list(_TEXT),
+    }
+    return {"$schema": _DRAFT, "title": "regsync LockChanges", **_object(properties)}
+
+
 SCHEMAS = {
     "plan": plan_schema,
     "report": report_schema,
@@ -372,6 +398,7 @@ SCHEMAS = {
     "state": state_schema,
     "history": history_schema,
     "observation": observation_schema,
+    "lock": lock_schema,
 }
 
 
