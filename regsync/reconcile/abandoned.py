@@ -89,7 +89,7 @@ async def _scope(
     )
     if doubts:
         run.warn(f"nothing is deleted at {location}, since {doubts[0]}")
-    return await conclude(run, seen, there, target)
+    return await conclude(run, seen, there, target, there)
 
 
 def _undeclared(run: Run, writers: Writers, spot: Spot) -> Iterator[tuple[Tag, Digest]]:
