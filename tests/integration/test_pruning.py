@@ -18,8 +18,8 @@ from tests.support.servers import RegistryServer
 AT_ONCE = {"grace": "0s", "maxDeletes": 10, "maxDeletePercent": 100}
 GONE, KEPT = ("v1", "v2"), ("v3", "v4")
 SOAK = int(os.environ.get("REGSYNC_SOAK", "20"))
-EVERY = 1 if SOAK > 20 else 3  # which of the moments are tried
-# Requests of the second run to the target, and some more: where it deletes tags, and where it has to swap them.
+EVERY = 1 if SOAK > 20 else 5  # which of the moments are tried
+# Requests of the second run to the target, and some more: it deletes tags, or has to swap them.
 MOMENTS = [(number, True) for number in range(2, 15, EVERY)] + [(n, False) for n in range(3, 34, EVERY)]
 
 
