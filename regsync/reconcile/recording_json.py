@@ -71,6 +71,7 @@ def _repositories(recording: Recording) -> Iterator[Mapping[str, object]]:
 
 def _seen(seen: SeenRepository) -> dict[str, object]:
     document: dict[str, object] = {
+        "name": seen.name,
         "referrersApi": seen.has_referrers_api,
         "checksReferences": seen.checks_references,
         "deletes": seen.deletes,

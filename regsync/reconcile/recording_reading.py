@@ -108,6 +108,7 @@ def _names_of_repositories(fields: Fields) -> tuple[RepositoryName, ...]:
 def _seen(fields: Fields) -> SeenRepository:
     tags, push = fields.optional_child("tags"), fields.optional_child("push")
     return SeenRepository(
+        name=fields.optional_text("name"),
         tags=_whole(tags, lambda child: _either(child, _listing)) if tags is not None else None,
         has_referrers_api=_flag_or_null(fields, "referrersApi"),
         checks_references=fields.flag("checksReferences"),

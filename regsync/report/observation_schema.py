@@ -33,6 +33,7 @@ def observation_schema(texts: Mapping[str, Schema]) -> Schema:
     listing = _list(_object({"tag": tag, "descriptor": desc}, "descriptor"))
     repository: dict[str, Schema] = {
         **place,
+        "name": {**_or_null(text), "description": "As errors and verdicts speak of it."},
         "referrersApi": _or_null(flag),
         "checksReferences": flag,
         "deletes": {**flag, "description": "Whether it can delete tags."},

@@ -22,8 +22,24 @@ from regsync.reconcile.run import make_plan
 from regsync.report.schemas import observation_schema
 from regsync.spec.model import TagRule
 from regsync.spec.pruning import PrunePolicy
+from regsync.spec.verification import (
+    KeyAuthority,
+    LogUse,
+    Material,
+    SignatureRequirement,
+    VerificationPolicy,
+)
 from tests.reconcile.world import World
-from tests.support.images import Content, as_json, blob_descriptor, image, index, referrer
+from tests.support.images import Content, as_json, blob_descriptor, cosign_tag, image, index, referrer
+from tests.support.signing_keys import new_key, public_pem
+from tests.support.sigstore_evidence import (
+    bundle_referrer,
+    dsse_bundle,
+    layers_manifest,
+    signature_layer,
+    statement,
+)
+from tests.support.sigstore_pki import Signer
 
 pytestmark = pytest.mark.anyio
 TAKEN = datetime(2026, 1, 2, tzinfo=UTC)
@@ -160,6 +176,23 @@ async def test_errors_are_answers_and_stay_of_their_kind(world: World) -> None:
         one.problem.cause for one in plan.actions if one.problem
     }
     assert not places.missing
+
+
+async def test_signatures_are_verified_again_and_a_refusal_stays_one(world: World) -> None:
+    ops = Signer(new_key())
+    key = KeyAuthority(Material("ops.pub", public_pem(ops.key)), tlog=LogUse.IGNORE)
+    world.policies.append(VerificationPolicy("prod", {"ops": key}, SignatureRequirement("ops")))
+    world.mirrors.clear()
+    world.mirror("app", "hub/app", ["edge/app", "local/app"], tags=["v*"], verify=("prod",))
+    signed = await world.put("hub/app", image("approved"), "v3")
+    await world.put("hub/app", bundle_referrer(signed, dsse_bundle(ops, statement(signed.digest))))
+    await world.put("hub/app", layers_manifest(signature_layer(ops, signed.digest)), cosign_tag(signed))
+    plan, raw = await recorded(world)
+    again, places = await replayed(world, raw)
+    assert again.actions == plan.actions
+    assert not places.missing
+    assert {one.tag: one.problem is None for one in again.actions} == {"v1": False, "v2": False, "v3": True}
+    assert {one.unmet for found in again.actions for one in found.verdicts} == {(), ("signature by ops",)}
 
 
 async def test_deletions_are_planned_from_it_too(world: World) -> None:
