@@ -29,12 +29,19 @@ async def doubts_of(run: Run, writers: Writers, mirror: str, due: Sequence[Tag])
     found: list[str] = []
     for selected in writers.selected(mirror):
         found += await _left_out(run, selected, due)
-        lost = await _lost(selected)
-        found += [problem.message for _, problem in lost]
-        if lost:
+    if mirror not in writers.named:  # once for all targets
+        writers.named[mirror] = await _doubts_of_names(writers, mirror)
+    return tuple(dict.fromkeys((*found, *writers.named[mirror])))
+
+
+async def _doubts_of_names(writers: Writers, mirror: str) -> tuple[str, ...]:
+    found: list[str] = []
+    for selected in writers.selected(mirror):
+        if lost := await _lost(selected):
             unit = selected.unit
+            found += [problem.message for _, problem in lost]
             writers.failed.append(UnitSeen(unit, lost_tags(unit, Chosen((), lost=tuple(lost)))))
-    return tuple(dict.fromkeys(found))
+    return tuple(found)
 
 
 async def _left_out(run: Run, selected: Selected, due: Sequence[Tag]) -> list[str]:

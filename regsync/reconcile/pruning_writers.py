@@ -60,6 +60,7 @@ class Writers:
         self._at: defaultdict[Spot, list[Unit]] = defaultdict(list)
         self._doubts: dict[str, tuple[str, ...]] = {}
         self._selected: defaultdict[_Key, list[Selected]] = defaultdict(list)
+        self.named: dict[str, tuple[str, ...]] = {}  # what is wrong with the names of mirrors, where asked
         self.failed: list[UnitSeen] = []  # what went wrong with units that were looked at for this alone
 
     def expect(self, units: Iterable[Unit], unseen: Iterable[UnitSeen]) -> None:

@@ -94,6 +94,25 @@ async def test_a_mirror_of_names_alone_deletes_nothing_while_the_source_lacks_on
     assert deleted(await prune(world.spec(), world.engine())) == [("ours/app", "v3")]
 
 
+async def test_names_are_asked_for_once_for_all_targets(world: World) -> None:
+    await fill(world, "hub/app", "v1", "v2", "v3")
+    targets = ["ours/app", "theirs/app"]
+    world.mirror("app", "hub/app", targets, tags=["v1", "v2", "v3"], prune=AT_ONCE)
+    await world.sync()
+    world.mirrors.clear()
+    world.mirror("app", "hub/app", targets, tags=["v1", "v2"], prune=AT_ONCE)
+    lose(world, "hub/app", "v2")
+    world.forget_calls()
+
+    report = await prune(world.spec(), world.engine())
+
+    assert [(str(one.action.target), str(one.action.tag)) for one in report.results] == [
+        ("ours/app", "v2"),
+        ("theirs/app", "v2"),
+    ]
+    assert world.repository("hub/app").count("resolve") == 2
+
+
 @pytest.mark.parametrize("asked", [False, True])
 async def test_what_another_mirror_of_the_same_source_has_as_immutable_stays(
     world: World,
