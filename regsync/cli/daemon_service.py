@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from anyio import Event, create_task_group, open_signal_receiver
+from anyio import TASK_STATUS_IGNORED, create_task_group, open_signal_receiver
+from anyio.abc import TaskStatus
 
 from regsync.cli import streams
 from regsync.cli.daemon_files import DaemonFiles, described
@@ -78,32 +79,30 @@ def serve(run: RunOptions, offered: Offered, *, spread: float, at_once: int) -> 
         await daemon.replace(found)
 
     async def work(stop: Stop) -> None:
+        ending = stop.event  # from now on a signal lets everything come to its end
         await daemon.prepare()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(poster.close)
             listener = DaemonListener(daemon, files, outside, notifier, clock)
             address = await stack.enter_async_context(listener.open(where, secrets))
+            group = await stack.enter_async_context(create_task_group())
+            await group.start(_reload, files.reloading(take), files)
+            group.start_soon(listener.drain_at, ending)
             if address is not None:
                 streams.answer([f"listening on {address}\n"])
             story.note("run", described(scheduled))
-            await _until_stopped(daemon, files.reloading(take), files, stop.event, listener)
+            await daemon.run(ending)
+            group.cancel_scope.cancel()
 
     run_until_signal(work)
     return DONE
 
 
-async def _until_stopped(
-    daemon: Daemon, reloading: Reloading, files: DaemonFiles, stop: Event, listener: DaemonListener
+async def _reload(
+    reloading: Reloading, files: DaemonFiles, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED
 ) -> None:
-    async with create_task_group() as group:
-        group.start_soon(_reload, reloading, files)
-        group.start_soon(listener.drain_at, stop)
-        await daemon.run(stop)
-        group.cancel_scope.cancel()
-
-
-async def _reload(reloading: Reloading, files: DaemonFiles) -> None:
     with open_signal_receiver(signal.SIGHUP) as signals:
+        task_status.started()
         async with create_task_group() as group:
             group.start_soon(_hear, signals, reloading)
             await reloading.run(files.states)

@@ -40,6 +40,11 @@ def command(  # noqa: PLR0913 - click gives each option so
     """
     if undo is not None and (dry_run or abandoned):
         raise click.UsageError("--undo stands alone: neither --dry-run nor --abandoned goes with it.")
+    if (undo is not None or abandoned) and (run.mirror or run.label):
+        raise click.UsageError(
+            "--undo is about a whole run, and --abandoned about what has no mirror: "
+            "neither --mirror nor -l narrows them."
+        )
     if (exit_zero or explain) and not dry_run:
         raise click.UsageError("--exit-zero and --explain need --dry-run.")
     if max_deletes is not None and not abandoned:

@@ -37,9 +37,9 @@ def command(run: RunOptions, wait: timedelta, dry_run: bool, exit_zero: bool, lo
     if exit_zero and not dry_run:
         raise click.UsageError("--exit-zero is about pending changes: it needs --dry-run.")
     if dry_run:
-        from regsync.cli.planning import plan_over
+        from regsync.cli.planning import PlanOptions, plan_over
 
-        return plan_over(run, exit_zero=exit_zero, locked=locked)
+        return plan_over(run, PlanOptions(exit_zero=exit_zero, locked=locked))
     from regsync.cli.running import load_spec
 
     return _sync(run, wait, load_spec(run, locked=locked))

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from regsync.errors import RegsyncError
 from regsync.oci.strict_json import InvalidJSONError, loads
+from regsync.plan.base_codec import base_from, base_to_json
 from regsync.plan.document import API_VERSION, timestamp
 from regsync.plan.fields import Fields, InvalidFieldError
 from regsync.plan.judgement import Judgement
@@ -48,6 +49,8 @@ def plan_document(plan: Plan) -> dict[str, object]:
     }
     if plan.explanations:
         document["explanations"] = _explanations(plan)
+    if plan.base is not None:
+        document["base"] = base_to_json(plan.base)
     return document
 
 
@@ -118,7 +121,7 @@ def _plan(fields: Fields) -> Plan:
     fields.literal("apiVersion", API_VERSION)
     fields.literal("kind", KIND)
     summary = fields.child("summary")
-    deletions = summary.optional_count("delete")
+    deletions, base = summary.optional_count("delete"), fields.optional_child("base")
     actions = tuple(action_from(child) for child in fields.children("actions", MAX_ACTIONS))
     plan = Plan(
         spec_digest=fields.digest("specDigest"),
@@ -128,6 +131,7 @@ def _plan(fields: Fields) -> Plan:
         warnings=fields.texts("warnings"),
         explanations=tuple(_explanation(child) for child in fields.children("explanations", MAX_ACTIONS)),
         knows_deletions=deletions is not None,
+        base=base_from(base) if base is not None else None,
     )
     _check_summary(summary, plan, deletions)
     fields.done()

@@ -7,7 +7,6 @@ from regsync.plan.model import Action, Plan, Problem, Verb
 from regsync.plan.observation import Observation, TagSeen, TargetSeen, UnitSeen
 from regsync.spec.model import Location, Unit
 
-
 NOT_AS_HELD = "not where the lock file holds it"
 
 

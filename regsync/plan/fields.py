@@ -70,6 +70,16 @@ class Fields:
         holder = Fields({str(number): value for number, value in enumerate(values)}, self._at(key))
         return tuple(holder.text(str(number)) for number in range(len(values)))
 
+    def mapping(self, key: str) -> dict[str, str]:
+        """Take an object of strings; empty where it is missing."""
+        value = self.take(key)
+        if value is None:
+            return {}
+        if not isinstance(value, dict) or len(value) > MAX_TEXTS:
+            raise InvalidFieldError(self._at(key), f"expected an object of at most {MAX_TEXTS} strings")
+        holder = Fields(value, self._at(key))
+        return {name: holder.text(name) for name in value}
+
     def count(self, key: str) -> int:
         """Take a whole number that is not negative and fits 63 bits."""
         value = self.take(key)

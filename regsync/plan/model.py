@@ -130,6 +130,48 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """Tags at one target that a mirror kept before a change of the spec, and nothing keeps any more."""
+
+    mirror: str
+    target: Location
+    tags: tuple[str, ...]  # the first of them, and digests of pinned content
+    count: int
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Plans are sorted by it."""
+        return (self.mirror, str(self.target))
+
+
+@dataclass(frozen=True, slots=True)
+class Unguarded:
+    """A target where policies are not enforced any more, or (without `policies`) a new one without any."""
+
+    mirror: str
+    target: Location
+    policies: tuple[str, ...]  # that were enforced before the change
+    remaining: tuple[str, ...]  # that are still
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Plans are sorted by it."""
+        return (self.mirror, str(self.target))
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a plan is the difference to: the same spec at a revision, over the same observation."""
+
+    revision: str  # as it was named
+    commit: str
+    spec_digest: Digest | None  # None: there was no spec
+    anyway: int  # actions that are pending without the change too, and not in the plan
+    left: tuple[Left, ...] = ()
+    unguarded: tuple[Unguarded, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The difference between the spec and what registries hold."""
 
@@ -140,6 +182,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     explanations: tuple[Explanation, ...] = ()
     knows_deletions: bool = False  # whether there was any history to know them by
+    base: Base | None = None  # of a plan that shows only what a change of the spec causes
 
     @property
     def pending(self) -> tuple[Action, ...]:

@@ -128,6 +128,8 @@ class Scope:
     planned: frozenset[Tag] | None = None  # all that may go, by a plan; None: whatever is due
     problem: Problem | None = None  # why none of it goes
     reads: tuple[Location, ...] = ()  # the sources of what the mirror brings there
+    # What tags pointed to before an earlier run had begun to delete them, where that is another digest.
+    originals: Mapping[Tag, Digest] = field(default_factory=dict)
 
     @property
     def actions(self) -> tuple[Action, ...]:
@@ -166,7 +168,7 @@ class Scope:
             None,
             one.why,
             source_tag=one.tag,
-            source_digest=digest,
+            source_digest=self.originals.get(one.tag, digest),
             problem=self.problem,
         )
 

@@ -10,6 +10,7 @@ read, nothing is known to be unreached.
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
+from graphlib import CycleError, TopologicalSorter
 
 from regsync.oci.digest import Digest
 from regsync.oci.reference import Tag
@@ -40,11 +41,6 @@ class ContentDecision:
     digest_tags: tuple[Tag, ...] = ()  # sorted
     unreached: Mapping[Digest, datetime] = field(default_factory=dict)  # manifests, and since when
     due: tuple[Digest, ...] = ()  # manifests in the order of their deletion, none before what leads to it
-    images: int = 0  # of these without what goes with another
-
-    def is_refused(self, policy: RetentionPolicy) -> bool:
-        """Whether more images would go than the limit allows, so that none of them does."""
-        return self.images > policy.limits.max_deletes
 
 
 def doubtful(staying: Iterable[Digest], going: Iterable[Digest], graphs: Graphs) -> frozenset[Digest]:
@@ -116,7 +112,7 @@ def _following_tags(
 def _due(
     since: Mapping[Digest, datetime], before: datetime, tags: tuple[Tag, ...], seen: ContentSeen
 ) -> ContentDecision:
-    """What has been unreached for long enough, and all that leads to it as well."""
+    """What has been unreached for long enough, and so has all that leads to it; referrers with subjects."""
     parents: dict[Digest, set[Digest]] = {}
     for root in since:
         for child in seen.graphs.get(root, (root,))[1:]:
@@ -124,13 +120,14 @@ def _due(
     ripe = {one for one, moment in since.items() if moment <= before}
     while waiting := {one for one in ripe if not parents.get(one, set()) <= ripe}:
         ripe -= waiting
-    beside = {one for subject in ripe for one in _following(subject, seen.referrers)}
-    roots = sorted(one for one in ripe - beside if not parents.get(one))
-    below = [child for root in roots for child in seen.graphs.get(root, (root,))[1:]]
-    order: dict[Digest, None] = {}
-    for one in (*roots, *(one for one in below if one in ripe), *sorted(ripe)):
-        for other in sorted(_following(one, seen.referrers) & since.keys()):
-            if parents.get(other, set()) <= ripe:
-                order[other] = None
-        order[one] = None
-    return ContentDecision(tags, since, tuple(order), len(roots))
+    beside = {other for one in ripe for other in _following(one, seen.referrers)} & since.keys()
+    going = ripe | {other for other in beside if parents.get(other, set()) <= ripe}
+    # Whatever names something by its digest goes before it.
+    naming = {
+        one: sorted((parents.get(one, set()) | {*seen.referrers.get(one, ())}) & going)
+        for one in sorted(going)
+    }
+    try:
+        return ContentDecision(tags, since, tuple(TopologicalSorter(naming).static_order()))
+    except CycleError:  # digests make no circle: the registry's list of referrers lies
+        return ContentDecision(tags, since)

@@ -12,12 +12,13 @@ from regsync.oci.reference import RepositoryName, Tag
 from regsync.plan.pruning import PruneSeen, Scope
 from regsync.reconcile.engine import Run
 from regsync.reconcile.expanding import expand
+from regsync.reconcile.former_images import former_images
 from regsync.reconcile.ledger import Spot
 from regsync.reconcile.look import Unseen
 from regsync.reconcile.pruning import target_at
 from regsync.reconcile.pruning_scope import conclude
 from regsync.reconcile.pruning_writers import Writers
-from regsync.reconcile.repositories import Repositories
+from regsync.reconcile.repositories import Repositories, TargetView
 from regsync.spec.model import Location
 from regsync.spec.pruning import DeletionLimits, PrunePolicy
 
@@ -71,22 +72,24 @@ async def _scope(
         doubts = ("it does not list its tags",)
     else:
         there = {tag: digest for tag, digest in left.items() if tag in target.listed}
-    who = writers.may_want(NOBODY, spot)
+    here, who = writers.at(spot), writers.may_want(NOBODY, spot)
+    others = {tag: f"mirror {name} may want it" for tag in there if (name := who(tag)) is not None}
+    former = former_images(target, there, here) if isinstance(target, TargetView) else {}
     seen = PruneSeen(
         NOBODY,
         _origin(run, spot) or location,
         location,
         policy,
         ours=there.keys(),
-        wanted=frozenset[Tag]().union(*(one.wanted for one in writers.at(spot))),
+        wanted=frozenset[Tag]().union(*(one.wanted for one in here)),
         immutable=tuple(dict.fromkeys(glob for mirror in mirrors for glob in mirror.immutable)),
-        kept={tag: f"mirror {name} may want it" for tag in there if (name := who(tag)) is not None},
+        kept={**others, **former},
         doubts=doubts,
         unselected=lambda _: "no mirror of the spec declares it any more",
     )
     if doubts:
         run.warn(f"nothing is deleted at {location}, since {doubts[0]}")
-    return await conclude(run, seen, there, target)
+    return await conclude(run, seen, there, target, there)
 
 
 def _undeclared(run: Run, writers: Writers, spot: Spot) -> Iterator[tuple[Tag, Digest]]:

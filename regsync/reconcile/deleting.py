@@ -84,13 +84,21 @@ async def delete_tags(
     """
     spot = run.spot(target)
     begun = {
-        action.tag: Deletion(run.id, spot, action.tag, action.replaces, run.now)
+        # A tag that a kill left on a throw-away manifest was another's before: that is what can be undone.
+        action.tag: Deletion(run.id, spot, action.tag, action.source_digest or action.replaces, run.now)
         for action in actions
         if action.tag is not None and action.replaces is not None
     }
+    ledger = run.engine.ledger
+    ours, origins = ledger.ours(spot), ledger.origins(spot)
+    begun = {
+        # What somebody else put there is not ours when it is put back.
+        tag: replace(one, origin=origins.get(tag) if ours.get(tag) == one.digest else None)
+        for tag, one in begun.items()
+    }
     try:
         run.engine.check_lease()
-        await run.engine.ledger.begin_deletions(list(begun.values()))
+        await ledger.begin_deletions(list(begun.values()))
     except RegsyncError as error:
         _end_with(run, error)
         problem = Problem.of(error)
@@ -121,9 +129,9 @@ async def _untag(run: Run, action: Action, deletion: Deletion) -> Result:
     assert isinstance(store, Deletes)  # noqa: S101 - else the scope has a problem
     try:
         actual = (await store.resolve(deletion.tag)).digest
-        if actual != deletion.digest:
+        if actual != action.replaces:
             ledger.not_deleted(deletion)
-            raise TargetMovedError(f"{action.target}:{deletion.tag}", deletion.digest, actual)
+            raise TargetMovedError(f"{action.target}:{deletion.tag}", action.replaces, actual)
         run.engine.check_lease()
         await store.untag(deletion.tag)
     except ContentNotFoundError:

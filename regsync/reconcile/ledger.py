@@ -74,6 +74,7 @@ class Deletion:
     digest: Digest  # what the tag pointed to
     begun: datetime
     done: datetime | None = None
+    origin: Spot | None = None  # where regsync had brought it from; None: it is not known, or another made it
 
 
 class Ledger(Protocol):

@@ -164,6 +164,9 @@ class Gathered:
         yield from self.absences
         for _, spot, _ in self.deletions:
             yield spot
+        yield from {
+            one.origin for one in self.deletions.values() if one is not None and one.origin is not None
+        }
         yield from self.forgotten
         yield from self.blobs
         for spot, _ in self.uploads:

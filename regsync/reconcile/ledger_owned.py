@@ -16,8 +16,10 @@ from regsync.reconcile.ledger_write import HERE, place_of
 
 T = TypeVar("T")
 
-_DELETION: Final = """SELECT run, place, repository, tag, digest, begun, done
-    FROM deletion JOIN spot ON spot.id = deletion.spot"""
+_DELETION: Final = """SELECT run, spot.place, spot.repository, tag, digest, begun, done,
+        origin.place, origin.repository
+    FROM deletion JOIN spot ON spot.id = deletion.spot
+    LEFT JOIN spot AS origin ON origin.id = deletion.origin"""
 
 
 class OwnedRows:
@@ -166,6 +168,7 @@ def _all_deletions(rows: Iterable[Row]) -> list[Deletion]:
             unpack_digest(digest),
             unpack_time(begun),
             unpack_time(done) if done is not None else None,
+            Spot(str(origin), str(source)) if origin is not None else None,
         )
-        for run, place, repository, tag, digest, begun, done in rows
+        for run, place, repository, tag, digest, begun, done, origin, source in rows
     ]

@@ -104,8 +104,9 @@ _TASKS: Final = (
         succeeded INTEGER,
         told TEXT NOT NULL) WITHOUT ROWID""",
 )
+_DELETED_FROM: Final = ("ALTER TABLE deletion ADD COLUMN origin INTEGER",)
 # The n-th makes version n of version n - 1.
-MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _VERDICTS, _DELETIONS, _TASKS)
+MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _VERDICTS, _DELETIONS, _TASKS, _DELETED_FROM)
 VERSION: Final = len(MIGRATIONS)
 
 PRUNE_EVERY: Final = timedelta(hours=1)
@@ -181,6 +182,7 @@ def prune(connection: sqlite3.Connection, now: datetime) -> None:
         """DELETE FROM spot WHERE id NOT IN (
             SELECT spot FROM sighting UNION SELECT spot FROM tag
             UNION SELECT origin FROM tag WHERE origin IS NOT NULL
+            UNION SELECT origin FROM deletion WHERE origin IS NOT NULL
             UNION SELECT spot FROM absence UNION SELECT spot FROM deletion
             UNION SELECT spot FROM blob UNION SELECT spot FROM upload)"""
     )

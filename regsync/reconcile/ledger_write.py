@@ -51,7 +51,8 @@ def write(connection: sqlite3.Connection, batch: Gathered) -> None:
     )
     many("DELETE FROM deletion WHERE run = ? AND spot = ? AND tag = ?", _undone(batch, ids))
     many(
-        "INSERT OR REPLACE INTO deletion (run, spot, tag, digest, begun, done) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO deletion (run, spot, tag, digest, begun, done, origin)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
         _deletions(batch, ids),
     )
     many(
@@ -118,7 +119,8 @@ def _deletions(batch: Gathered, ids: Ids) -> Rows:
     for (run, spot, tag), one in batch.deletions.items():
         if one is not None:
             done = pack_time(one.done) if one.done is not None else None
-            yield plain(run), ids[spot], tag, pack_digest(one.digest), pack_time(one.begun), done
+            origin = ids[one.origin] if one.origin is not None else None
+            yield plain(run), ids[spot], tag, pack_digest(one.digest), pack_time(one.begun), done, origin
 
 
 def _blobs(batch: Gathered, ids: Ids) -> Rows:

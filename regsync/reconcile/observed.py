@@ -59,9 +59,9 @@ class ObservedPlaces:
             live = self.live.connect(location) if self.live is not None else None
             seen = self._seen(location)
             if live is not None:
-                seen.deletes = isinstance(live, Deletes)
+                seen.name, seen.deletes = live.name, isinstance(live, Deletes)
             kind = ObservedDeletingStore if seen.deletes else ObservedStore
-            store = kind(self, str(location), seen, live)
+            store = kind(self, seen.name or str(location), seen, live)
             self._connected[location] = store
         # Nothing writes to it: plans are made by reading alone.
         return store  # type: ignore[return-value]
@@ -141,7 +141,7 @@ class ObservedStore:
     @property
     def name(self) -> str:
         """The place as a person knows it."""
-        return self._live.name if self._live is not None else self._name
+        return self._name
 
     @property
     def has_referrers_api(self) -> bool | None:

@@ -15,6 +15,7 @@ from regsync.reconcile.chain import Feeding
 from regsync.reconcile.deleting import delete
 from regsync.reconcile.engine import Engine, Run
 from regsync.reconcile.expanding import expand
+from regsync.reconcile.half_deleted import put_back_half_deleted
 from regsync.reconcile.pruning import Pruning
 from regsync.reconcile.reported import reported
 from regsync.reconcile.repositories import Repositories
@@ -80,6 +81,8 @@ async def prune(
     async def body(run: Run, progress: Progress) -> None:
         waves, failures = await _decide(run, extent)
         progress.left.extend(not_done([action for seen in failures for action in _failed(seen)]))
+        if run.pruning is not None:
+            await put_back_half_deleted(run, run.pruning.begun, waves)
         await delete(run, waves, progress.left)
         if policies := extent.policies(spec):
             warnings = await retain(

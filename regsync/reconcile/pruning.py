@@ -15,9 +15,9 @@ from regsync.plan.pruning import Scope
 from regsync.reconcile.chain import Feeding
 from regsync.reconcile.choose import Chosen
 from regsync.reconcile.engine import Run
-from regsync.reconcile.ledger import Spot
+from regsync.reconcile.ledger import Deletion, Spot
 from regsync.reconcile.look import UnitView, Unseen
-from regsync.reconcile.pruning_scope import decide_scope
+from regsync.reconcile.pruning_scope import Before, decide_scope
 from regsync.reconcile.pruning_writers import Writers
 from regsync.reconcile.repositories import Repositories, TargetView
 from regsync.spec.model import Binding, Location, Unit
@@ -43,6 +43,7 @@ class Pruning:
         self._writers = Writers(run)
         self._targets: dict[Location, TargetView | Unseen] = {}
         self._decided: dict[tuple[str, Location], None] = {}  # in order
+        self.begun: dict[Location, dict[Tag, Deletion]] = {}  # by earlier runs that were killed over it
         self._going: dict[Spot, frozenset[Tag]] = {}
         self._planned: frozenset[tuple[str, Location, Tag]] | None = None
         self._created: frozenset[tuple[Location, Tag | None]] = frozenset()
@@ -132,7 +133,10 @@ class Pruning:
         if planned is not None:
             chosen = frozenset(tag for name, where, tag in planned if (name, where) == (mirror, target))
         view, policy = self._targets[target], self._policies[mirror]
-        scope = await decide_scope(run, self._writers, mirror, view, policy, self.going(spot), chosen)
+        before = Before(
+            self.going(spot), {tag: one.digest for tag, one in self.begun.get(target, {}).items()}
+        )
+        scope = await decide_scope(run, self._writers, mirror, view, policy, before, chosen)
         for tag, absence in scope.decision.absences.items():
             run.engine.ledger.absent(spot, tag, absence)
         if scope.seen.doubts and scope.seen.ours:  # a target that is not seen stands in the report
@@ -153,7 +157,7 @@ class Pruning:
         ledger = self._run.engine.ledger
         for one in ledger.open_deletions(target.spot):
             if one.tag in target.listed:
-                ledger.not_deleted(one)
+                self.begun.setdefault(target.location, {})[one.tag] = one
             else:
                 ledger.deleted(one, self._run.now)
 

@@ -1,7 +1,7 @@
 """One mirror and one of its target repositories: all that may be deleted there, and all that may keep it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from regsync.content.concurrently import for_each
 from regsync.content.errors import ContentNotFoundError
@@ -17,6 +17,7 @@ from regsync.reconcile.engine import Run
 from regsync.reconcile.former_images import former_images
 from regsync.reconcile.ledger import Spot
 from regsync.reconcile.look import Unseen
+from regsync.reconcile.pruning_recheck import doubts_of
 from regsync.reconcile.pruning_writers import Selected, Writers
 from regsync.reconcile.repositories import TargetView
 from regsync.reconcile.retention_graphs import Graphs
@@ -36,19 +37,32 @@ class CannotDeleteTagsError(UnsupportedError):
         super().__init__(f"{target}: tags cannot be deleted there")
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What became of tags of a target earlier: in this run, and in one that was killed."""
+
+    going: frozenset[Tag]  # that another mirror of this run deletes
+    begun: Mapping[Tag, Digest]  # that an earlier run had begun to delete, with what they pointed to
+
+
 async def decide_scope(
     run: Run,
     writers: Writers,
     mirror: str,
     target: TargetView | Unseen,
     policy: PrunePolicy,
-    going: frozenset[Tag],
+    before: Before,
     planned: frozenset[Tag] | None,
 ) -> Scope:
-    """Decide what goes. `going` goes already, `planned` is all that may go; None: whatever is due."""
-    seen, ours = _seen(run, writers, mirror, target, policy, going)
+    """Decide what goes. `planned` is all that may go; None: whatever is due."""
+    seen, ours = _seen(run, writers, mirror, target, policy, before.going)
+    if not isinstance(target, Unseen) and not seen.doubts:
+        due = [one.tag for one in decide(seen, now=run.now).due if planned is None or one.tag in planned]
+        if due:
+            seen = replace(seen, doubts=await doubts_of(run, writers, mirror, due))
     reads = tuple(one for unit in writers.units(mirror, target.location) for one in unit.sources)
-    return await conclude(run, seen, ours, target, planned, reads)
+    written = {**before.begun, **ours} if policy.owns is Owns.LEDGER else before.begun
+    return await conclude(run, seen, ours, target, written, planned, reads)
 
 
 async def conclude(
@@ -56,10 +70,14 @@ async def conclude(
     seen: PruneSeen,
     ours: Mapping[Tag, Digest | None],
     target: TargetView | Unseen,
+    written: Mapping[Tag, Digest | None],
     planned: frozenset[Tag] | None = None,
     reads: tuple[Location, ...] = (),
 ) -> Scope:
-    """The decision, and what the tags that go point to; `ours` are the digests that are known of them."""
+    """The decision, and what the tags that go point to; `ours` are the digests that are known of them.
+
+    Where `written` says what regsync wrote, a tag that somebody moved since stays.
+    """
     decision = decide(seen, now=run.now)
     due = [one.tag for one in decision.due if planned is None or one.tag in planned]
     if (error := refusal(seen, decision, len(due))) is not None:
@@ -67,14 +85,14 @@ async def conclude(
         return Scope(seen, decision, known, planned, Problem.of(error), reads)
     if not due or isinstance(target, Unseen):
         return Scope(seen, decision, {}, planned, reads=reads)
-    digests, kept = await _look_up(target, due, ours if seen.policy.owns is Owns.LEDGER else {})
+    digests, originals, kept = await _look_up(target, due, written, seen.policy.owns)
     kept |= {**_locked(run, digests), **await _needed(run, target, digests)}
     if kept:
         seen = replace(seen, kept={**seen.kept, **kept})
         decision = decide(seen, now=run.now)
     can = isinstance(target.destination.store, Deletes)
     problem = None if can else Problem.of(CannotDeleteTagsError(target.location))
-    return Scope(seen, decision, digests, planned, problem, reads)
+    return Scope(seen, decision, digests, planned, problem, reads, originals)
 
 
 def _seen(
@@ -103,12 +121,14 @@ def _seen(
         for tag in ours.keys() - wanted
         if (name := who(tag)) is not None
     }
+    immutable = [glob for unit in units for glob in unit.immutable]
+    immutable += writers.immutable(mirror, target.spot, mine)
     return (
         replace(
             seen,
             ours=ours.keys(),
             wanted=wanted,
-            immutable=tuple(dict.fromkeys(glob for unit in units for glob in unit.immutable)),
+            immutable=tuple(dict.fromkeys(immutable)),
             kept={**others, **former_images(target, ours, here), **_lapsed(here), **_locked(run, ours)},
             absences=run.engine.ledger.absences(target.spot),
             doubts=writers.doubts(mirror),
@@ -174,13 +194,15 @@ def _reason(selected: Selected, dropped: Mapping[Tag, str], tag: Tag) -> str:
 
 
 async def _look_up(
-    target: TargetView, tags: list[Tag], ours: Mapping[Tag, Digest | None]
-) -> tuple[dict[Tag, Digest], dict[Tag, str]]:
-    """What tags point to, and why some of them stay; a tag of neither is gone already.
+    target: TargetView, tags: list[Tag], written: Mapping[Tag, Digest | None], owns: Owns
+) -> tuple[dict[Tag, Digest], dict[Tag, Digest], dict[Tag, str]]:
+    """What tags point to, what they did before a kill amid their deletion, and why some stay.
 
-    `ours` are the digests that regsync wrote: a tag that somebody moved since is not ours any more.
+    A tag of none of these is gone already. One that somebody moved since regsync wrote it is not ours any
+    more, unless the repository is.
     """
     digests: dict[Tag, Digest] = {}
+    originals: dict[Tag, Digest] = {}
     kept: dict[Tag, str] = {}
 
     async def look(tag: Tag) -> None:
@@ -192,14 +214,16 @@ async def _look_up(
         except RegsyncError as error:
             kept[tag] = f"it could not be looked at: {error}"
             return
-        written = ours.get(tag, digest)
-        if written is not None and digest not in (written, ThrowAway.for_tag(tag, written).desc.digest):
-            kept[tag] = f"somebody moved it from {written} to {digest} since regsync wrote it"
-        else:
-            digests[tag] = digest
+        before = written.get(tag) or digest
+        if digest == ThrowAway.for_tag(tag, before).desc.digest:
+            originals[tag] = before
+        elif digest != before and owns is Owns.LEDGER:
+            kept[tag] = f"somebody moved it from {before} to {digest} since regsync wrote it"
+            return
+        digests[tag] = digest
 
     await for_each(look, tags, at_once=LOOKS_AT_ONCE)
-    return digests, kept
+    return digests, originals, kept
 
 
 async def _needed(run: Run, target: TargetView, going: Mapping[Tag, Digest]) -> dict[Tag, str]:

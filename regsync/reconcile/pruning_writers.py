@@ -12,7 +12,7 @@ from regsync.reconcile.choose import Chosen, choose, lost_tags
 from regsync.reconcile.engine import Run
 from regsync.reconcile.ledger import Spot
 from regsync.reconcile.look import UnitView, look_at_sources
-from regsync.reconcile.repositories import Repositories
+from regsync.reconcile.repositories import Repositories, SourceView
 from regsync.spec.flow import Flow, Reach
 from regsync.spec.model import Location, Mirror, Pin, Unit
 from regsync.spec.overlap import Writes, common_tag
@@ -27,6 +27,7 @@ class Selected:
     """What one unit takes of its sources, under the names on its targets."""
 
     unit: Unit
+    sources: tuple[SourceView, ...]  # those that could be read
     wanted: frozenset[Tag]
     lapsed: frozenset[Tag]  # tags that left through maxAge alone
     doubts: tuple[str, ...]  # why there may be more
@@ -42,7 +43,7 @@ class Selected:
         if view.unit.needs_tags:
             doubts += [f"{one.location} lists no tag" for one in view.sources if not one.listed]
         wanted = frozenset(one.tag for one in chosen.wanted if one.tag is not None)
-        return cls(view.unit, wanted, chosen.lapsed, tuple(doubts), chosen.explain)
+        return cls(view.unit, view.sources, wanted, chosen.lapsed, tuple(doubts), chosen.explain)
 
     def why_not(self) -> Mapping[Tag, str]:
         """Why tags of the source are not taken."""
@@ -59,6 +60,7 @@ class Writers:
         self._at: defaultdict[Spot, list[Unit]] = defaultdict(list)
         self._doubts: dict[str, tuple[str, ...]] = {}
         self._selected: defaultdict[_Key, list[Selected]] = defaultdict(list)
+        self.named: dict[str, tuple[str, ...]] = {}  # what is wrong with the names of mirrors, where asked
         self.failed: list[UnitSeen] = []  # what went wrong with units that were looked at for this alone
 
     def expect(self, units: Iterable[Unit], unseen: Iterable[UnitSeen]) -> None:
@@ -111,6 +113,10 @@ class Writers:
             self._doubts[mirror] = tuple(dict.fromkeys(found))
         return self._doubts[mirror]
 
+    def selected(self, mirror: str) -> list[Selected]:
+        """What all units of a mirror take, each look once."""
+        return [one for key in dict.fromkeys(map(_key, self._units[mirror])) for one in self._selected[key]]
+
     def at(self, spot: Spot) -> list[Selected]:
         """Selections of whatever mirror that are written to a spot."""
         return [selected for unit in self._at[spot] for selected in self._selected[_key(unit)]]
@@ -135,6 +141,13 @@ class Writers:
     def declared_at(self, spot: Spot) -> list[Mirror]:
         """Every mirror that may write to a spot."""
         return [self._others.flows[name].mirror for name in self._others.at(spot)]
+
+    def immutable(self, mirror: str, spot: Spot, origins: Iterable[Spot]) -> Iterator[str]:
+        """What other mirrors never move of that which they bring from the same sources to a spot."""
+        for name in self._others.at(spot):
+            flow = self._others.flows[name]
+            if name != mirror and any(_brings(self._run, flow, origin, spot) for origin in origins):
+                yield from flow.mirror.immutable
 
     def declares(self, spot: Spot, origin: Spot | None) -> bool:
         """Whether a mirror brings something from `origin` to a spot; None: from wherever."""

@@ -28,6 +28,7 @@ Key = tuple[str, str]  # of a repository: its place, and its name there
 class SeenRepository:
     """What one repository answered. Where nothing was asked nothing stands; an error is an answer."""
 
+    name: str | None = None  # as a person knows it, and errors and verdicts speak of it
     tags: Mapping[Tag, Descriptor | None] | RegsyncError | None = None
     has_referrers_api: bool | None = None
     checks_references: bool = False

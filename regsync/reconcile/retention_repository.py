@@ -4,7 +4,7 @@ Tags are decided twice: at first by what a listing and times tell, then, for tho
 point to and by mirrors whose selection is in doubt.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from regsync.content.digest_tags import DigestTag, fallback_subject
@@ -79,11 +79,6 @@ class _Repository:
             error = RetentionLimitError(self.policy, self.location, count, decision.allowed)
             return self._scope(decision, refused=error)
         decision, content = await self._with_content(decision)
-        if content is not None and content.is_refused(self.policy):
-            allowed = self.policy.limits.max_deletes
-            count = f"{content.images} images that nothing leads to"
-            error = RetentionLimitError(self.policy, self.location, count, allowed)
-            return self._scope(decision, content, error)
         return self._scope(decision, content)
 
     async def _seen(self, in_use: InUseImages) -> RetentionSeen:
@@ -163,8 +158,9 @@ class _Repository:
         await graphs.read(self.found[tag] for tag in decision.going)
         gone = await graphs.read_lost(remembered.keys() - going)
         there = {digest: since for digest, since in remembered.items() if digest not in gone}
-        await graphs.read_relations(doubtful(staying, (*going, *there), graphs.known))
-        pointed = await self._evidence(digest_tags)
+        in_doubt = doubtful(staying, (*going, *there), graphs.known)
+        await graphs.read_relations(in_doubt)
+        pointed = await self._evidence(digest_tags, in_doubt)
 
         def decided() -> ContentDecision:
             seen = ContentSeen(
@@ -178,13 +174,33 @@ class _Repository:
             found = decided()
         return found
 
-    async def _evidence(self, digest_tags: Mapping[Tag, Digest]) -> dict[Tag, Digest]:
-        """What digest tags point to; raises where one cannot be looked at."""
-        evidence, failed = await look_up(self.looking.run, self.location, self.listed, digest_tags)
+    async def _evidence(
+        self, digest_tags: Mapping[Tag, Digest], in_doubt: frozenset[Digest]
+    ) -> dict[Tag, Digest]:
+        """What digest tags point to, of what may go and its evidence; of all others where manifests go too.
+
+        Raises where one cannot be looked at.
+        """
+        found: dict[Tag, Digest] = {}
+        subjects = {*in_doubt}
+        while new := [
+            tag for tag, subject in digest_tags.items() if subject in subjects and tag not in found
+        ]:
+            pointed = await self._look_at(new)
+            await self.graphs.read(pointed.values())
+            found.update((tag, desc.digest) for tag, desc in pointed.items())
+            subjects = {desc.digest for desc in pointed.values()}
+        if self.policy.untagged_keep_for is not None:
+            rest = await self._look_at([tag for tag in digest_tags if tag not in found])
+            found.update((tag, desc.digest) for tag, desc in rest.items())
+        return found
+
+    async def _look_at(self, tags: Collection[Tag]) -> dict[Tag, Descriptor]:
+        found, failed = await look_up(self.looking.run, self.location, self.listed, tags)
         for error in failed.values():
             raise error
-        self.found.update(evidence)
-        return {tag: desc.digest for tag, desc in evidence.items()}
+        self.found.update(found)
+        return found
 
     def _content_policy(self) -> RetentionPolicy:
         """The policy; without `untagged` where content without a tag is wanted whose digest is not known."""
@@ -201,9 +217,7 @@ class _Repository:
         """What tags that stay point to, with all that it leads to read; and digests that are kept anyway."""
         going = {*decision.going}
         tags = [tag for tag in self.listed if tag not in going and not is_digest_tag(tag)]
-        found, failed = await look_up(self.looking.run, self.location, self.listed, tags)
-        for error in failed.values():
-            raise error
+        found = await self._look_at(tags)
         await self.graphs.read(found.values())
         here = {desc.digest for desc in found.values()}
         return frozenset(here | decision.seen.kept_digests.keys())

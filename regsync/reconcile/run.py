@@ -21,6 +21,7 @@ from regsync.reconcile.delete_planned import delete_planned
 from regsync.reconcile.deleting import delete
 from regsync.reconcile.engine import Engine, Run
 from regsync.reconcile.expanding import expand
+from regsync.reconcile.half_deleted import put_back_half_deleted
 from regsync.reconcile.lanes import by_targets
 from regsync.reconcile.look import Found
 from regsync.reconcile.observe import Observer
@@ -99,6 +100,7 @@ async def sync(
                 unawaited.start_soon(_sync_units, run, progress, repositories, unread)
                 await _sync_units(run, progress, repositories, read)
         await pruning.decide(Repositories(run))
+        await put_back_half_deleted(run, pruning.begun, pruning.waves)
         await delete(run, pruning.waves, progress.left)
 
     return await reported(command, spec, engine, body, stop)

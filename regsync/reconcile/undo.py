@@ -117,7 +117,8 @@ async def _restore(run: Run, action: Action, deletion: Deletion) -> Result:
         run.engine.check_lease()
         await store.tag(desc, deletion.tag)
     ledger.not_deleted(deletion)
-    ledger.wrote(spot, deletion.tag, deletion.digest, run.now)
+    if deletion.origin is not None:  # what another made, and retention deleted, is not ours now either
+        ledger.wrote(spot, deletion.tag, deletion.digest, run.now, deletion.origin)
     if actual is not None:
         return Result(replace(action, reason=ALREADY_THERE), Outcome.DONE, was_there=True)
     return Result(action, Outcome.DONE)

@@ -58,6 +58,16 @@ class TagProtectedError(RegistryError, RefusedError):
         )
 
 
+class TagMovedError(RegistryError, RefusedError):
+    """Somebody moved the tag while it was found out how to delete it."""
+
+    def __init__(self, tag: Tag, before: Digest, now: Digest | None, *, where: str) -> None:
+        super().__init__(
+            f"{where}: tag {tag} moved from {before} to {now} while its deletion was prepared: it stays",
+            hint="look at what it is now, and run again",
+        )
+
+
 class Requests:
     """DELETE requests of one repository."""
 
@@ -95,21 +105,28 @@ class TagDeletion:
     async def untag(self, tag: Tag) -> None:
         """Delete one tag; one that is gone is no error.
 
-        Raises TagDeletionUnsupportedError, TagProtectedError.
+        Raises TagDeletionUnsupportedError, TagProtectedError, TagMovedError.
         """
         endpoint, learned = self._endpoint, self._endpoint.learned
         if endpoint.provider.deletion is Known.NO:
             raise self._unsupported(tag, f"{endpoint.provider.name} deletes nothing in this way")
         if learned.tag_deletion is Known.ASK:
-            if await self._resolved(tag) is None:
+            before = await self._resolved(tag)
+            if before is None:
                 return
             async with learned.trying_tags:
                 if learned.tag_deletion is Known.ASK:
                     learned.tag_deletion = await self._try_out(tag)
+            await self._check_still(tag, before)  # all that takes a while
         if learned.tag_deletion is Known.YES:
             await self._delete(tag)
         else:
             await self._swap(tag)
+
+    async def _check_still(self, tag: Tag, before: Digest) -> None:
+        now = await self._resolved(tag)
+        if now not in (None, before):
+            raise TagMovedError(tag, before, now, where=self._endpoint.name)
 
     async def _delete(self, tag: Tag) -> None:
         try:
@@ -148,7 +165,9 @@ class TagDeletion:
             desc, raw = await self._manifests.get(tag)
         except ContentNotFoundError:
             return
-        await self._prove(tag)
+        if not self._is_proved:
+            await self._prove(tag)
+            await self._check_still(tag, desc.digest)
         if is_throw_away(raw):  # of a run that was killed
             await self._remove(tag, desc)
             return

@@ -8,6 +8,7 @@ from regsync.plan.check import CheckReport, Row, State
 from regsync.plan.judgement import Judgement
 from regsync.plan.model import Action, Cause, Outcome, Plan, Problem, Report
 from regsync.plan.sites import Sites
+from regsync.report.change import unguarded
 from regsync.report.entries import Entry, entries_of
 from regsync.spec.model import Position
 from regsync.spec.verification import Mode
@@ -60,6 +61,7 @@ _PROBLEMS = {
     "degraded": "The target refuses evidence that belongs to the image.",
     "unavailable": "A registry did not answer, or not now: trying again may help.",
     "failed": "It failed, and will again until something is changed.",
+    "unguarded": "A target is not guarded by a policy that guarded it before, or is new without any.",
     "warning": "Something to know of, which stops nothing.",
 }
 _LEVELS = {"deferred": Level.WARNING, "degraded": Level.WARNING, "unavailable": Level.WARNING}
@@ -93,6 +95,11 @@ def _each(document: Plan | Report | CheckReport, sites: Sites | None) -> Iterato
     else:
         for entry in entries_of(document):
             yield from _of_entry(entry, sites)
+    if isinstance(document, Plan) and document.base is not None:
+        for one in document.base.unguarded:
+            position = sites.of_tag(one.mirror, one.target, None) if sites is not None else None
+            place = (str(one.target),)
+            yield Finding(_rule("unguarded"), Level.WARNING, unguarded(one), one.mirror, position, place)
     for text in document.warnings:
         position = sites.beginning if sites is not None else None
         yield Finding(_rule("warning"), Level.NOTE, text, "", position, ())

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from regsync.plan.model import Explanation, Outcome, Plan, Problem, Report, Verb
+from regsync.report.change import sentences
 from regsync.report.entries import Entry, entries_of, summary_sentence
 from regsync.report.page import (
     OPEN_UP_TO,
@@ -53,6 +54,8 @@ def _body(found: Plan | Report) -> Iterator[str]:
             problems.setdefault(entry.problem, len(problems) + 1)
     yield f"<p>{escaped(closing(found))}</p>\n"
     yield figures(_figures(found))
+    if isinstance(found, Plan) and found.base is not None:
+        yield from listed("The change", [escaped(one) for one in sentences(found.base)])
     yield from _problems(entries, problems)
     yield from listed("Warnings", [escaped(warning) for warning in found.warnings])
     if entries:

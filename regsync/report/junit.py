@@ -12,6 +12,7 @@ from itertools import groupby
 
 from regsync.plan.check import CheckReport, Row
 from regsync.plan.model import Outcome, Plan, Problem, Report
+from regsync.report.change import sentences
 from regsync.report.entries import Entry, entries_of, groups_of
 from regsync.report.escape import message
 from regsync.report.units import counted
@@ -60,6 +61,8 @@ def _suites(document: Plan | Report) -> Iterator[Suite]:
     for group in groups_of(entries_of(document)):
         cases = tuple(_of(entry, group.target) for entry in group.entries)
         yield Suite(f"{group.mirror}: {group.source} → {group.target}", cases)
+    if isinstance(document, Plan) and document.base is not None and (told := list(sentences(document.base))):
+        yield Suite("change", tuple(Case(one, "regsync", "", skipped=one) for one in told))
     unchanged = document.summary.unchanged
     if unchanged:
         yield Suite("unchanged", (Case(f"{counted(unchanged, 'tag')} unchanged", "regsync", ""),))

@@ -6,7 +6,8 @@ from outside stands in code spans, where nothing is rendered.
 
 from collections.abc import Iterator
 
-from regsync.plan.model import Explanation, Plan, Report
+from regsync.plan.model import Base, Explanation, Plan, Report
+from regsync.report.change import aside, opening, sentences
 from regsync.report.entries import Entry, Group, entries_of, groups_of, summary_sentence
 from regsync.report.escape import code_span, html_text
 from regsync.report.units import counted, human_bytes, human_seconds
@@ -23,6 +24,8 @@ def render(document: Plan | Report, limit: int = MAX_LENGTH) -> Iterator[str]:
     page = Page(limit - _RESERVE)
     page.add(_heading(document))
     page.add(_figures(document))
+    if isinstance(document, Plan) and document.base is not None:
+        _add_change(page, document.base)
     problems = [entry for entry in entries if entry.problem is not None]
     left_out = _add_problems(page, problems)
     left_out += _add_groups(page, [entry for entry in entries if entry.problem is None])
@@ -85,6 +88,12 @@ def _figures(document: Plan | Report) -> str:
         texts.append(("time", human_seconds(document.run.seconds)))
     rows = ([name for name, _ in texts], ["--:"] * len(texts), [text for _, text in texts])
     return "\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _add_change(page: Page, base: Base) -> None:
+    page.add(f"\n{html_text(opening(base) + aside(base))}.\n\n")
+    for sentence in sentences(base):
+        page.add(f"- {code_span(sentence)}\n")
 
 
 def _add_problems(page: Page, entries: list[Entry]) -> int:

@@ -11,6 +11,8 @@ from pathlib import Path
 from regsync.plan.check import Drift, Owner, State
 from regsync.plan.document import API_VERSION
 from regsync.plan.model import Cause, Outcome, Verb
+from regsync.report import observation_schema as observations
+from regsync.spec.lock_merge import Kind
 from regsync.spec.verification import Mode
 from regsync.trust.verdict import Result
 
@@ -43,9 +45,10 @@ def plan_schema() -> Schema:
             "summary": _summary(bytes_),
             "actions": _list(_action({"problem": _nullable(_problem())})),
             "explanations": _list(_explanation()),
+            "base": _base(),
             "run": _object({"created": _TIME}),
         },
-        optional={"explanations"},
+        optional={"explanations", "base"},
     )
 
 
@@ -87,7 +90,9 @@ def check_schema() -> Schema:
         {
             "summary": _described(_object({**summary, "evidenceMissing": _COUNT}), "Tags over all places."),
             "places": _list(_object({**place, "tags": _COUNT, "equal": _COUNT})),
-            "rows": _described(_list(_object(row, {"drift", "owner", "lacking", "since"})), "What is not equal."),
+            "rows": _described(
+                _list(_object(row, {"drift", "owner", "lacking", "since"})), "What is not equal."
+            ),
             "reread": _described(
                 _object(dict.fromkeys(("blobs", "bytes", "skipped", "unsampled"), _COUNT)), "With --deep."
             ),
@@ -349,6 +354,38 @@ def _headed(kind: str) -> dict[str, Schema]:
     return {"apiVersion": {"const": API_VERSION}, "kind": {"const": kind}}
 
 
+def observation_schema() -> Schema:
+    """What `plan --record` writes."""
+    texts = {"digest": _DIGEST_TEXT, "tag": _TAG_TEXT, "time": _TIME}
+    whole = observations.observation_schema(texts)
+    return {"$schema": _DRAFT, "title": "regsync Observation", **whole}
+
+
+def lock_schema() -> Schema:
+    """What `lock -o json` prints."""
+    kinds = [kind.value for kind in Kind]
+    change = _object(
+        {
+            "file": _described(_TEXT, "The lock file."),
+            "change": _enum(*kinds),
+            "image": _described(_TEXT, "The full reference at the source; with a tag it has no digest."),
+            "mirror": _TEXT,
+            "old": _nullable(_DIGEST_TEXT),
+            "new": _nullable(_DIGEST_TEXT),
+            "why": _nullable(_TEXT),
+        }
+    )
+    properties: dict[str, Schema] = {
+        **_headed("LockChanges"),
+        "summary": _object(dict.fromkeys((*kinds, "entries"), _COUNT)),
+        "written": _described(_FLAG, "False: only looked, as with --check."),
+        "changes": _list(change),
+        "problems": _list(_problem()),
+        "warnings": _list(_TEXT),
+    }
+    return {"$schema": _DRAFT, "title": "regsync LockChanges", **_object(properties)}
+
+
 SCHEMAS = {
     "plan": plan_schema,
     "report": report_schema,
@@ -360,6 +397,8 @@ SCHEMAS = {
     "garbage": garbage_schema,
     "state": state_schema,
     "history": history_schema,
+    "observation": observation_schema,
+    "lock": lock_schema,
 }
 
 
@@ -408,6 +447,25 @@ def _action(more: Mapping[str, Schema]) -> Schema:
         **more,
     }
     return _object(properties, {"sourceTag", "sourceDigest", "verdicts"})
+
+
+def _base() -> Schema:
+    place: dict[str, Schema] = {"mirror": _TEXT, "target": _LOCATION}
+    left = _object({**place, "tags": _described(_list(_TEXT), "The first of them."), "count": _COUNT})
+    unguarded = {
+        "policies": _described(_list(_TEXT), "Enforced before; none: the target is new."),
+        "remaining": _described(_list(_TEXT), "Enforced still."),
+    }
+    return _object(
+        {
+            "revision": _described(_TEXT, "As it was named with --base."),
+            "commit": _TEXT,
+            "specDigest": _described(_nullable(_DIGEST_TEXT), "null: there was no spec."),
+            "anyway": _described(_COUNT, "Actions that are pending without the change too, and left out."),
+            "left": _described(_list(left), "What nothing keeps any more; it is not deleted."),
+            "unguarded": _list(_object({**place, **unguarded})),
+        }
+    )
 
 
 def _judgement() -> Schema:

@@ -1,8 +1,10 @@
 """Plans and reports as a person reads them at a glance: what changes, why, and how much."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from regsync.plan.model import Explanation, Plan, Problem, Report
+from regsync.report.change import aside, opening, sentences
 from regsync.report.entries import Entry, Group, entries_of, groups_of, summary_sentence
 from regsync.report.escape import message, visible
 from regsync.report.style import BOLD, BY_MARK, DIM, PLAIN, YELLOW, Style
@@ -23,6 +25,9 @@ def render(document: Plan | Report, style: Style = PLAIN) -> Iterator[str]:
         yield from _group(group, style)
     if isinstance(document, Plan):
         yield from _explanations(document.explanations, style)
+        if document.base is not None:
+            for sentence in sentences(document.base):
+                yield f"{style.paint('change:', YELLOW)} {message(sentence)}\n"
     for warning in document.warnings:
         yield f"{style.paint('warning:', YELLOW)} {message(warning)}\n"
     yield f"{style.paint(closing(document), BOLD)}\n"
@@ -36,6 +41,12 @@ def closing(document: Plan | Report) -> str:
 
 
 def _plan_sentence(plan: Plan) -> str:
+    if plan.base is not None:
+        much = f"; at most {human_bytes(plan.bytes)} to copy" if plan.pending else ""
+        what = (
+            summary_sentence(replace(plan.summary, unchanged=0), future="to ") if plan.actions else "nothing"
+        )
+        return f"{message(opening(plan.base))}: {what}{much}{aside(plan.base)}."
     if not plan.actions:
         return f"Nothing to do: {summary_sentence(plan.summary)}."
     much = f"; at most {human_bytes(plan.bytes)} to copy" if plan.pending else ""

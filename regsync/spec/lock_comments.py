@@ -27,18 +27,25 @@ def with_comments(path: Path, entries: Sequence[LockEntry], lines: Sequence[str]
     for number, (entry, start) in enumerate(zip(entries, starts, strict=True)):
         behind = starts[number + 1] - 1 if number + 1 < len(starts) else len(lines)
         before = _comments(lines[end : start - 1])
-        end = max(_ends(lines, start, behind))
-        first = _FIRST_LINE.fullmatch(lines[start - 1])
-        remark = first[1].rstrip() if first is not None else None
-        kept.append(replace(entry, comments=(*before, *_comments(lines[start:end])), remark=remark))
+        end = _end(lines, start, behind)
+        comments, remark = (*before, *_comments(lines[start:end])), _remark(lines[start - 1])
+        kept.append(replace(entry, comments=comments, remark=remark) if comments or remark else entry)
     return LockFile(path, tuple(kept), _comments(lines[:images]), _comments(lines[end:]))
 
 
-def _ends(lines: Sequence[str], start: int, behind: int) -> list[int]:
-    """The lines from `start` on that hold something else than comments."""
-    found = range(start, behind)
-    return [start, *(one + 1 for one in found if lines[one].strip() and not _COMMENT.fullmatch(lines[one]))]
+def _end(lines: Sequence[str], start: int, behind: int) -> int:
+    """The last line from `start` on that holds something else than comments."""
+    for number in range(behind, start, -1):
+        if lines[number - 1].strip() and _COMMENT.fullmatch(lines[number - 1]) is None:
+            return number
+    return start
+
+
+def _remark(line: str) -> str | None:
+    found = _FIRST_LINE.fullmatch(line) if "#" in line else None
+    return found[1].rstrip() if found is not None else None
 
 
 def _comments(lines: Iterable[str]) -> tuple[str, ...]:
-    return tuple(found[1].rstrip() for line in lines if (found := _COMMENT.fullmatch(line)) is not None)
+    found = (_COMMENT.fullmatch(line) for line in lines if "#" in line)
+    return tuple(one[1].rstrip() for one in found if one is not None)

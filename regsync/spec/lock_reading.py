@@ -6,6 +6,7 @@ stand on lines of their own, or behind the first line of an entry.
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from regsync.oci.digest import Digest, InvalidDigestError
@@ -132,6 +133,7 @@ def _image(node: Entries, problems: Problems) -> tuple[str, Tag | None, Digest] 
         return None
 
 
+@lru_cache(maxsize=4096)  # a lock file names each many times
 def _repository(text: str) -> str:
     """Check `host/path`, `http://host/path` or `<registry>/path`; raises InvalidReferenceError."""
     scheme = "http://" if text.startswith("http://") else ""

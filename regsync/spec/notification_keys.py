@@ -38,7 +38,7 @@ class NotificationKeys(Keys):
     )
     on: Annotated[list[OccasionWord], Field(min_length=1)] | None = Field(
         None,
-        description="What is told of: `failure`, `recovery` from one, `drift` that `check` finds, `blocked` "
+        description="What is told of: `failure`, `recovery` from one, `drift` that a run finds, `blocked` "
         "by a policy or a limit (all of them).",
     )
 

@@ -4,8 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from regsync.report.schemas import SCHEMAS
 from tests.cli.command_line import Regsync, Stdin
 
 NOWHERE = "sha256:" + "0" * 64
@@ -60,7 +62,9 @@ def test_check_writes_nothing_and_says_who_moved_from_what_to_what(regsync: Regs
     assert f"~ bundle/hello:1.1.0  {old[:19]} → {new[:19]}  moved at the source" in ran.out
     assert regsync("lock", lock.parent, "--check", "--exit-zero").code == 0
     assert (sorted(lock.parent.rglob("*")), lock.read_bytes()) == before
-    (change,) = json.loads(regsync("lock", lock.parent, "--check", "-o", "json").out)["changes"]
+    document = json.loads(regsync("lock", lock.parent, "--check", "-o", "json").out)
+    jsonschema.validate(document, SCHEMAS["lock"]())
+    (change,) = document["changes"]
     assert (change["change"], change["old"], change["new"]) == ("behind", old, new)
 
 

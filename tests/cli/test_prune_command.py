@@ -101,6 +101,8 @@ def test_adopt_tells_how_many_tags_became_ours(regsync: Regsync, spec: Path) -> 
         ("--exit-zero",),
         ("--max-deletes", "3"),
         ("--abandoned", "--max-deletes", "0"),
+        ("--abandoned", "--dry-run", "--mirror", "quickstart"),
+        ("--undo", "run", "--mirror", "quickstart"),
     ],
 )
 def test_options_that_do_not_go_together_are_misuse(

@@ -60,3 +60,18 @@ def test_what_an_earlier_run_did_is_shown_in_every_format(
     ran = regsync("show", run, quickstart, "-o", form)
     assert ran.code == 0, ran.err
     assert ran.out
+
+
+def test_a_check_is_shown_as_a_matrix_and_its_differences_as_failures(
+    regsync: Regsync, quickstart: Path, tmp_path: Path
+) -> None:
+    names = ("c.html", "c.junit.xml", "c.sarif")
+    reports = [argument for name in names for argument in ("--report", tmp_path / name)]
+    assert regsync("check", quickstart, *reports).code == 2
+    page = (tmp_path / "c.html").read_text()
+    assert "local/acme/web" in page
+    assert "missing" in page
+    suites = ElementTree.parse(tmp_path / "c.junit.xml").getroot()
+    assert suites.attrib["failures"] == "5"
+    found = json.loads((tmp_path / "c.sarif").read_text())["runs"][0]["results"]
+    assert {one["ruleId"] for one in found} == {"check/missing"}

@@ -228,3 +228,19 @@ def test_retention_runs_by_its_schedule_and_keeps_what_a_mirror_declares(
     daemon.end()
     runs = workspace.run("history", "-o", "json").exited(0).report["runs"]
     assert sorted(one["command"] for one in runs) == ["prune", "run"]
+
+
+def test_many_mirrors_into_one_store_run_beside_each_other(
+    workspace: Workspace, start: Daemons, fake_registry: FakeRegistry
+) -> None:
+    names = [f"app-{number}" for number in range(12)]
+    workspace.registry("hub", fake_registry.url).registry("local", store="./store")
+    for name in names:
+        fake_registry.add(name, image(name), "v1")
+        workspace.mirror(name, f"hub/{name}", f"local/{name}", tags=["v*"], schedule=DAILY)
+    missed(workspace, *names)
+    daemon = start()
+    ended = [daemon.event("run-finished", mirrors=[name]) for name in names]
+    assert {one["outcome"] for one in ended} == {"done"}, daemon.log()
+    daemon.end()
+    workspace.run("plan").exited(0)

@@ -1,10 +1,15 @@
 """Webhooks over real HTTP: who may start a mirror, forgeries, replays, floods."""
 
 import hmac
+import json
+import re
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -72,7 +77,7 @@ def test_what_is_signed_is_what_the_page_says(daemon: Daemon) -> None:
 def test_forgeries_start_nothing(
     daemon: Daemon, hub: FakeRegistry, changes: dict[str, str], body: bytes
 ) -> None:
-    headers = {name: value.encode() for name, value in (signed("app", b"{}") | changes).items()}
+    headers = {name.encode(): value.encode() for name, value in (signed("app", b"{}") | changes).items()}
     answer = daemon.http.post("/hooks/app", content=body, headers=headers)
     assert answer.status_code == 401, answer.text
     assert SECRET not in answer.text
@@ -179,3 +184,18 @@ def test_a_secret_that_is_none_ends_it_at_the_start(
     workspace.environment["HOME_SHORT"] = "short"
     with pytest.raises(AssertionError, match=said):
         start(*options)
+
+
+def test_the_page_says_how_it_is_signed_in_a_shell(
+    workspace: Workspace, daemon: Daemon, hub: FakeRegistry
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "run.md").read_text()
+    script = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)[0]
+    if shutil.which("openssl") is None or shutil.which("curl") is None:
+        pytest.skip("needs openssl and curl")
+    file = workspace.home / "hook"
+    file.write_text(SECRET)
+    script = script.replace("/run/secrets/hook", str(file)).replace("mirror=base-images", "mirror=app")
+    script = script.replace("http://127.0.0.1:8080", str(daemon.http.base_url).rstrip("/"))
+    ran = subprocess.run(["sh", "-euc", script], capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert json.loads(ran.stdout) == {"mirror": "app", "state": "started"}, ran.stderr

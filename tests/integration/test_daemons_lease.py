@@ -5,10 +5,11 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
-from tests.integration.daemons import DAILY, LIMIT, Daemons, missed
+from tests.integration.daemons import DAILY, LIMIT, Daemon, Daemons, missed
 from tests.integration.workspace import Workspace, finished
 from tests.support.fake_http import Answer, Request
 from tests.support.fake_registry import FakeRegistry, Proceed, stall_after
@@ -40,13 +41,15 @@ def writes(hub: FakeRegistry) -> int:
     return sum(one.method not in ("GET", "HEAD") for one in hub.requests)
 
 
+def gave_it_back(daemon: Daemon) -> bool:
+    return daemon.metric("regsync_lease_held") == 0
+
+
 def test_of_two_daemons_one_does_what_is_due(start: Daemons, hub: FakeRegistry) -> None:
     both = [start(), start()]
     wait_until(lambda: any(one.events("run-finished") for one in both), what="one of them runs")
     for one in both:  # the other has seen in the ledger that nothing is left to do
-        wait_until(
-            lambda one=one: one.metric("regsync_lease_held") == 0, what="the lease is given back", limit=LIMIT
-        )
+        wait_until(partial(gave_it_back, one), what="the lease is given back", limit=LIMIT)
         assert one.end() == 0
     assert sum(len(one.events("run-finished")) for one in both) == 1
 

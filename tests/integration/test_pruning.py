@@ -17,7 +17,10 @@ from tests.support.servers import RegistryServer
 
 AT_ONCE = {"grace": "0s", "maxDeletes": 10, "maxDeletePercent": 100}
 GONE, KEPT = ("v1", "v2"), ("v3", "v4")
-STEPS = 16  # requests of the second run to the target, and some more
+SOAK = int(os.environ.get("REGSYNC_SOAK", "20"))
+EVERY = 1 if SOAK > 20 else 5  # which of the moments are tried
+# Requests of the second run to the target, and some more: it deletes tags, or has to swap them.
+MOMENTS = [(number, True) for number in range(2, 15, EVERY)] + [(n, False) for n in range(3, 34, EVERY)]
 
 
 def mirror(workspace: Workspace, source: str, target: str, repository: str = "app") -> None:
@@ -37,11 +40,16 @@ def deletions(workspace: Workspace) -> list[tuple[str, str, bool]]:
 
 
 @pytest.mark.parametrize("how", ["before the answer", "after it"])
-@pytest.mark.parametrize("number", range(1, STEPS))
+@pytest.mark.parametrize(("number", "deletes_tags"), MOMENTS)
 def test_killed_at_any_request_the_next_run_finishes_and_deletes_nothing_else(
-    workspace: Workspace, fake_registry_factory: Callable[[], FakeRegistry], number: int, how: str
+    workspace: Workspace,
+    fake_registry_factory: Callable[[], FakeRegistry],
+    number: int,
+    deletes_tags: bool,
+    how: str,
 ) -> None:
     source, target = fake_registry_factory(), fake_registry_factory()
+    target.tag_delete = deletes_tags
     for tag in (*GONE, *KEPT):
         source.add("app", image(tag), tag)
     mirror(workspace, source.url, target.url)

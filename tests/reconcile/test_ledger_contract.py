@@ -217,6 +217,18 @@ async def test_a_deletion_that_did_not_happen_is_forgotten_and_the_tag_stays_our
 
 
 @pytest.mark.anyio
+async def test_where_a_deleted_tag_had_come_from_is_remembered(ledger: AnyLedger, step: Steps) -> None:
+    origin = Spot("https://source.example", "app")
+    known = replace(DELETION, origin=origin)
+    await ledger.begin_deletions([known, replace(DELETION, tag=LATEST)])
+    await step.done()
+    assert [one.origin for one in ledger.open_deletions(SPOT)] == [None, origin]
+    ledger.deleted(known, START + MINUTE)
+    await step.done()
+    assert [one.origin for one in ledger.deletions("run-1")] == [None, origin]
+
+
+@pytest.mark.anyio
 async def test_a_tag_that_is_written_again_after_its_deletion_is_ours(ledger: AnyLedger, step: Steps) -> None:
     ledger.wrote(SPOT, OLD, ONE, START)
     ledger.deleted(DELETION, START)

@@ -14,6 +14,7 @@ from regsync.reconcile.run import Explain
 from regsync.reconcile.undo import NothingToUndoError, undo
 from regsync.spec.model import TagRule
 from regsync.spec.pruning import DeletionLimits, PrunePolicy
+from regsync.spec.retention import KeepRule, RepositoryGlob, RetentionPolicy
 from tests.reconcile.test_pruning_runs import AT_ONCE, DownError, code, deleted, fill, lose, push, tags
 from tests.reconcile.world import World
 
@@ -168,6 +169,22 @@ async def test_what_a_run_deleted_is_put_back_and_is_ours_again(world: World) ->
     assert deleted(await run(world)) == [("ours/app", "v1")]
     with pytest.raises(NothingToUndoError):
         await undo(world.spec(), world.engine(), report.run.id)
+
+
+async def test_what_somebody_else_made_is_theirs_when_it_is_put_back(world: World) -> None:
+    theirs = await push(world, "ours/app", "pr-1", "theirs")
+    await push(world, "ours/app", "pr-2", "newer")
+    keep = KeepRule(TagRule(glob="pr-*", newest=1))
+    policy = RetentionPolicy("old", (RepositoryGlob("ours", "app"),), (keep,))
+    report = await prune(replace(world.spec(), retention=(policy,)), world.engine())
+    assert ("ours/app", "pr-1") in deleted(report)
+
+    await undo(world.spec(), world.engine(), report.run.id)
+
+    assert await world.tag("ours/app", "pr-1") == theirs
+    assert Tag("pr-1") not in world.ledger.ours(OURS)
+    world.mirrors.clear()
+    assert ("ours/app", "pr-1") not in deleted(await run(world, abandoned=100))
 
 
 async def test_what_is_gone_for_good_is_said(world: World) -> None:

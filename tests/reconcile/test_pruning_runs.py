@@ -6,6 +6,7 @@ from datetime import timedelta
 import anyio
 import pytest
 
+from regsync.content.throw_away import CONFIG, CONFIG_DESCRIPTOR, ThrowAway
 from regsync.errors import TemporaryError
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName, Tag
@@ -16,15 +17,17 @@ from regsync.reconcile.lease import LeaseLostError
 from regsync.reconcile.ledger import Deletion, Spot
 from regsync.reconcile.ledger_memory import MemoryLedger
 from regsync.reconcile.run import Explain, sync
+from regsync.reconcile.undo import undo
 from regsync.spec.history import History
 from regsync.spec.model import Binding, Location, SemverMatch, TagRule
 from regsync.spec.pruning import DeletionLimits, Owns, PrunePolicy
-from tests.reconcile.world import World
+from tests.reconcile.world import World, once
 from tests.support.images import image, index
 
 pytestmark = pytest.mark.anyio
 
 DAY = timedelta(days=1)
+OURS = Spot("https://ours.test", "app")
 AT_ONCE = PrunePolicy(DeletionLimits(100, 100), grace=timedelta())
 NEWEST = TagRule(semver=SemverMatch("*"), newest=2)
 
@@ -434,6 +437,46 @@ async def test_what_an_earlier_run_was_deleting_when_it_was_killed_is_found_out(
     assert deleted(report) == [("ours/app", "v2")]
     assert [(one.tag, one.done is not None) for one in world.ledger.deletions("killed")] == [("v1", True)]
     assert list(world.ledger.ours(spot)) == ["v3"]
+
+
+async def half_deleted(world: World, **more: object) -> str:
+    """v1 left its source, and a run was killed when the tag was on its throw-away manifest."""
+    await fill(world, "hub/app", "v1", "v2")
+    world.mirror("app", "hub/app", ["ours/app"], prune=replace(AT_ONCE, **more))  # type: ignore[arg-type]
+    await world.sync()
+    lose(world, "hub/app", "v1")
+    tag, digest = Tag("v1"), world.ledger.ours(OURS)[Tag("v1")]
+    await world.ledger.begin_deletions([Deletion("killed", OURS, tag, digest, world.clock.now())])
+    stand_in = ThrowAway.for_tag(tag, digest)
+    target = world.repository("ours/app")
+    await target.push(CONFIG_DESCRIPTOR, once(CONFIG))
+    await target.push_manifest(stand_in.desc, stand_in.raw, tag=tag)
+    return str(digest)
+
+
+@pytest.mark.parametrize("owns", Owns)
+async def test_a_tag_that_a_kill_left_on_a_throw_away_manifest_goes_and_can_be_undone(
+    world: World, owns: Owns
+) -> None:
+    digest = await half_deleted(world, owns=owns)
+
+    report = await world.sync()
+
+    assert tags(world, "ours/app") == ["v2"]
+    await undo(world.spec(), world.engine(), report.run.id)
+    assert await world.tag("ours/app", "v1") == digest
+
+
+async def test_a_tag_that_a_kill_left_so_and_that_stays_is_put_back(
+    world: World,
+) -> None:
+    digest = await half_deleted(world)
+    world.repository("hub/app").fail("tags", DownError("503"))
+
+    await world.sync()
+
+    assert await world.tag("ours/app", "v1") == digest
+    assert list(world.ledger.open_deletions(OURS)) == []
 
 
 async def test_a_ledger_that_cannot_be_written_deletes_nothing(world: World) -> None:

@@ -25,7 +25,17 @@ from regsync.spec.model import Location, Spec, TagRule
 from regsync.spec.pruning import DeletionLimits
 from regsync.spec.retention import InUseCluster, InUseFile, KeepRule, RepositoryGlob, RetentionPolicy
 from tests.reconcile.world import CountingRepository, World
-from tests.support.images import Content, artifact, cosign_signature, cosign_tag, image, index, referrer
+from tests.support.images import (
+    Content,
+    artifact,
+    cosign_signature,
+    cosign_tag,
+    fallback_index,
+    fallback_tag,
+    image,
+    index,
+    referrer,
+)
 
 pytestmark = pytest.mark.anyio
 NO_LIMITS = DeletionLimits(1_000_000, 100)
@@ -424,6 +434,16 @@ def spot_of(registry: str, repository: str) -> Spot:
     return Spot(f"https://{registry}.test", repository)
 
 
+async def test_a_list_of_referrers_under_a_fallback_tag_goes_before_them(world: Kept) -> None:
+    app = await world.put("local/app", image("app"), "v1")
+    sbom = await world.put("local/app", referrer(app))
+    listing = await world.put("local/app", fallback_index(sbom), fallback_tag(app))
+    await world.put("local/app", image("new"), "v2")
+    world.retention = [policy(newest(1), untagged_keep_for=timedelta())]
+    deleted = [one.action.digest for one in (await world.carry_it_out()).results if one.action.tag is None]
+    assert deleted == [Digest.parse(one.digest) for one in (listing, sbom, app)]
+
+
 async def test_what_a_mirror_moved_its_tag_from_goes_in_its_time_too(world: Kept) -> None:
     world.retention = [policy(untagged_keep_for=WEEK)]
     world.mirror("m", "hub/app", ["local/app"], tags=["latest"])
@@ -526,18 +546,15 @@ async def test_where_pinned_content_is_trimmed_no_untagged_manifest_goes(world: 
     assert planned.actions == ()
 
 
-async def test_more_untagged_images_than_the_limit_are_refused(world: Kept) -> None:
-    await filled(world, "local/app")
-    world.retention = [policy(newest(2), untagged_keep_for=timedelta(), limits=DeletionLimits(2, 100))]
+async def test_what_lost_its_tags_within_the_limits_is_not_counted_again(world: Kept) -> None:
+    limits = DeletionLimits(2, 100)
+    world.retention = [policy(newest(1), untagged_keep_for=WEEK, limits=limits)]
+    for number in range(1, 4):
+        app = image(f"{number}")
+        await signed(world, "local/app", app, f"v{number}")
     assert len(done(await world.carry_it_out())) == 4
-    await filled(world, "local/app")
-    world.retention = [policy(newest(1), untagged_keep_for=WEEK, limits=DeletionLimits(3, 100))]
-    await world.carry_it_out()
     world.clock.advance(WEEK)
-    world.retention = [policy(newest(1), untagged_keep_for=WEEK, limits=DeletionLimits(2, 100))]
-    retained = await world.carry_it_out()
-    assert {one.outcome for one in retained.results} == {Outcome.BLOCKED}
-    assert exit_code(problems_of(retained.results)) == 3
+    assert len(done(await world.carry_it_out())) == 4
 
 
 # Bad days

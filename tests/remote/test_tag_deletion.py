@@ -9,7 +9,7 @@ from regsync.oci.reference import Tag
 from regsync.remote.deletion import DeletionUnsupportedError
 from regsync.remote.errors import ForbiddenError, RegistryFailedError
 from regsync.remote.providers.detection import load
-from regsync.remote.tag_deletion import TRIED, TagDeletionUnsupportedError, TagProtectedError
+from regsync.remote.tag_deletion import TRIED, TagDeletionUnsupportedError, TagMovedError, TagProtectedError
 from tests.remote.repositories import at, described, opened, session_of
 from tests.support import fake_registry as fake
 from tests.support.fake_http import Answer, Request
@@ -126,6 +126,28 @@ async def test_a_server_that_says_202_and_deletes_nothing_is_found_out(
         with pytest.raises(TagDeletionUnsupportedError, match="could not be deleted"):
             await repository.untag(V1)
     assert fake_registry.tags("team/app") == {"v1": app.digest, "v2": app.digest}
+
+
+@pytest.mark.parametrize("tag_delete", [True, False])
+@pytest.mark.parametrize("name", ["harbor", "generic"])
+async def test_a_tag_that_moves_while_its_deletion_is_tried_out_stays(
+    fake_registry: FakeRegistry,
+    app: Content,
+    name: str,
+    tag_delete: bool,
+) -> None:
+    fake_registry.tag_delete = tag_delete
+    newer = fake_registry.add("team/app", image("newer"), "v3")
+
+    def somebody_pushes(request: Request, proceed: fake.Proceed) -> Answer:
+        fake_registry.repositories["team/app"].tags["v1"] = newer.digest
+        return proceed()
+
+    fake_registry.on("PUT", ".*/manifests/sha256.*", somebody_pushes, times=1)
+    async with opened(fake_registry, provider=load(name)) as repository:
+        with pytest.raises(TagMovedError, match="tag v1 moved from"):
+            await repository.untag(V1)
+    assert fake_registry.tags("team/app") == {"v1": newer.digest, "v2": app.digest, "v3": newer.digest}
 
 
 async def test_a_swap_that_fails_is_undone(fake_registry: FakeRegistry, app: Content) -> None:

@@ -20,10 +20,23 @@ from test_renderings import check
 from regsync.oci.digest import Digest
 from regsync.oci.reference import RepositoryName, Tag
 from regsync.plan.check import CheckReport, Compared, Drift, Owner, Row, State
+from regsync.plan.codec import plan_document, plan_from_json
+from regsync.plan.document import encode
 from regsync.plan.judgement import Judgement
-from regsync.plan.model import Cause, Explanation, Outcome, Plan, Problem, Report, RunInfo
+from regsync.plan.model import (
+    Base,
+    Cause,
+    Explanation,
+    Left,
+    Outcome,
+    Plan,
+    Problem,
+    Report,
+    RunInfo,
+    Unguarded,
+)
 from regsync.plan.sites import Sites
-from regsync.report import check_html, html, junit, sarif
+from regsync.report import check_html, html, junit, markdown, sarif, text
 from regsync.spec.load import load
 from regsync.spec.model import Location
 from regsync.spec.verification import Mode
@@ -109,6 +122,21 @@ def sites(tmp_path: Path) -> Sites:
 
 def test_a_plan_as_html(refused: Plan) -> None:
     check("plan.html", html.render(refused))
+
+
+def test_a_plan_since_a_revision(plan: Plan, sites: Sites) -> None:
+    web = Location("edge", RepositoryName("library/nginx"))
+    left = Left("base", web, ("1.0", "1.1"), 12)
+    base = Base(
+        "origin/main", "71fedc81e3d2" + "0" * 28, SPEC, 5, (left,), (Unguarded("base", web, ("prod",), ()),)
+    )
+    changed = replace(plan, base=base)
+    check("change.txt", text.render(changed))
+    check("change.md", markdown.render(changed))
+    check("change.html", html.render(changed))
+    check("change.junit.xml", junit.render(changed))
+    assert any(one["ruleId"] == "unguarded" for one in results(changed, sites))
+    assert plan_from_json("".join(encode(plan_document(changed))).encode()).base == base
 
 
 def test_a_report_as_html(report: Report) -> None:
@@ -298,12 +326,15 @@ def assert_harmless(page: str) -> Elements:
 
 def hostile(evil: str) -> Iterator[Plan | Report]:
     problem = Problem(Outcome.FAILED, Cause.ERROR, evil, evil)
+    place = Location("hub", RepositoryName("library/nginx"))
+    left, unguarded = Left(evil, place, (evil,), 1), Unguarded(evil, place, (evil,), (evil,))
+    base = Base(evil, evil, SPEC, 1, (left,), (unguarded,))
     verdict = Judgement(evil, Mode.WARN, Verdict.FAIL, evil, (evil,), (evil,))
     bad = action("bad", mirror=evil, reason=evil, problem=problem, verdicts=(verdict,))
     nginx = Location("hub", RepositoryName("library/nginx"))
     tag = replace(bad, tag=Tag(evil), source_tag=Tag(evil), problem=None)  # as a registry may list it
     why = Explanation(evil, nginx, Tag(evil), kept=False, why=evil)
-    yield Plan(SPEC, MOMENT, (bad, tag), 1, (evil,), (why,))
+    yield Plan(SPEC, MOMENT, (bad, tag), 1, (evil,), (why,), base=base)
 
 
 EVILS = st.text(
