@@ -21,8 +21,8 @@ _MEANINGS = {
     "that does not exist",
     PENDING: "changes are pending (`plan`, `sync --dry-run`), or places differ (`check`); `--exit-zero` makes it "
     "0",
-    REFUSED: "a rule said no: a policy refuses an image, a plan would move an immutable tag, a target moved, a plan is "
-    "stale",
+    REFUSED: "a rule said no: a policy refuses an image, a plan would move an immutable tag, a target moved, a "
+    "plan is stale",
     USAGE: "misuse of the command line",
     SPEC: "the spec is invalid",
     DEFECT: "a defect in regsync; REGSYNC_DEBUG=1 shows where",

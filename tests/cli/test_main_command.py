@@ -32,7 +32,7 @@ def test_every_verb_has_help(regsync: Regsync, verb: str) -> None:
     [
         pytest.param(["sink"], id="an unknown verb"),
         pytest.param(["plan", "--nope"], id="an unknown option"),
-        pytest.param(["plan", "-o", "html"], id="a format that comes later"),
+        pytest.param(["plan", "-o", "pdf"], id="a format that there is not"),
         pytest.param(["plan", "--report", "x.xml"], id="a report of an unknown suffix"),
         pytest.param(["plan", "-l", "team"], id="a label without a value"),
         pytest.param(["plan", "-l", "a=1", "-l", "a=2"], id="a label with two values"),
