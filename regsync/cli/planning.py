@@ -46,7 +46,10 @@ def plan_over(run: RunOptions, options: PlanOptions) -> int:
 
             base = stack.enter_context(base_spec(options.base, run, locked=options.locked))
             head = looking.side(spec, options.explain)
-            before = looking.side(base.spec) if base.spec is not None else None
+            before = None
+            if base.spec is not None:
+                note("note", f"now the spec at {base.revision}, from the same look", manner())
+                before = looking.side(base.spec)
             made = change(head, before, revision=base.revision, commit=base.commit)
             if base.is_unlocked:
                 text = f"the lock file at {base.revision} does not cover the spec there: taken without it"

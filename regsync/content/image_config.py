@@ -15,6 +15,7 @@ from regsync.oci.strict_json import InvalidJSONError, loads
 
 MAX_CONFIG_SIZE = 4 * 1024 * 1024  # bytes
 
+_MAX_WORD = 1024  # characters; what is longer is neither a time nor a part of a platform
 _PLATFORM = ("os", "architecture", "variant", "os.version")
 
 Config = Mapping[str, object]
@@ -62,7 +63,8 @@ async def read_from(source: Source, desc: Descriptor) -> Config:
 
 def needed(config: Config) -> Config:
     """What of a config is ever asked for: its age, platform and labels; not what may be secret in it."""
-    texts = {key: found for key in ("created", *_PLATFORM) if (found := text(config, key))}
+    texts = {key: text(config, key) for key in ("created", *_PLATFORM)}
+    texts = {key: found for key, found in texts.items() if 0 < len(found) <= _MAX_WORD}
     said = labels(config)
     return {**texts, **({"config": {"Labels": said}} if said else {})}
 

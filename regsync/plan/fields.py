@@ -13,6 +13,7 @@ from regsync.spec.model import Location
 
 MAX_TEXT = 16 * 1024  # characters of one string
 MAX_TEXTS = 10_000  # strings of one list
+MAX_MAPPING = 4 * 1024 * 1024  # characters of one object of strings
 _Choice = TypeVar("_Choice", bound=Enum)
 
 
@@ -71,14 +72,15 @@ class Fields:
         return tuple(holder.text(str(number)) for number in range(len(values)))
 
     def mapping(self, key: str) -> dict[str, str]:
-        """Take an object of strings; empty where it is missing."""
+        """Take an object of strings, together MAX_MAPPING characters at most; empty where it is missing."""
         value = self.take(key)
         if value is None:
             return {}
-        if not isinstance(value, dict) or len(value) > MAX_TEXTS:
-            raise InvalidFieldError(self._at(key), f"expected an object of at most {MAX_TEXTS} strings")
-        holder = Fields(value, self._at(key))
-        return {name: holder.text(name) for name in value}
+        if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
+            raise InvalidFieldError(self._at(key), "expected an object of strings")
+        if sum(len(name) + len(one) for name, one in value.items()) > MAX_MAPPING:
+            raise InvalidFieldError(self._at(key), f"longer than {MAX_MAPPING} characters")
+        return value
 
     def count(self, key: str) -> int:
         """Take a whole number that is not negative and fits 63 bits."""

@@ -140,6 +140,9 @@ def in_use_at(run: Run, locations: Iterable[Location], images: InUseImages) -> M
     """The tags that run from any of these places, which hold the same."""
     found: dict[Tag, str] = {}
     for location in locations:
-        for name in names_of(location, run.spec.registries[location.registry]):
-            found.update(images.tags.get(name, {}))
+        place = run.spec.place(location).key
+        for registry in run.spec.registries.values():
+            if registry.place.key == place:  # people may call it by any of its names
+                for name in names_of(Location(registry.name, location.repository), registry):
+                    found.update(images.tags.get(name, {}))
     return found

@@ -60,10 +60,11 @@ class RunningImage:
 
 
 def names_of(location: Location, registry: Registry) -> frozenset[str]:
-    """What references call a repository of a spec."""
+    """What references call a repository of a spec: a place's default port is written or not."""
     names = {str(location)}
     if isinstance(registry.place, RemotePlace):
-        names.add(f"{registry.place.host}/{location.repository}")
+        port = ":80" if registry.place.scheme == "http" else ":443"
+        names |= {f"{registry.place.host}{one}/{location.repository}" for one in ("", port)}
     return frozenset(names)
 
 

@@ -2,20 +2,29 @@
 
 import json
 from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from regsync.content.errors import ContentNotFoundError, RepositoryNotFoundError
 from regsync.errors import DeferredError, DeniedError, RegsyncError, TemporaryError, UnsupportedError
+from regsync.oci.descriptor import Descriptor
+from regsync.oci.digest import Digest
+from regsync.oci.reference import RepositoryName, Tag
+from regsync.plan.absence import Absence
 from regsync.plan.document import encode
 from regsync.plan.model import Plan, Verb
-from regsync.reconcile.observed import NotObservedError, ObservedPlaces
+from regsync.reconcile.observed import ObservedPlaces
+from regsync.reconcile.observed_store import NotObservedError
 from regsync.reconcile.recorded_ledger import RecordedLedger, UnsparingLedger, keep_facts
-from regsync.reconcile.recording import Recording
+from regsync.reconcile.recording import Facts, Recording, SeenRepository
 from regsync.reconcile.recording_json import recording_document
 from regsync.reconcile.recording_reading import InvalidObservationError, recording_from_json
 from regsync.reconcile.run import make_plan
@@ -273,3 +282,54 @@ def test_an_error_keeps_its_words_its_hint_and_what_follows_from_it(error: Regsy
     assert (str(again), again.hint) == (str(error), error.hint)
     for kind in (RepositoryNotFoundError, ContentNotFoundError, DeniedError, DeferredError, TemporaryError):
         assert isinstance(again, kind) == isinstance(error, kind)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.fixture(scope="module")
+def whole() -> bytes:
+    """An observation with one of everything."""
+    digest, tag = Digest.of(b"{}"), Tag("v1")
+    desc = Descriptor("application/json", digest, 2, artifact_type="a", annotations={"k": "v"})
+    seen = SeenRepository(
+        *("hub.test/app", {tag: desc, Tag("v2"): None}, True, True, True, {tag: desc, digest: desc}),
+        *({digest: True}, {digest: (desc,)}, {digest: 2}, {digest: {"os": "linux"}}, True),
+    )
+    key = ("https://hub.test", "app")
+    facts = Facts({digest: TAKEN}, {tag: digest}, {tag: key}, {tag: Absence(TAKEN, TAKEN, 2)})
+    recording = Recording(
+        *(TAKEN, {key: seen}, {key[0]: (RepositoryName("app"),)}, {digest: b"{}"}, True, {key: facts})
+    )
+    return "".join(encode(recording_document(recording))).encode()
+
+
+def places_in(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inside:
+        yield from places_in(one, (*path, key))
+
+
+@given(data=st.data())
+def test_whatever_is_put_into_it_is_read_or_refused(whole: bytes, data: st.DataObject) -> None:
+    document = json.loads(whole)
+    *path, last = data.draw(st.sampled_from([one for one in places_in(document) if one]))
+    holder = document
+    for key in path:
+        holder = holder[key]
+    holder[last] = data.draw(JSON)
+    with suppress(InvalidObservationError):
+        recording_from_json(json.dumps(document).encode(), "seen.json")
+
+
+def test_labels_as_long_as_people_write_them_are_kept() -> None:
+    key = ("https://hub.test", "app")
+    config = {"config": {"Labels": {"readme": "x" * 100_000}}}
+    recording = Recording(TAKEN, {key: SeenRepository(configs={Digest.of(b""): config})})
+    raw = "".join(encode(recording_document(recording))).encode()
+    assert recording_from_json(raw, "seen.json").repositories[key].configs == {Digest.of(b""): config}

@@ -264,6 +264,17 @@ async def test_what_runs_by_a_list_stays_by_tag_and_by_digest(world: Kept, tmp_p
     assert reasons[Tag("v2")] == "in use: file:deployed.txt:2"
 
 
+@pytest.mark.parametrize("name", ["also/team/app", "local.test:443/team/app", "local.test/team/app"])
+async def test_what_runs_stays_by_whatever_name_its_place_has(world: Kept, tmp_path: Path, name: str) -> None:
+    await filled(world)
+    world.hosts["also"] = "local"
+    world.places["also"] = world.places["local"]
+    deployed = tmp_path / "deployed.txt"
+    deployed.write_text(f"{name}:v1\n")
+    world.retention = [policy(newest(1), in_use=(InUseFile(deployed),))]
+    assert {one.tag for one in (await world.plan_it()).actions} == {"v2", "v3"}
+
+
 async def test_what_runs_from_the_source_of_a_mirror_stays_at_its_targets(
     world: Kept, tmp_path: Path
 ) -> None:

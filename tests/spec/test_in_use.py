@@ -59,5 +59,9 @@ def test_a_list_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_a_location_is_called_by_its_registry_and_by_its_host() -> None:
     here = Location("hub", RepositoryName("library/nginx"))
     remote, store = RemotePlace("https", "docker.io"), StorePlace(Path("/data"))
-    assert names_of(here, Registry("hub", remote)) == {"hub/library/nginx", "docker.io/library/nginx"}
+    assert names_of(here, Registry("hub", remote)) == {
+        "hub/library/nginx",
+        "docker.io/library/nginx",
+        "docker.io:443/library/nginx",
+    }
     assert names_of(here, Registry("hub", store)) == {"hub/library/nginx"}
