@@ -19,8 +19,8 @@ _MEANINGS = {
     DONE: "done, or nothing to do",
     FAILED: "something failed: fewer tags than `atLeast`, a source that lies, a target that refuses, a host "
     "that does not exist",
-    PENDING: "changes are pending (`plan`, `sync --dry-run`), or places differ (`check`); `--exit-zero` makes "
-    "it 0",
+    PENDING: "changes are pending (`plan`, `sync --dry-run`), or places differ (`check`); `--exit-zero` "
+    "makes it 0",
     REFUSED: "a rule said no: a policy refuses an image, a plan would move an immutable tag, a target moved, "
     "a plan is stale, a limit of deletions is hit",
     USAGE: "misuse of the command line",
