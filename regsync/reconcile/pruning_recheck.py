@@ -64,13 +64,15 @@ async def _left_out(run: Run, selected: Selected, due: Sequence[Tag]) -> list[st
 
 
 async def _lost(selected: Selected) -> list[tuple[Tag, Problem]]:
-    """Tags that the mirror names, and that no source has; where lists were read they told already."""
+    """Tags that the mirror names, and that no source has; of those of rules a list has told already."""
     unit = selected.unit
-    if not selected.sources or any(source.listed is not None for source in selected.sources):
+    if not selected.sources:
         return []
+    lists = [source.listed for source in selected.sources if source.listed is not None]
     held = {one.source_tag for one in unit.locked}
     pins = [pin.tag for pin in unit.pinned if pin.tag is not None and pin.digest is None]
-    named = [tag for tag in (*(tag for rule in unit.rules for tag in rule.names), *pins) if tag not in held]
+    names = [tag for rule in unit.rules for tag in rule.names] if not lists else []
+    named = [tag for tag in (*names, *pins) if tag not in held and not any(tag in one for one in lists)]
     lost: dict[Tag, Problem] = {}
 
     async def look(tag: Tag) -> None:

@@ -2,15 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from regsync.errors import TemporaryError
 from regsync.oci.descriptor import Descriptor
-from regsync.oci.reference import Tag
+from regsync.oci.reference import RepositoryName, Tag
 from regsync.plan.model import exit_code
 from regsync.reconcile.prune_run import Extent, prune
 from regsync.spec.history import History
+from regsync.spec.model import Location, Pin
 from tests.reconcile.test_pruning_runs import AT_ONCE, deleted, fill, lose, push, tags
 from tests.reconcile.world import World
 
@@ -92,6 +94,25 @@ async def test_a_mirror_of_names_alone_deletes_nothing_while_the_source_lacks_on
     assert tags(world, "ours/app") == ["v1", "v2", "v3"]
     await fill(world, "hub/app", "v2")
     assert deleted(await prune(world.spec(), world.engine())) == [("ours/app", "v3")]
+
+
+@pytest.mark.parametrize("count", [1, 40])
+async def test_images_of_a_list_stay_while_the_source_lacks_one_of_them(world: World, count: int) -> None:
+    names = [f"v{number}" for number in range(count + 2)]
+    await fill(world, "hub/app", *names)
+    place = Location("hub", RepositoryName("app"))
+    pins = tuple((place, Pin(Tag(name), None)) for name in names)
+    mirror = world.mirror("app", [], ["ours/app"], images=pins, prune=AT_ONCE)
+    await world.sync()
+    world.mirrors = [replace(mirror, images=pins[1:])]
+    lose(world, "hub/app", "v1")
+
+    report = await world.sync()
+
+    assert deleted(report) == []
+    assert exit_code(report.problems) == 1
+    await fill(world, "hub/app", "v1")
+    assert deleted(await world.sync()) == [("ours/app", "v0")]
 
 
 async def test_names_are_asked_for_once_for_all_targets(world: World) -> None:
