@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from regsync.oci.digest import Digest
-from regsync.plan.model import Action, Plan, Problem, Verb
+from regsync.plan.arrivals import held_back, lacking
+from regsync.plan.model import Action, Outcome, Plan, Problem, Verb
 from regsync.plan.observation import Observation, TagSeen, TargetSeen, UnitSeen
 from regsync.spec.model import Location, Unit
 
@@ -20,8 +21,9 @@ def plan(spec_digest: Digest, observation: Observation, *, now: datetime) -> Pla
             planned = plan_tag(seen.unit, tag)
             actions.extend(planned)
             unchanged += len(tag.targets) - len(planned)
+    absent = lacking((one, one.problem.outcome if one.problem else Outcome.DONE) for one in actions)
     for scope in observation.scopes:
-        actions.extend(scope.actions)
+        actions.extend(held_back(scope.actions, absent))
     return Plan(
         spec_digest,
         now,

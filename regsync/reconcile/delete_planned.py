@@ -12,7 +12,7 @@ from regsync.oci.reference import Tag
 from regsync.plan.model import Action, Outcome, Result, Verb
 from regsync.reconcile.apply_plan import refused
 from regsync.reconcile.chain import Feeding
-from regsync.reconcile.deleting import GONE, delete, key_of
+from regsync.reconcile.deleting import GONE, delete, key_of, lacking_of
 from regsync.reconcile.engine import Run
 from regsync.reconcile.expanding import expand
 from regsync.reconcile.pruning import Pruning
@@ -46,7 +46,8 @@ async def delete_planned(
         await pruning.decide(repositories, Feeding(run.spec, [level]))
         await expand(run, [mirror for mirror in level if mirror.name in names])
     await pruning.decide(Repositories(run))
-    await delete(run, pruning.waves, progress.left, {key_of(action): action for action in planned})
+    absent = lacking_of(progress.results)
+    await delete(run, pruning.waves, progress.left, absent, {key_of(action): action for action in planned})
     answered = {key_of(one.action) for one in progress.left if one.action.verb is Verb.DELETE}
     progress.left += [_not_due(pruning, action) for action in planned if key_of(action) not in answered]
 

@@ -5,7 +5,7 @@ next run that looks at the target finds out what happened: a tag that is gone wa
 was not. Source: DESIGN.md, section 6, rule 9.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from regsync.content.concurrently import for_each
@@ -13,6 +13,7 @@ from regsync.content.errors import ContentNotFoundError
 from regsync.content.protocol import Deletes
 from regsync.errors import DeferredError, RegsyncError
 from regsync.oci.reference import Tag
+from regsync.plan.arrivals import Lacking, held_back, lacking
 from regsync.plan.model import Action, Outcome, Problem, Result
 from regsync.plan.pruning import Scope
 from regsync.reconcile.carry_out import TargetMovedError, outcome_of
@@ -45,18 +46,24 @@ async def delete(
     run: Run,
     waves: Sequence[Sequence[Scope]],
     results: list[Result],
+    absent: Lacking,
     planned: Mapping[Key, Action] | None = None,
 ) -> None:
     """Carry out decisions in the order in which they were made; `planned` are the actions to carry out.
 
-    What a chain deletes at its end goes only when it went at the beginning. What became of each is added
-    to `results` as soon as it is known: the run may end at any moment.
+    Nothing goes where something is `absent` that a mirror wants there. What a chain deletes at its end goes
+    only when it went at the beginning. What became of each is added to `results` as soon as it is known: the
+    run may end at any moment.
     """
     unfinished: dict[Spot, Location] = {}
 
     async def one(scope: Scope) -> None:
-        results.extend(not_done(scope.actions))
-        actions = [planned[key_of(action)] for action in scope.pending] if planned else scope.pending
+        held = held_back(scope.actions, absent)
+        results.extend(not_done(held))
+        pending = [action for action in held if action.problem is None]
+        if held and not pending:
+            unfinished[run.spot(scope.seen.target)] = scope.seen.target
+        actions = [planned[key_of(action)] for action in pending] if planned else pending
         if not actions:
             return
         source = next(
@@ -73,6 +80,11 @@ async def delete(
 
     for wave in waves:
         await for_each(one, wave, at_once=REPOSITORIES_AT_ONCE)
+
+
+def lacking_of(results: Iterable[Result]) -> Lacking:
+    """What was to be copied and is not there."""
+    return lacking((result.action, result.outcome) for result in results)
 
 
 async def delete_tags(

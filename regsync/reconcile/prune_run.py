@@ -83,7 +83,7 @@ async def prune(
         progress.left.extend(not_done([action for seen in failures for action in _failed(seen)]))
         if run.pruning is not None:
             await put_back_half_deleted(run, run.pruning.begun, waves)
-        await delete(run, waves, progress.left)
+        await delete(run, waves, progress.left, run.pruning.absent if run.pruning is not None else {})
         if policies := extent.policies(spec):
             warnings = await retain(
                 spec, engine, policies=policies, now=run.now, run_id=run.id, results=progress.left

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from regsync.errors import RegsyncError
 from regsync.oci.reference import Tag
+from regsync.plan.arrivals import Lacking
 from regsync.plan.model import Action, Problem
 from regsync.plan.observation import UnitSeen
 from regsync.plan.pruning import Scope
@@ -72,6 +73,18 @@ class Pruning:
         """Delete nothing but what a plan deletes; `created` are the tags that this run brought before."""
         self._planned = frozenset((one.mirror, one.target, one.tag) for one in planned if one.tag is not None)
         self._created = frozenset(created)
+
+    @property
+    def absent(self) -> Lacking:
+        """What mirrors want at targets that have nothing of it yet: for who copies nothing."""
+        found: dict[tuple[str, Location], list[Tag]] = {}
+        for scope in self.scopes:
+            view = self._targets[scope.seen.target]
+            if isinstance(view, TargetView) and view.listed is not None:
+                wanted = set(scope.seen.wanted)
+                if wanted and not wanted & view.listed.keys():
+                    found[scope.seen.mirror, scope.seen.target] = sorted(wanted)
+        return found
 
     def why_not(self, mirror: str, target: Location, tag: Tag) -> str | None:
         """Why a tag is not deleted there; None: it is gone."""

@@ -18,7 +18,7 @@ from regsync.plan.observation import Observation, UnitSeen
 from regsync.reconcile.apply_plan import NotDeclaredError, apply_actions, refuse_stale, refused
 from regsync.reconcile.chain import Feeding
 from regsync.reconcile.delete_planned import delete_planned
-from regsync.reconcile.deleting import delete
+from regsync.reconcile.deleting import delete, lacking_of
 from regsync.reconcile.engine import Engine, Run
 from regsync.reconcile.expanding import expand
 from regsync.reconcile.half_deleted import put_back_half_deleted
@@ -101,7 +101,7 @@ async def sync(
                 await _sync_units(run, progress, repositories, read)
         await pruning.decide(Repositories(run))
         await put_back_half_deleted(run, pruning.begun, pruning.waves)
-        await delete(run, pruning.waves, progress.left)
+        await delete(run, pruning.waves, progress.left, lacking_of(progress.results))
 
     return await reported(command, spec, engine, body, stop)
 

@@ -234,3 +234,10 @@ async def test_a_place_without_a_registry_cannot_be_put_back_to(world: World) ->
 async def test_a_run_that_is_not_known_cannot_be_undone(world: World) -> None:
     with pytest.raises(NothingToUndoError, match="no tag that run 'nonsense' deleted"):
         await undo(world.spec(), world.engine(), "nonsense")
+
+
+async def test_prune_empties_no_target_of_what_its_mirror_has_not_brought_yet(world: World) -> None:
+    lose(world, "hub/app", "v2")
+    report = await run(world)
+    assert {one.outcome for one in report.results} == {Outcome.DEFERRED}
+    assert tags(world, "ours/app") == ["v1", "v2"]

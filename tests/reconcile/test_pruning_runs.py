@@ -838,3 +838,39 @@ async def test_a_run_that_lost_its_lease_deletes_nothing_more(world: World) -> N
 
     assert tags(world, "ours/app") == ["v1", "v2", "v3"]
     assert (deleted(report), code(report)) == ([], 75)
+
+
+NEWEST_ONE = TagRule(semver=SemverMatch("*"), newest=1)
+
+
+async def test_the_last_good_tag_stays_while_the_one_that_follows_it_cannot_be_copied(world: World) -> None:
+    await fill(world, "hub/app", "1.0.0")
+    world.mirror("app", "hub/app", ["ours/app"], rules=(NEWEST_ONE,), prune=AT_ONCE)
+    await world.sync()
+    new = await push(world, "hub/app", "1.1.0", "new")
+    world.repository("ours/app").fail("push_manifest", DownError("503"), when=Tag("1.1.0"))
+
+    report = await world.sync()
+
+    assert {(one.action.verb, one.outcome) for one in report.results} == {
+        (Verb.CREATE, Outcome.FAILED),
+        (Verb.DELETE, Outcome.DEFERRED),
+    }
+    assert "1.1.0, which it wants there, did not arrive" in str([one.problem for one in report.results])
+    assert tags(world, "ours/app") == ["1.0.0"]
+
+    world.repository("ours/app").failing.clear()
+    await world.sync()
+    assert tags(world, "ours/app") == ["1.1.0"]
+    assert await world.tag("ours/app", "1.1.0") == new
+
+
+async def test_a_plan_says_that_a_deletion_waits_for_what_is_blocked(world: World) -> None:
+    await fill(world, "hub/app", "1.0.0")
+    world.mirror("app", "hub/app", ["ours/app"], rules=(NEWEST_ONE,), prune=AT_ONCE)
+    await world.sync()
+    await fill(world, "hub/app", "1.1.0")
+    world.unwritable["ours/app"] = DownError("503")
+    planned = await world.plan()
+    assert [one.verb for one in planned.pending] == []
+    assert planned.summary.deferred == 1
