@@ -18,7 +18,7 @@ import click
 import pytest
 import yaml
 
-from regsync.cli.main import root
+from regsync.cli.main import HELP_OPTIONS, root
 from tests.support import tools
 
 ROOT = Path(__file__).parents[2]
@@ -205,7 +205,7 @@ def parsed(line: str) -> str:
     assert program == "regsync"
     command = root.get_command(click.Context(root), verb)
     assert command is not None
-    command.make_context(verb, arguments, parent=click.Context(root)).close()
+    command.make_context(verb, arguments, parent=click.Context(root, help_option_names=HELP_OPTIONS)).close()
     return verb
 
 

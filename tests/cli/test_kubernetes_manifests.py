@@ -13,7 +13,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from regsync.cli.main import root
+from regsync.cli.main import HELP_OPTIONS, root
 from regsync.reconcile.standing import Ended, Ending, Standing
 from regsync.report import metrics as daemon_metrics
 from regsync.server import exposition as server_metrics
@@ -157,7 +157,9 @@ def test_command_lines_are_ones_that_the_program_takes(rendered: list[Object]) -
         verb, *arguments = container["args"]
         command = root.get_command(click.Context(root), verb)
         assert command is not None, f"{name}: regsync {verb}"
-        with command.make_context(verb, list(arguments), parent=click.Context(root)) as context:
+        with command.make_context(
+            verb, list(arguments), parent=click.Context(root, help_option_names=HELP_OPTIONS)
+        ) as context:
             directories = {mount["mountPath"] for mount in container["volumeMounts"]}
             assert {str(path) for path in context.params["paths"]} <= directories, name
 

@@ -33,11 +33,11 @@ SECRET = "a secret that nobody knows"
 LIMIT = 30.0  # seconds for anything to happen
 # A daemon whose lease ends within a second of its holder's silence, so that no test waits for half a minute.
 QUICK = """
-import sys
-from regsync.cli import daemon_service, main
+from regsync import __main__
+from regsync.cli import daemon_service
 from regsync.reconcile.lease import Terms
 daemon_service.TERMS = Terms(expiry=1.5, renewal=0.2, poll=0.05, sight=0.2)
-raise SystemExit(main.run(sys.argv[1:]))
+__main__.main()
 """
 
 
