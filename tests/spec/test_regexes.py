@@ -163,4 +163,4 @@ def test_what_is_taken_is_quick_on_the_worst_of_identities(regex: str, flags: st
     for character in "a/@ é\u0663":
         start = time.process_time()
         pattern.fullmatch(character * MAX_IDENTITY_LENGTH)
-        assert time.process_time() - start < 2.0
+        assert time.process_time() - start < 10  # what backtracks for real would take years
